@@ -1,0 +1,281 @@
+"""Maps records onto columns: the one normaliser, for decorators, OpenTelemetry spans and imports.
+
+The rules:
+
+1. Which attribute means what stands in `schemas/attributes.json`; this module knows no convention.
+2. Content attributes become parts before they are written; everything else stays in the `attributes` part, raw.
+3. A column is derived from the stored bytes alone, so deriving it again gives the same value.
+4. A value of the wrong type for its column leaves the column empty; the raw attribute is still there.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from auditlog.model import KINDS, Message, Part, text_of, user_text_of
+from auditlog.record import CONTENT_PARTS, Record
+from auditlog.resources import schema
+
+PREVIEW_CHARACTERS = 200
+
+
+@functools.cache
+def mapping() -> dict[str, Any]:
+    """Read `schemas/attributes.json`."""
+    return schema("attributes")
+
+
+@functools.cache
+def columns() -> dict[str, dict[str, str]]:
+    """Read `schemas/columns.json`: the columns by name, in order."""
+    return {column["name"]: column for column in schema("columns")["columns"]}
+
+
+@functools.cache
+def _part_of_attribute() -> dict[str, str]:
+    return {attribute: part for part, names in mapping()["parts"].items() for attribute in names}
+
+
+def split_content(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a span's attributes into small ones and content by part name; the first name in the schema wins."""
+    part_of = _part_of_attribute()
+    small, content = {}, {}
+    for name, value in attributes.items():
+        if name in part_of:
+            content.setdefault(part_of[name], {})[name] = value
+        else:
+            small[name] = value
+    chosen = {
+        part: next(found[name] for name in mapping()["parts"][part] if name in found)
+        for part, found in content.items()
+    }
+    return small, chosen
+
+
+def kind_of(attributes: Mapping[str, Any]) -> str:
+    """Give a span's kind by its operation name; `other` where it has none that we know."""
+    kind = attributes.get("auditlog.kind")
+    if kind in KINDS:
+        return kind
+    return mapping()["kinds"].get(attributes.get("gen_ai.operation.name"), "other")
+
+
+def name_of(kind: str, attributes: Mapping[str, Any], span_name: str) -> str:
+    """Give the name of what was called: the agent's, tool's or retriever's, else the span's."""
+    return str(first(attributes, mapping()["names"].get(kind, ())) or span_name)
+
+
+def first(attributes: Mapping[str, Any], names: Any) -> Any:
+    """Give the first of these attributes that is present and not None."""
+    return next((attributes[name] for name in names if attributes.get(name) is not None), None)
+
+
+def row(start: Record | None, end: Record | None) -> dict[str, Any]:
+    """Make one span's columns of its records.
+
+    Args:
+        start: the START record; None when it is lost, or when `end` is a SPAN record.
+        end: the END or SPAN record; None for a call whose end was never recorded.
+
+    Returns:
+        A value for each column of origin entry, attribute, part and derived; the evidence columns are the sealer's.
+    """
+    head = start or end
+    assert head is not None  # noqa: S101 - a span has at least one record
+    tail = end.entry if end is not None else {}
+    attributes = {**attributes_of(start), **attributes_of(end)}
+    entry = {**tail, **head.entry}
+    began, ended = entry["time"], tail.get("end", tail.get("time"))
+    if start is None and end is not None and end.type == "end":
+        began = ended
+    parts = parts_of(start, end)
+    values: dict[str, Any] = {
+        "trace_id": entry["trace"],
+        "span_id": entry["span"],
+        "parent_span_id": entry.get("parent"),
+        "turn_id": entry.get("turn"),
+        "conversation_id": entry.get("conversation") or first(attributes, mapping()["conversation"]),
+        "kind": entry.get("kind", "other"),
+        "name": entry.get("name", ""),
+        "status": tail.get("status", "incomplete"),
+        "start_ns": began,
+        "end_ns": ended,
+        "start_time": began // 1000,
+        "source": entry.get("source", "decorator"),
+        "start_attributes": _content(start, "attributes"),
+        "end_attributes": _content(end, "attributes"),
+        **parts,
+    }
+    for column, names in mapping()["columns"].items():
+        values[column] = _typed(columns()[column]["type"], first(attributes, names))
+    for column, names in mapping()["seconds"].items():
+        seconds = first(attributes, names)
+        if values.get(column) is None and isinstance(seconds, int | float):
+            values[column] = seconds * 1000.0
+    values["parameters"] = _with_prefix(attributes, mapping()["parameters"], leave={"model"})
+    values["tags"] = _with_prefix(attributes, mapping()["tags"])
+    values["error_type"] = _error_type(parts["error"], attributes)
+    if values["kind"] == "agent" or not values["parent_span_id"]:
+        values["user_text"], values["answer_text"] = _previews(parts)
+    return values
+
+
+def attributes_of(record: Record | None) -> dict[str, Any]:
+    """Decode a record's attributes; empty where it has none."""
+    return (record.json("attributes") or {}) if record is not None else {}
+
+
+def parts_of(start: Record | None, end: Record | None) -> dict[str, bytes | None]:
+    """Give the content parts of a span; what the END record says of a part wins."""
+    return {name: _content(end, name) or _content(start, name) for name in CONTENT_PARTS}
+
+
+def messages(value: Any) -> tuple[Message, ...]:
+    """Read GenAI messages, OpenAI chat messages, or a plain text; what fits none becomes a raw part."""
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return (Message("user", (Part("text", value),)),)
+    if isinstance(value, dict):
+        value = [value]
+    return tuple(_message(item) for item in value) if isinstance(value, list) else ()
+
+
+def _message(item: Any) -> Message:
+    match item:
+        case {"role": str(role), "parts": list(parts), **rest}:
+            reason = rest.get("finish_reason")
+            return Message(role, tuple(_part(part) for part in parts), reason if isinstance(reason, str) else None)
+        case {"role": "tool", "content": content, **rest}:
+            return Message("tool", (Part("tool_call_response", id=rest.get("tool_call_id"), response=content),))
+        case {"role": str(role), **rest}:
+            return Message(role, (*_text_parts(rest.get("content")), *_call_parts(rest.get("tool_calls"))))
+        case str():
+            return Message("user", (Part("text", item),))
+        case _:
+            return Message("", (Part("unknown", raw=item),))
+
+
+def _text_parts(content: Any) -> tuple[Part, ...]:
+    match content:
+        case str() if content:
+            return (Part("text", content),)
+        case list():
+            return tuple(_part(part) for part in content)
+        case _:
+            return ()
+
+
+def _call_parts(calls: Any) -> tuple[Part, ...]:
+    parts = []
+    for call in calls if isinstance(calls, list) else ():
+        match call:
+            case {"function": {"name": name, **function}}:
+                parts.append(Part("tool_call", id=call.get("id"), name=name, arguments=decoded(function.get("arguments"))))
+            case {"name": name}:
+                parts.append(Part("tool_call", id=call.get("id"), name=name, arguments=decoded(call.get("arguments"))))
+            case _:
+                parts.append(Part("unknown", raw=call))
+    return tuple(parts)
+
+
+def _part(part: Any) -> Part:
+    match part:
+        case {"type": "text" | "reasoning" as kind, **rest}:
+            text = rest.get("content", rest.get("text"))
+            return Part(kind, text if isinstance(text, str) else "")
+        case {"type": "tool_call", **rest}:
+            return Part("tool_call", id=rest.get("id"), name=rest.get("name"), arguments=decoded(rest.get("arguments")))
+        case {"type": "tool_call_response", **rest}:
+            return Part("tool_call_response", id=rest.get("id"), response=rest.get("response", rest.get("result")))
+        case str():
+            return Part("text", part)
+        case {"type": str(kind)}:
+            return Part(kind, raw=part)
+        case _:
+            return Part("unknown", raw=part)
+
+
+def decoded(value: Any) -> Any:
+    """Decode a JSON text, as some instrumentations send arguments; anything else stays as it is."""
+    if isinstance(value, str):
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+    return value
+
+
+def system_text(value: Any) -> str | None:
+    """Give the system prompt as text, of a string or of a list of parts."""
+    value = decoded(value) if isinstance(value, str) and value.startswith("[") else value
+    match value:
+        case None:
+            return None
+        case str():
+            return value
+        case list():
+            return "\n".join(text for text in (_part(part).content for part in value) if text)
+        case _:
+            return orjson.dumps(value).decode()
+
+
+def _content(record: Record | None, part: str) -> bytes | None:
+    found = record.parts.get(part) if record is not None else None
+    return None if found is None else found.content
+
+
+def _previews(parts: Mapping[str, bytes | None]) -> tuple[str, str]:
+    said = {
+        name: orjson.loads(parts[name]) if parts[name] else None  # type: ignore[arg-type]
+        for name in ("input", "input_messages", "output", "output_messages")
+    }
+    user = user_text_of(decoded(said["input"]), messages(said["input_messages"]))
+    answer = "\n".join(m.text for m in messages(said["output_messages"]) if m.text) or text_of(said["output"])
+    return _clip(user), _clip(answer)
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= PREVIEW_CHARACTERS else text[: PREVIEW_CHARACTERS - 1] + "…"
+
+
+def _error_type(error: bytes | None, attributes: Mapping[str, Any]) -> str | None:
+    match orjson.loads(error) if error else None:
+        case {"type": str(name)}:
+            return name
+        case _:
+            name = attributes.get("error.type")
+            return name if isinstance(name, str) else None
+
+
+def _with_prefix(attributes: Mapping[str, Any], prefix: str, leave: frozenset[str] | set[str] = frozenset()) -> str | None:
+    found = {
+        name.removeprefix(prefix): value
+        for name, value in attributes.items()
+        if name.startswith(prefix) and name.removeprefix(prefix) not in leave
+    }
+    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else None
+
+
+def _typed(kind: str, value: Any) -> Any:
+    match kind:
+        case _ if value is None:
+            return None
+        case "string":
+            return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else None
+        case "int64":
+            fits = isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
+            return value if fits else None
+        case "double":
+            return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        case "bool":
+            return value if isinstance(value, bool) else None
+        case "json":
+            return orjson.dumps(value).decode()
+        case _:
+            return None

@@ -1,0 +1,55 @@
+"""What a decorator knows of the function it stands on.
+
+The rules:
+
+1. An operation is fixed at decoration: kind, name, effect, version, digest never change from call to call.
+2. A tool's definition digest covers what a model is told of it: name, docstring and parameters.
+3. An undeclared effect stays None in the record, and is taken for `write` wherever it matters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from auditlog.model import Effect, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One decorated function."""
+
+    kind: Kind
+    name: str
+    effect: Effect | None = None
+    version: str | None = None
+    """The agent's version, where the decorator states one."""
+    digest: str = ""
+    """SHA-256, hex, of the definition."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes that every call of it carries, by their OpenTelemetry names."""
+    capture_input: bool = True
+    capture_output: bool = True
+
+    @property
+    def writes(self) -> bool:
+        """Whether a call may change the world: a tool that is declared `write`, or not declared at all."""
+        return self.kind == "tool" and self.effect in (None, "write")
+
+
+def definition_digest(function: Callable[..., Any], name: str) -> str:
+    """Give the SHA-256 of a function's definition as a model would be told it."""
+    try:
+        parameters = [
+            [p.name, str(p.kind), str(p.annotation), "" if p.default is p.empty else repr(p.default)[:200]]
+            for p in inspect.signature(function).parameters.values()
+        ]
+    except (TypeError, ValueError):
+        parameters = []
+    definition = [name, inspect.getdoc(function) or "", parameters]
+    return hashlib.sha256(orjson.dumps(definition)).hexdigest()
