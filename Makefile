@@ -25,7 +25,7 @@ ALL ?= $(filter true 1 yes,$(CI))
 
 ifeq ($(UV),)
 MAKE_VENV = $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 else
 MAKE_VENV = "$(UV)" venv --quiet --python "$(PYTHON)" $(VENV)
 INSTALL = "$(UV)" pip install --quiet --python $(BIN)/python
