@@ -1,0 +1,154 @@
+"""Runs every example of the documentation, as a reader would.
+
+The rules:
+
+1. The ```console blocks of one page run in order in one directory, through a shell, stdout and stderr together as on
+   a terminal.
+2. A line that starts with `$ ` is a command; the lines below it, up to the next command, are its output. A command
+   with no output shown may print anything.
+3. A line `…` stands for any lines, `…` inside a line for any text; space within a line counts as one.
+4. A command exits with 0, or with the N of its trailing comment `# exits with N`.
+5. `<!-- file: NAME -->` above a code block writes that block to NAME first.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(
+    r"(?:^<!-- file: (?P<file>\S+) -->\n+)?^```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_EXITS = re.compile(r"#\s*exits with (\d+)\s*$")
+
+
+class File(NamedTuple):
+    """A block that the page tells the reader to save."""
+
+    name: str
+    text: str
+
+
+class Command(NamedTuple):
+    """One command of a console block, and what the page says it prints."""
+
+    line: int
+    command: str
+    output: list[str]
+
+    @property
+    def status(self) -> int:
+        """The exit code that the page promises."""
+        found = _EXITS.search(self.command)
+        return int(found[1]) if found else 0
+
+
+def steps_of(page: str) -> Iterator[File | Command]:
+    """Give what a page asks the reader to do, in order."""
+    for block in _BLOCK.finditer(page):
+        if block["file"]:
+            yield File(block["file"], block["body"])
+        elif block["language"] == "console":
+            first = page.count("\n", 0, block.start("body")) + 1
+            yield from commands_of(block["body"], first)
+
+
+def commands_of(body: str, first_line: int) -> Iterator[Command]:
+    """Give the commands of one console block."""
+    command = None
+    for number, line in enumerate(body.splitlines(), first_line):
+        if line.startswith("$ "):
+            if command:
+                yield command
+            command = Command(number, line[2:], [])
+        elif command:
+            command.output.append(line)
+    if command:
+        yield command
+
+
+def matches(expected: list[str], printed: str) -> bool:
+    """Say whether a command printed what the page shows."""
+    pattern = ""
+    for line in expected:
+        if line.strip() in {"…", "..."}:
+            pattern += r"(?:[^\n]*\n)*?"
+        else:
+            words = [re.escape(word).replace("…", ".*?") for word in line.split()]
+            pattern += r"[ \t]*" + r"[ \t]+".join(words) + r"[ \t]*\n"
+    return re.fullmatch(pattern, printed.rstrip() + "\n") is not None
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Give a reader's environment: this installation first on the path, a plain terminal, UTC."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AUDITLOG_", "OTEL_", "COV_"))
+    }
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    plain = {"PATH": path, "HOME": str(home), "COLUMNS": "100", "LINES": "40", "NO_COLOR": "1", "TZ": "UTC"}
+    return kept | plain
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    """Each command of a page prints what stands below it and exits as it should."""
+    for step in steps_of(page.read_text(encoding="utf-8")):
+        if isinstance(step, File):
+            (tmp_path / step.name).write_text(step.text, encoding="utf-8")
+            continue
+        if step.command.startswith("make "):
+            continue  # Targets of the Makefile make a virtual environment of their own; CI runs them.
+        done = subprocess.run(
+            ["/bin/sh", "-c", step.command],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+            check=False,
+            text=True,
+        )
+        where = f"{page.name}:{step.line}: $ {step.command}\n{done.stdout}"
+        assert done.returncode == step.status, where
+        if step.output:
+            expected = "\n".join(step.output)
+            assert matches(step.output, done.stdout), f"{where}\n--- the page shows ---\n{expected}"
+
+
+def test_a_page_that_shows_something_else_is_caught() -> None:
+    """The comparison accepts wildcards and nothing looser."""
+    printed = "ID        TURNS\nabc-1     3\nabc-2     4\n"
+    assert matches(["ID TURNS", "…", "abc-2 …"], printed)
+    assert not matches(["ID TURNS", "abc-2 …"], printed)
+    assert not matches(["ID TURNS", "…", "abc-2 5"], printed)
+
+
+_LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted((ROOT / "docs" / "adr").glob("*.md"))], ids=lambda page: page.name
+)
+def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
+    """A relative link or picture names a file that is there."""
+    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_is_python(page: Path) -> None:
+    """A block of code that a reader would copy at least compiles."""
+    for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if block["language"] == "python":
+            compile(block["body"], f"{page.name}", "exec")

@@ -1,0 +1,57 @@
+"""What an import pulls in, in a fresh interpreter."""
+
+import subprocess
+import sys
+
+HEAVY = {"duckdb", "pyarrow", "textual", "rich", "numpy", "pandas"}
+
+
+def modules_after(code: str) -> set[str]:
+    """Give the top-level modules that are loaded after running `code` in a new process."""
+    report = "import sys; print('\\n' + ' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+RUN_COMMAND = """
+import sys
+from importlib.metadata import entry_points
+sys.argv = ["auditlog", *{arguments!r}]
+try:
+    entry_points(group="console_scripts")["auditlog"].load()()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+
+
+def test_importing_auditlog_is_cheap() -> None:
+    """`import auditlog` loads neither a database, nor a screen, nor the command line."""
+    assert set() == modules_after("import auditlog") & (HEAVY | {"click", "replay", "tui"})
+
+
+def test_recording_is_cheap(tmp_path) -> None:
+    """Recording a call loads neither a database, nor a screen, nor the command line."""
+    code = f"""
+import auditlog
+auditlog.configure({str(tmp_path / "audit")!r})
+@auditlog.tool(effect="read")
+def look_up(order): return {{"order": order}}
+@auditlog.agent
+def answer(question): return str(look_up(7))
+with auditlog.conversation("c-1"):
+    answer("Where is my order?")
+auditlog.shutdown()
+"""
+    assert set() == modules_after(code) & (HEAVY | {"click", "replay", "tui"})
+
+
+def test_help_is_cheap() -> None:
+    """`auditlog --help` loads neither a database nor a screen."""
+    assert set() == modules_after(RUN_COMMAND.format(arguments=["--help"])) & HEAVY
+
+
+def test_help_of_a_command_of_another_package_loads_no_screen() -> None:
+    """`auditlog replay --help` loads neither a database nor a screen."""
+    assert set() == modules_after(RUN_COMMAND.format(arguments=["replay", "--help"])) & HEAVY
