@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from auditlog.errors import ConfigurationError
-from auditlog.model import Json
+from auditlog.values import Json
 from auditlog.operation import Operation
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from auditlog.model import KINDS, Message, Part, text_of, user_text_of
+from auditlog.values import KINDS, Message, Part, text_of, user_text_of
 from auditlog.record import CONTENT_PARTS, Record
 from auditlog.resources import schema
 

@@ -1,0 +1,86 @@
+"""The flight recorder of customer-facing agents.
+
+    import auditlog
+
+    auditlog.configure("./audit", agent_version="2026.11.3")
+
+    @auditlog.tool(effect="read")
+    def look_up_order(order_id: str) -> dict: ...
+
+    @auditlog.agent("support-bot")
+    def answer(question: str) -> str: ...
+
+    with auditlog.conversation("case-8812", user="u-17"):
+        answer("Where is my parcel?")
+
+Every name here is imported when it is first used, so that `import auditlog` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditlog.config import configure, flush, shutdown
+    from auditlog.context import conversation, propagate
+    from auditlog.decorators import agent, model, retriever, tool
+    from auditlog.errors import AuditlogError
+    from auditlog.operation import Operation
+    from auditlog.otel import AuditSpanProcessor
+    from auditlog.safe_text import safe_text
+    from auditlog.store import Store
+    from auditlog.turn import annotate, escalate, evaluate
+
+__all__ = [
+    "AuditSpanProcessor",
+    "AuditlogError",
+    "Operation",
+    "Store",
+    "agent",
+    "annotate",
+    "configure",
+    "conversation",
+    "escalate",
+    "evaluate",
+    "flush",
+    "model",
+    "propagate",
+    "retriever",
+    "safe_text",
+    "shutdown",
+    "tool",
+]
+
+_HOME = {
+    "AuditSpanProcessor": "otel",
+    "AuditlogError": "errors",
+    "Operation": "operation",
+    "Store": "store",
+    "agent": "decorators",
+    "annotate": "turn",
+    "configure": "config",
+    "conversation": "context",
+    "escalate": "turn",
+    "evaluate": "turn",
+    "flush": "config",
+    "model": "decorators",
+    "propagate": "context",
+    "retriever": "decorators",
+    "safe_text": "safe_text",
+    "shutdown": "config",
+    "tool": "decorators",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module 'auditlog' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(f"auditlog.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,368 @@
+"""`@agent`, `@model`, `@retriever`, `@tool`: what the engineer writes.
+
+The rules:
+
+1. Each stands bare or called, on functions, methods, static and class methods, coroutines, generators and
+   async generators; the decorated function keeps its kind, its name and its signature.
+2. Where nothing records and nothing intercepts, a decorated call is one look and the call itself.
+3. The decorated function raises what its body raises, and nothing else.
+4. A decorator argument without meaning is a ConfigurationError at decoration, not a surprise in production.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, TypeVar, overload
+
+from auditlog import config, interception
+from auditlog.binding import Binder
+from auditlog.call import ActiveCall, begin
+from auditlog.encode import Encoded, encode
+from auditlog.errors import ConfigurationError
+from auditlog.facts import request_attributes
+from auditlog.interception import Raised, Served
+from auditlog.values import EFFECTS, Effect, Kind
+from auditlog.operation import Operation, definition_digest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME_ATTRIBUTE: dict[Kind, str] = {
+    "agent": "gen_ai.agent.name",
+    "tool": "gen_ai.tool.name",
+    "retriever": "auditlog.name",
+    "model": "auditlog.name",
+}
+
+
+@overload
+def agent(function: F, /) -> F: ...
+@overload
+def agent(
+    name: str | None = None, /, *, version: str | None = None, capture_input: bool = True, capture_output: bool = True
+) -> Callable[[F], F]: ...
+def agent(target: Any = None, /, **options: Any) -> Any:
+    """Record a function as an agent: each outermost call is a turn.
+
+    Args:
+        target: the function (bare use), or the agent's name; by default the function's name.
+        **options: `version`, the agent's version; `capture_input` and `capture_output`, False to leave content out.
+    """
+    return _decorator("agent", target, options, {"version"})
+
+
+@overload
+def model(function: F, /) -> F: ...
+@overload
+def model(
+    name: str | None = None, /, *, provider: str | None = None, capture_input: bool = True, capture_output: bool = True
+) -> Callable[[F], F]: ...
+def model(target: Any = None, /, **options: Any) -> Any:
+    """Record a function that calls a model.
+
+    Arguments called `messages`, `model`, `system`, `tools`, `temperature` and the like are understood, and so are
+    answers in the shape of OpenAI's and Anthropic's clients, whole or streamed; anything else is kept as it is.
+
+    Args:
+        target: the function (bare use), or a name.
+        **options: `provider`, such as "openai"; `capture_input`, `capture_output`.
+    """
+    return _decorator("model", target, options, {"provider"})
+
+
+@overload
+def retriever(function: F, /) -> F: ...
+@overload
+def retriever(
+    name: str | None = None, /, *, capture_input: bool = True, capture_output: bool = True
+) -> Callable[[F], F]: ...
+def retriever(target: Any = None, /, **options: Any) -> Any:
+    """Record a function that looks documents up: it returns a list of {id, content, score, source}."""
+    return _decorator("retriever", target, options, set())
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    name: str | None = None,
+    /,
+    *,
+    effect: Effect | None = None,
+    scope: str | None = None,
+    reversible: bool | None = None,
+    rate: str | None = None,
+    approval: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def tool(target: Any = None, /, **options: Any) -> Any:
+    """Record a function as a tool, and declare what it does to the world.
+
+    Args:
+        target: the function (bare use), or the tool's name.
+        **options: `effect`, "read", "write" or "control" (hand-off, stop); undeclared is taken for "write" by every
+            replay. `scope`, what it touches; `reversible`; `rate`, such as "5/min"; `approval`, who must agree.
+
+    Raises:
+        ConfigurationError: the effect is none of the three.
+    """
+    if (effect := options.get("effect")) not in (None, *EFFECTS):
+        msg = f"@auditlog.tool(effect={effect!r}): an effect is one of {', '.join(EFFECTS)}."
+        raise ConfigurationError(msg)
+    return _decorator("tool", target, options, {"effect", "scope", "reversible", "rate", "approval"})
+
+
+def _decorator(kind: Kind, target: Any, options: dict[str, Any], known: set[str]) -> Any:
+    for name in options:
+        if name not in known | {"capture_input", "capture_output"}:
+            allowed = ", ".join(sorted(known | {"capture_input", "capture_output"}))
+            msg = f"@auditlog.{kind} has no option {name!r}; it takes {allowed}."
+            raise ConfigurationError(msg)
+    if target is None or isinstance(target, str):
+        return lambda function: _decorate(kind, function, target, options)
+    if callable(target) or isinstance(target, staticmethod | classmethod):
+        return _decorate(kind, target, None, options)
+    msg = f"@auditlog.{kind} stands on a function or takes a name, not a {type(target).__name__}."
+    raise ConfigurationError(msg)
+
+
+def _decorate(kind: Kind, function: Any, name: str | None, options: dict[str, Any]) -> Any:
+    if isinstance(function, staticmethod | classmethod):
+        return type(function)(_decorate(kind, function.__func__, name, options))
+    name = name or getattr(function, "__name__", type(function).__name__)
+    operation = _operation(kind, function, name, options)
+    if inspect.isasyncgenfunction(function):
+        wrapper = _async_stream(function, operation)
+    elif inspect.iscoroutinefunction(function):
+        wrapper = _async(function, operation)
+    elif inspect.isgeneratorfunction(function):
+        wrapper = _stream(function, operation)
+    else:
+        wrapper = _plain(function, operation)
+    wrapper = functools.update_wrapper(wrapper, function)
+    wrapper.__auditlog__ = operation  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _operation(kind: Kind, function: Any, name: str, options: dict[str, Any]) -> Operation:
+    digest = definition_digest(function, name)
+    attributes: dict[str, Any] = {_NAME_ATTRIBUTE[kind]: name}
+    if kind == "tool":
+        attributes["auditlog.tool.definition_digest"] = digest
+        for key in ("effect", "scope", "reversible", "rate", "approval"):
+            if options.get(key) is not None:
+                attributes[f"auditlog.tool.{key}"] = options[key]
+    if options.get("provider"):
+        attributes["gen_ai.provider.name"] = options["provider"]
+    return Operation(
+        kind=kind,
+        name=name,
+        effect=options.get("effect"),
+        version=options.get("version"),
+        digest=digest,
+        attributes=attributes,
+        capture_input=options.get("capture_input", True),
+        capture_output=options.get("capture_output", True),
+    )
+
+
+def _idle() -> bool:
+    return config.recorder() is None and interception.installed() is None
+
+
+def _begin(operation: Operation, binder: Binder, args: Any, kwargs: Any) -> tuple[ActiveCall, Served | Raised | None]:
+    bound = binder.bind(args, kwargs)
+    arguments: Encoded = encode(bound)
+    call = begin(operation, arguments, request_attributes(bound) if operation.kind == "model" else {})
+    try:
+        return call, call.answer(arguments)
+    except BaseException as error:
+        call.fail(error)
+        raise
+
+
+def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    binder = Binder(function)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if _idle():
+            return function(*args, **kwargs)
+        call, answer = _begin(operation, binder, args, kwargs)
+        call.enter()
+        try:
+            result = function(*args, **kwargs) if answer is None else _given(answer)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        if answer is None:
+            # A plain function may hand out a coroutine or a stream: the call lasts until that ends.
+            if inspect.isawaitable(result):
+                return _awaiting(call, result)
+            if inspect.isgenerator(result):
+                return _drive(call, result)
+            if inspect.isasyncgen(result):
+                return _drive_async(call, result)
+        call.succeed(result)
+        return result
+
+    return wrapper
+
+
+def _async(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    binder = Binder(function)
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if _idle():
+            return await function(*args, **kwargs)
+        call, answer = _begin(operation, binder, args, kwargs)
+        call.enter()
+        try:
+            result = await function(*args, **kwargs) if answer is None else _given(answer)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        call.succeed(result)
+        return result
+
+    return wrapper
+
+
+def _stream(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    binder = Binder(function)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        if _idle():
+            return (yield from function(*args, **kwargs))
+        call, answer = _begin(operation, binder, args, kwargs)
+        source = function(*args, **kwargs) if answer is None else _replayed(answer)
+        return (yield from _drive(call, source))
+
+    return wrapper
+
+
+def _async_stream(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    binder = Binder(function)
+
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        if _idle():
+            source = function(*args, **kwargs)
+        else:
+            call, answer = _begin(operation, binder, args, kwargs)
+            source = _drive_async(
+                call, function(*args, **kwargs) if answer is None else _replayed_async(answer)
+            )
+        # An async generator has no `yield from`; this passes on what the consumer sends, throws and closes.
+        step, argument = source.asend, None
+        try:
+            while True:
+                try:
+                    item = await step(argument)
+                except StopAsyncIteration:
+                    return
+                try:
+                    step, argument = source.asend, (yield item)
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, and passed on
+                    step, argument = source.athrow, error
+        finally:
+            await source.aclose()
+
+    return wrapper
+
+
+def _drive(call: ActiveCall, source: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Run a generator step by step, each step inside the call and each item outside of it."""
+    step, argument = source.send, None
+    while True:
+        call.enter()
+        try:
+            item = step(argument)
+        except StopIteration as stop:
+            call.exhaust(stop.value)
+            return stop.value
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        call.chunk(item)
+        try:
+            step, argument = source.send, (yield item)
+        except GeneratorExit:
+            call.enter()
+            try:
+                source.close()
+            except BaseException as error:
+                call.fail(error)
+                raise
+            finally:
+                call.leave()
+            call.exhaust(abandoned=True)
+            raise
+        except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, and passed on
+            step, argument = source.throw, error
+
+
+async def _drive_async(call: ActiveCall, source: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+    step, argument = source.asend, None
+    while True:
+        call.enter()
+        try:
+            item = await step(argument)
+        except StopAsyncIteration:
+            call.exhaust()
+            return
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        call.chunk(item)
+        try:
+            step, argument = source.asend, (yield item)
+        except GeneratorExit:
+            call.exhaust(abandoned=True)
+            call.enter()
+            try:
+                await source.aclose()
+            finally:
+                call.leave()
+            raise
+        except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, and passed on
+            step, argument = source.athrow, error
+
+
+async def _awaiting(call: ActiveCall, result: Any) -> Any:
+    call.enter()
+    try:
+        value = await result
+    except BaseException as error:
+        call.fail(error)
+        raise
+    finally:
+        call.leave()
+    call.succeed(value)
+    return value
+
+
+def _given(answer: Served | Raised) -> Any:
+    if isinstance(answer, Raised):
+        raise answer.error
+    return answer.value
+
+
+def _replayed(answer: Served | Raised) -> Generator[Any, Any, None]:
+    value = _given(answer)
+    yield from value if isinstance(value, list) else [value]
+
+
+async def _replayed_async(answer: Served | Raised) -> AsyncGenerator[Any, Any]:
+    for item in _replayed(answer):
+        yield item

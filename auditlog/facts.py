@@ -1,0 +1,142 @@
+"""What a model's answer says of itself: the model served, tokens, finish reasons.
+
+The rules:
+
+1. OpenAI and Anthropic shapes are read, as objects or as mappings, whole or as the chunks of a stream.
+2. What is not there is not invented: no attribute is better than a guess.
+3. The arguments of a model call are kept whole as its input; messages and system prompt are read out of them
+   when somebody looks (`chat_of`), and are not stored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from auditlog.values import Message
+from auditlog.normalise import messages, system_text
+
+_REQUEST = {
+    "model": "gen_ai.request.model",
+    "temperature": "gen_ai.request.temperature",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "top_p": "gen_ai.request.top_p",
+    "top_k": "gen_ai.request.top_k",
+    "seed": "gen_ai.request.seed",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+}
+
+
+def request_attributes(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Read model and parameters out of a model call's arguments."""
+    return {
+        attribute: arguments[name]
+        for name, attribute in _REQUEST.items()
+        if isinstance(arguments.get(name), str | int | float)
+    }
+
+
+def response_attributes(result: Any, text: bytes) -> dict[str, Any]:
+    """Read the model served, tokens and finish reasons out of a model's answer.
+
+    Args:
+        result: the answer, or the list of a stream's chunks.
+        text: the same, encoded.
+    """
+    if isinstance(result, str) or (isinstance(result, list) and all(isinstance(item, str) for item in result)):
+        return {}
+    decoded = orjson.loads(text)
+    attributes: dict[str, Any] = {}
+    for item in decoded if isinstance(decoded, list) else [decoded]:
+        if isinstance(item, dict):
+            _read(item, attributes)
+    return attributes
+
+
+def _read(item: dict[str, Any], attributes: dict[str, Any]) -> None:
+    if isinstance(item.get("model"), str):
+        attributes["gen_ai.response.model"] = item["model"]
+    if isinstance(item.get("id"), str):
+        attributes["gen_ai.response.id"] = item["id"]
+    if isinstance(item.get("system_fingerprint"), str):
+        attributes["openai.response.system_fingerprint"] = item["system_fingerprint"]
+    if isinstance(usage := item.get("usage"), dict):
+        _read_usage(usage, attributes)
+    reasons = [
+        choice["finish_reason"]
+        for choice in item.get("choices") or ()
+        if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str)
+    ]
+    if isinstance(item.get("stop_reason"), str):
+        reasons.append(item["stop_reason"])
+    if reasons:
+        attributes["gen_ai.response.finish_reasons"] = reasons
+    if isinstance(start := item.get("message"), dict) and item.get("type") == "message_start":
+        _read(start, attributes)
+
+
+def _read_usage(usage: dict[str, Any], attributes: dict[str, Any]) -> None:
+    details = usage.get("prompt_tokens_details") or {}
+    written = usage.get("completion_tokens_details") or {}
+    found = {
+        "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
+        "gen_ai.usage.output_tokens": usage.get("completion_tokens", usage.get("output_tokens")),
+        "gen_ai.usage.cache_read.input_tokens": details.get("cached_tokens", usage.get("cache_read_input_tokens")),
+        "gen_ai.usage.cache_write.input_tokens": usage.get("cache_creation_input_tokens"),
+        "gen_ai.usage.reasoning.output_tokens": written.get("reasoning_tokens"),
+    }
+    attributes.update({name: value for name, value in found.items() if isinstance(value, int)})
+
+
+class Chat(NamedTuple):
+    """A model call as messages."""
+
+    system: str | None
+    input_messages: tuple[Message, ...]
+    output_messages: tuple[Message, ...]
+    tool_definitions: Any
+
+
+def chat_of(arguments: Any, output: Any) -> Chat:
+    """Read a model call's messages out of its arguments and its answer.
+
+    Args:
+        arguments: the call's arguments by name; `messages`, `system` and `tools` are looked for.
+        output: what it returned, decoded; the list of chunks for a stream.
+    """
+    given = arguments if isinstance(arguments, dict) else {}
+    said = messages(given.get("messages", given.get("prompt")))
+    system = system_text(given.get("system")) or next((m.text for m in said if m.role in ("system", "developer")), None)
+    heard = tuple(m for m in said if m.role not in ("system", "developer"))
+    return Chat(system, heard, _answer(output), given.get("tools"))
+
+
+def _answer(output: Any) -> tuple[Message, ...]:
+    match output:
+        case str() if output:
+            return messages([{"role": "assistant", "content": output}])
+        case {"choices": list(choices)}:
+            found = [c["message"] for c in choices if isinstance(c, dict) and isinstance(c.get("message"), dict)]
+            return messages(found)
+        case {"role": str()}:
+            return messages([output])
+        case list() if output and all(isinstance(item, str) for item in output):
+            return messages([{"role": "assistant", "content": "".join(output)}])
+        case list() if output and (text := "".join(_delta(item) for item in output)):
+            return messages([{"role": "assistant", "content": text}])
+        case _:
+            return ()
+
+
+def _delta(item: Any) -> str:
+    match item:
+        case {"choices": [{"delta": {"content": str(text)}}, *_]}:
+            return text
+        case {"type": "content_block_delta", "delta": {"text": str(text)}}:
+            return text
+        case _:
+            return ""

@@ -1,0 +1,142 @@
+"""The recorder: makes records of calls and hands them to a sink.
+
+The rules:
+
+1. Nothing here raises into the agent: what fails is counted (`faults`), and the agent goes on.
+2. A call is two records, START before the body and END after it, so that a crash leaves what had begun.
+3. Content is encoded when it is seen, so that what the agent changes afterwards does not change the record.
+4. An OpenTelemetry span is opened only where the user runs a provider; its ids are used when they are valid.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+from opentelemetry import trace
+
+from auditlog.record import encode_record
+
+log = logging.getLogger("auditlog")
+
+SCOPE = "auditlog"
+"""The instrumentation scope of the spans that our decorators open."""
+
+
+class Sink(Protocol):
+    """Takes payloads; a journal, or a list."""
+
+    def append(self, payload: bytes, *, opens: str | None = None, closes: str | None = None) -> bool:
+        """Keep one payload; say whether it is kept; never raise."""
+        ...
+
+    def flush(self) -> bool:
+        """Make what is kept durable; say whether everything is."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class ListSink:
+    """Keeps payloads in memory, in order."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.payloads: list[bytes] = []
+
+    def append(self, payload: bytes, *, opens: str | None = None, closes: str | None = None) -> bool:  # noqa: ARG002
+        """Keep one payload."""
+        self.payloads.append(payload)
+        return True
+
+    def flush(self) -> bool:
+        """Say that everything is kept."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def take(self) -> list[bytes]:
+        """Give the payloads so far, and forget them."""
+        taken, self.payloads = self.payloads, []
+        return taken
+
+
+class Recorder:
+    """Writes START, END and SPAN records of one process."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        agent_version: str | None = None,
+        base_attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write into a sink.
+
+        Args:
+            sink: where the payloads go.
+            agent_version: what agent spans carry as `gen_ai.agent.version` where the decorator states none.
+            base_attributes: attributes of every span, such as a replay's lineage.
+        """
+        self.sink = sink
+        self.agent_version = agent_version
+        self.base_attributes = dict(base_attributes or {})
+        self.faults = 0
+        """Records that could not be made; those that could not be written are the sink's `lost`."""
+
+    def start(self, entry: dict[str, Any], attributes: Mapping[str, Any], parts: dict[str, bytes]) -> bool:
+        """Write a START record; `entry` holds the ids, kind, name and source."""
+        entry["type"] = "start"
+        return self._append(entry, {**self.base_attributes, **attributes}, parts, opens=entry["span"])
+
+    def end(self, entry: dict[str, Any], attributes: Mapping[str, Any], parts: dict[str, bytes]) -> bool:
+        """Write an END record; `entry` holds the ids and the status."""
+        entry["type"] = "end"
+        return self._append(entry, attributes, parts, closes=entry["span"])
+
+    def span(self, entry: dict[str, Any], attributes: Mapping[str, Any], parts: dict[str, bytes]) -> bool:
+        """Write a whole call as one SPAN record."""
+        entry["type"] = "span"
+        return self._append(entry, {**self.base_attributes, **attributes}, parts)
+
+    def flush(self) -> bool:
+        """Wait until everything recorded is on the disk; False when anything is missing or not durable."""
+        return self.sink.flush()
+
+    def fault(self, error: BaseException) -> None:
+        """Count a record that could not be made, and say so in the log the first time, without content."""
+        self.faults += 1
+        if self.faults == 1:
+            log.warning("auditlog could not record a call (%s); it goes on, and counts them.", type(error).__name__)
+
+    def _append(
+        self,
+        entry: dict[str, Any],
+        attributes: Mapping[str, Any],
+        parts: dict[str, bytes],
+        *,
+        opens: str | None = None,
+        closes: str | None = None,
+    ) -> bool:
+        try:
+            entry.setdefault("time", time.time_ns())
+            if attributes:
+                parts["attributes"] = orjson.dumps(attributes, default=str, option=orjson.OPT_NON_STR_KEYS)
+            return self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
+        except Exception as error:  # noqa: BLE001 - rule 1
+            self.fault(error)
+            return False
+
+
+def user_tracer() -> trace.Tracer | None:
+    """Give a tracer where the user runs an OpenTelemetry provider; None where a span would go nowhere."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+        return None
+    return provider.get_tracer(SCOPE)

@@ -1,0 +1,75 @@
+"""What the body of a call may say of itself: `annotate`, `evaluate`, `escalate`.
+
+The rules:
+
+1. Each speaks of the innermost recorded call around it; `escalate` marks the turn's agent call, too.
+2. Outside of a recorded call, or with nothing configured, each does nothing; none ever raises into the agent.
+3. Names are those of `Span`; one that is none is kept as `auditlog.fact.<name>` and is said once in the log.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from auditlog import config, context
+from auditlog.encode import encode
+from auditlog.normalise import mapping
+from auditlog.recorder import log
+
+
+def annotate(**facts: Any) -> None:
+    """Add facts to the call around here: `annotate(model_served="…", input_tokens=12, prompt_version="7")`."""
+    frame = context.current()
+    if frame is not None:
+        for name, value in facts.items():
+            if value is not None:
+                frame.facts[_attribute_of(name)] = value
+
+
+def evaluate(
+    name: str, value: float | None = None, *, label: str | None = None, explanation: str | None = None
+) -> None:
+    """Add a judgement to the call around here."""
+    frame = context.current()
+    if frame is not None:
+        found = {"name": name, "value": value, "label": label, "explanation": explanation}
+        frame.facts.setdefault("auditlog.evaluations", []).append({k: v for k, v in found.items() if v is not None})
+
+
+def escalate(reason: str, *, to: str | None = None) -> None:
+    """Hand the conversation to a person, and record why.
+
+    Args:
+        reason: why, in a few words.
+        to: the desk, queue or person it goes to.
+    """
+    frame, recorder = context.current(), config.recorder()
+    if frame is None or recorder is None:
+        return
+    facts = {"auditlog.escalation.reason": str(reason)}
+    if to is not None:
+        facts["auditlog.escalation.to"] = str(to)
+    frame.turn_facts.update(facts)
+    entry = {
+        "trace": frame.trace_id,
+        "span": context.new_span_id(),
+        "parent": frame.span_id,
+        "turn": frame.turn_id,
+        "conversation": frame.conversation_id,
+        "kind": "handoff",
+        "name": str(to) if to is not None else "human",
+        "source": "decorator",
+        "status": "ok",
+    }
+    content = {"input": encode({"reason": str(reason), "to": to}).text}
+    recorder.span(entry, {"gen_ai.operation.name": "handoff", **facts}, content)
+
+
+@functools.cache
+def _attribute_of(name: str) -> str:
+    found = mapping()["columns"].get(name)
+    if found is None:
+        log.warning("auditlog.annotate: %r is no field of a span; it is kept as auditlog.fact.%s.", name, name)
+        return f"auditlog.fact.{name}"
+    return found[0]
