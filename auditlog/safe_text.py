@@ -30,7 +30,7 @@ import wcwidth
 _C0 = (
     "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
     "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
-).split()
+).split()  # noqa: SIM905 - a table reads better so
 _MARKS_KEPT = 8
 _STACK_KEPT = 4
 # More characters than any cell of clean text takes, so that clipping need not read a text of megabytes.
@@ -43,7 +43,8 @@ _RARE = re.compile("[^\x00-\u024f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf]")
 # Printable by Python's account, and yet not clean. `\w` holds no mark in any version of Unicode, so no table is needed.
 # Each pattern begins with one set, which the engine skips through at the speed of C.
 _ODD_LETTER = re.compile(
-    rf"[\u115f\u1160\u3164\uffa0{_STACKING_JAMO}](?:(?<=[{_BLANK}])|[{_STACKING_JAMO}]{{{_STACK_KEPT - 1}}})"
+    rf"[\u115f\u1160\u3164\uffa0{_STACKING_JAMO}]"
+    rf"(?:(?<=[{_BLANK}])|[{_STACKING_JAMO}]{{{_STACK_KEPT - 1}}})"
 )
 _ODD_MARK = re.compile(
     r"[^\w\s\x00-\x7f](?:"
