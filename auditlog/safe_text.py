@@ -27,10 +27,10 @@ from collections.abc import Callable
 
 import wcwidth
 
-_C0 = (
+_C0 = (  # noqa: SIM905 - a table reads better so
     "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
     "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
-).split()  # noqa: SIM905 - a table reads better so
+).split()
 _MARKS_KEPT = 8
 _STACK_KEPT = 4
 # More characters than any cell of clean text takes, so that clipping need not read a text of megabytes.
