@@ -1,0 +1,98 @@
+"""Makes the records of imported spans.
+
+The rules:
+
+1. A whole call is one SPAN record with source `import`; a call whose end the file does not hold is a START record.
+2. What is made up of a file has ids derived from the file's content, so importing it again makes the same ids.
+3. A name or conversation id is bounded, since an entry is; what is cut off is replaced by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from auditlog.values import Json
+from auditlog.record import encode_record
+
+MAX_NAME_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedSpan:
+    """One span of a file, ready to be written."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    turn_id: str | None = None
+    conversation_id: str | None = None
+    kind: str = "other"
+    name: str = ""
+    status: str = "ok"
+    start_ns: int = 0
+    end_ns: int | None = None
+    """None where the file does not hold the end: the span is then `incomplete`."""
+    attributes: Mapping[str, Json] = field(default_factory=dict)
+    content: Mapping[str, Json] = field(default_factory=dict)
+    """Content by part name; a part that is None is left out."""
+
+    def payload(self) -> bytes:
+        """Give the record."""
+        entry: dict[str, Any] = {
+            "type": "start" if self.end_ns is None else "span",
+            "time": self.start_ns,
+            "trace": self.trace_id,
+            "span": self.span_id,
+            "parent": self.parent_span_id,
+            "turn": self.turn_id,
+            "conversation": bounded(self.conversation_id) if self.conversation_id else None,
+            "kind": self.kind,
+            "name": bounded(self.name),
+            "source": "import",
+        }
+        if self.end_ns is not None:
+            entry |= {"end": self.end_ns, "status": self.status}
+        parts = {"attributes": dict(self.attributes), **self.content}
+        return encode_record(
+            {name: value for name, value in entry.items() if value is not None},
+            {name: orjson.dumps(value) for name, value in parts.items() if value is not None},
+        )
+
+
+def bounded(text: str) -> str:
+    """Cut a name that is too long for an entry, and put a hash in place of its rest."""
+    if len(text) <= MAX_NAME_CHARACTERS:
+        return text
+    return f"{text[:MAX_NAME_CHARACTERS]}…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def content_digest(*values: Json) -> str:
+    """Give SHA-256, hex, of JSON values; the order of an object's keys does not matter."""
+    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def conversation_name(tags: Mapping[str, str], digest: str) -> str:
+    """Make a readable conversation id: domain, task and trial, then what makes it unique."""
+    words = (re.sub(r"[^A-Za-z0-9_.]+", "-", tags.get(key, "")).strip("-")[:40] for key in ("domain", "task_id", "trial"))
+    return "-".join([*(word for word in words if word), digest[:12]])
+
+
+def derived_id(digits: int, *values: str | int) -> str:
+    """Derive a trace id (32 digits) or span id (16 digits) from values that name it."""
+    return hashlib.sha256(orjson.dumps(values)).hexdigest()[:digits]
+
+
+def structured(text: Json) -> Json:
+    """Decode a text that is a JSON object or array; a plain text, also one that looks like a number, stays as it is."""
+    if isinstance(text, str) and text.lstrip()[:1] in ("{", "["):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return text
+    return text
