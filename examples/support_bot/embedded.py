@@ -1,0 +1,162 @@
+"""The embedded model: a deterministic stand-in for a language model, behind the OpenAI client's surface.
+
+The rules:
+
+1. `client.chat.completions.create(…)` takes what the OpenAI client takes and gives a `ChatCompletion` as a dict, with
+   token counts and the name of the model that served it.
+2. The answer depends on the messages and on nothing else: no clock, no chance, no state.
+3. It asks for tools in this order: look orders up; hand over; then refund or change the address; then it answers.
+4. Money goes back, and an address changes, only for an order that the customer has named together with its e-mail
+   address; never for a message that tries to instruct the agent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import wording
+from .policy import Policy, read_policy
+from .understanding import Request, understand
+
+SERVED_NAME = "embedded-1"
+_TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
+_MAX_LOOK_UPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the model asks for."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the tools of this turn have given so far."""
+
+    orders: Mapping[str, Mapping[str, Any]]
+    """Results of `look_up_order` by order number."""
+    refunds: Mapping[str, Mapping[str, Any]]
+    moves: Mapping[str, Mapping[str, Any]]
+    handed_over: bool
+
+
+class EmbeddedClient:
+    """What stands in for `openai.OpenAI()`: `client.chat.completions.create(…)` (rule 1)."""
+
+    def __init__(self) -> None:
+        self.chat = self
+        self.completions = self
+
+    def create(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        temperature: float = 0.0,
+        max_tokens: int | None = None,
+    ) -> dict[str, Any]:
+        """Complete a chat."""
+        del model, temperature, max_tokens
+        decision = decide(messages, may_call=bool(tools))
+        return _completion(messages, decision)
+
+
+def decide(messages: Sequence[Mapping[str, Any]], *, may_call: bool) -> str | list[ToolCall]:
+    """Decide what to do next: the tools to call, or the answer (rule 3)."""
+    system = "\n".join(str(m["content"]) for m in messages if m["role"] == "system")
+    policy, articles = read_policy(system), wording.articles_in(system)
+    request, done = understand(messages), _done(messages)
+    if may_call:
+        missing = [i for i in request.order_ids if i not in done.orders][:_MAX_LOOK_UPS]
+        if missing and not request.accepts_desk and len(done.orders) < _MAX_LOOK_UPS:
+            return [ToolCall("look_up_order", {"order_id": order_id}) for order_id in missing]
+        if (handing := _hand_over(request, policy)) and not done.handed_over:
+            return [handing]
+        if not done.handed_over and not request.instructing and (writes := _writes(request, done, policy)):
+            return writes
+    return wording.answer(request, policy, articles, done.orders, done.refunds, done.moves, handed_over=done.handed_over)
+
+
+def _hand_over(request: Request, policy: Policy) -> ToolCall | None:
+    if request.accepts_desk:
+        about = f" for {request.order_ids[0]}" if request.order_ids else ""
+        return ToolCall("escalate_to_human", {"reason": f"refund above the limit{about}", "team": "refund desk"})
+    if request.angry and policy.hands_over_angry:
+        return ToolCall("escalate_to_human", {"reason": "the customer is angry", "team": "front desk"})
+    if "human" in request.wants:
+        return ToolCall("escalate_to_human", {"reason": "the customer asks for a person", "team": "front desk"})
+    return None
+
+
+def _writes(request: Request, done: Done, policy: Policy) -> list[ToolCall]:
+    """Give the writes that are asked for, allowed and not yet done (rule 4)."""
+    calls: list[ToolCall] = []
+    for order_id, order in done.orders.items():
+        if "refund" in request.wants and order_id not in done.refunds:
+            amount = wording.refund_amount(order, request.text)
+            within = policy.refund_limit is None or amount <= policy.refund_limit
+            if wording.refund_obstacle(order, request) is None and within:
+                arguments = {"order_id": order_id, "amount": amount, "reason": "return within the return window"}
+                calls.append(ToolCall("issue_refund", arguments))
+        if "address" in request.wants and order_id not in done.moves and request.new_address:
+            if wording.address_obstacle(order, request) is None:
+                calls.append(ToolCall("change_address", {"order_id": order_id, "address": request.new_address}))
+    return calls
+
+
+def _done(messages: Sequence[Mapping[str, Any]]) -> Done:
+    """Collect the tool results since the last user message."""
+    start = max(i for i, message in enumerate(messages) if message["role"] == "user")
+    asked: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for message in messages[start:]:
+        for call in message.get("tool_calls") or ():
+            function = call["function"]
+            asked[call["id"]] = (function["name"], json.loads(function["arguments"]))
+        if message["role"] == "tool" and message["tool_call_id"] in asked:
+            name, arguments = asked[message["tool_call_id"]]
+            found.setdefault(name, {})[str(arguments.get("order_id", ""))] = json.loads(message["content"])
+    return Done(
+        orders=found.get("look_up_order", {}),
+        refunds=found.get("issue_refund", {}),
+        moves=found.get("change_address", {}),
+        handed_over="escalate_to_human" in found,
+    )
+
+
+def _completion(messages: Sequence[Mapping[str, Any]], decision: str | list[ToolCall]) -> dict[str, Any]:
+    """Put a decision into the shape of a ChatCompletion."""
+    digest = hashlib.sha256(json.dumps([dict(m) for m in messages], sort_keys=True).encode()).hexdigest()
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    if isinstance(decision, str):
+        message["content"], written = decision, decision
+    else:
+        message["tool_calls"] = [
+            {
+                "id": f"call_{digest[:8]}_{number}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)},
+            }
+            for number, call in enumerate(decision)
+        ]
+        written = json.dumps(message["tool_calls"], ensure_ascii=False)
+    read = sum(len(_TOKEN.findall(str(m.get("content") or ""))) + 4 for m in messages)
+    wrote = len(_TOKEN.findall(written))
+    return {
+        "id": f"chatcmpl-{digest[:24]}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": SERVED_NAME,
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": "stop" if isinstance(decision, str) else "tool_calls"}
+        ],
+        "usage": {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote},
+    }
