@@ -40,7 +40,10 @@ class Binder:
         args = args[self._skip :]
         named = dict(zip(self._names, args, strict=False))
         extra = args[len(self._names) :]
-        bound = {name: named.get(name, kwargs.get(name, self._defaults.get(name, _MISSING))) for name in self._names}
+        bound = {
+            name: named.get(name, kwargs.get(name, self._defaults.get(name, _MISSING)))
+            for name in self._names
+        }
         if extra:
             bound[self._rest or "args"] = list(extra)
         for name in self._keywords:

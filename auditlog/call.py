@@ -22,9 +22,9 @@ from auditlog import config, context, interception
 from auditlog.encode import Encoded, encode, error_facts
 from auditlog.facts import response_attributes
 from auditlog.interception import Call, Raised, Served
-from auditlog.values import Kind
 from auditlog.operation import Operation
 from auditlog.recorder import ListSink, Recorder, user_tracer
+from auditlog.values import Kind
 
 _OPERATIONS = {
     "agent": "invoke_agent",
@@ -176,7 +176,9 @@ class ActiveCall:
                 self.frame = _with_ids(self.frame, trace_id, span_id, turn_id)
         self._context = context.with_frame(self.frame, self._span)
 
-    def _end(self, status: str, *, result: Any = None, error: BaseException | None = None, stream: bool = False) -> None:
+    def _end(
+        self, status: str, *, result: Any = None, error: BaseException | None = None, stream: bool = False
+    ) -> None:
         if self._done:
             return
         self._done = True
@@ -256,7 +258,9 @@ def begin(operation: Operation, arguments: Encoded, attributes: Mapping[str, Any
     return call
 
 
-def _place(operation: Operation, above: context.Frame | None, parent: trace.SpanContext | None) -> context.Frame:
+def _place(
+    operation: Operation, above: context.Frame | None, parent: trace.SpanContext | None
+) -> context.Frame:
     talk = context.current_talk()
     span_id = context.new_span_id()
     trace_id = f"{parent.trace_id:032x}" if parent is not None else context.new_trace_id()
@@ -291,7 +295,14 @@ def _standing(frame: context.Frame, operation: Operation, recorder: Recorder) ->
 
 def _with_ids(frame: context.Frame, trace_id: str, span_id: str, turn_id: str | None) -> context.Frame:
     return context.Frame(
-        trace_id, span_id, turn_id, frame.conversation_id, frame.user_id, frame.tags, frame.facts, frame.turn_facts
+        trace_id,
+        span_id,
+        turn_id,
+        frame.conversation_id,
+        frame.user_id,
+        frame.tags,
+        frame.facts,
+        frame.turn_facts,
     )
 
 

@@ -38,8 +38,8 @@ def configure(store: str | os.PathLike[str] | None = None, *, agent_version: str
     Raises:
         ConfigurationError: no store is named, or it cannot be written.
     """
-    from auditlog.journal import JournalWriter  # noqa: PLC0415 - an unconfigured import stays light
-    from auditlog.store import layout  # noqa: PLC0415
+    from auditlog.journal import JournalWriter
+    from auditlog.store import layout
 
     path = store if store is not None else os.environ.get(ENVIRONMENT_VARIABLE)
     if not path:

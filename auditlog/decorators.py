@@ -23,8 +23,8 @@ from auditlog.encode import Encoded, encode
 from auditlog.errors import ConfigurationError
 from auditlog.facts import request_attributes
 from auditlog.interception import Raised, Served
-from auditlog.values import EFFECTS, Effect, Kind
 from auditlog.operation import Operation, definition_digest
+from auditlog.values import EFFECTS, Effect, Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,12 @@ _NAME_ATTRIBUTE: dict[Kind, str] = {
 def agent(function: F, /) -> F: ...
 @overload
 def agent(
-    name: str | None = None, /, *, version: str | None = None, capture_input: bool = True, capture_output: bool = True
+    name: str | None = None,
+    /,
+    *,
+    version: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
 ) -> Callable[[F], F]: ...
 def agent(target: Any = None, /, **options: Any) -> Any:
     """Record a function as an agent: each outermost call is a turn.
@@ -56,7 +61,12 @@ def agent(target: Any = None, /, **options: Any) -> Any:
 def model(function: F, /) -> F: ...
 @overload
 def model(
-    name: str | None = None, /, *, provider: str | None = None, capture_input: bool = True, capture_output: bool = True
+    name: str | None = None,
+    /,
+    *,
+    provider: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
 ) -> Callable[[F], F]: ...
 def model(target: Any = None, /, **options: Any) -> Any:
     """Record a function that calls a model.
@@ -172,7 +182,9 @@ def _idle() -> bool:
     return config.recorder() is None and interception.installed() is None
 
 
-def _begin(operation: Operation, binder: Binder, args: Any, kwargs: Any) -> tuple[ActiveCall, Served | Raised | None]:
+def _begin(
+    operation: Operation, binder: Binder, args: Any, kwargs: Any
+) -> tuple[ActiveCall, Served | Raised | None]:
     bound = binder.bind(args, kwargs)
     arguments: Encoded = encode(bound)
     call = begin(operation, arguments, request_attributes(bound) if operation.kind == "model" else {})
@@ -258,7 +270,8 @@ def _async_stream(function: Callable[..., Any], operation: Operation) -> Callabl
                 call, function(*args, **kwargs) if answer is None else _replayed_async(answer)
             )
         # An async generator has no `yield from`; this passes on what the consumer sends, throws and closes.
-        step, argument = source.asend, None
+        step: Callable[[Any], Any] = source.asend
+        argument: Any = None
         try:
             while True:
                 try:
@@ -279,7 +292,8 @@ def _async_stream(function: Callable[..., Any], operation: Operation) -> Callabl
 
 def _drive(call: ActiveCall, source: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Run a generator step by step, each step inside the call and each item outside of it."""
-    step, argument = source.send, None
+    step: Callable[[Any], Any] = source.send
+    argument: Any = None
     while True:
         call.enter()
         try:
@@ -311,7 +325,8 @@ def _drive(call: ActiveCall, source: Generator[Any, Any, Any]) -> Generator[Any,
 
 
 async def _drive_async(call: ActiveCall, source: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
-    step, argument = source.asend, None
+    step: Callable[[Any], Any] = source.asend
+    argument: Any = None
     while True:
         call.enter()
         try:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import math
 import pathlib
 import traceback
+import types
 import uuid
 from typing import Any, NamedTuple
 
@@ -61,7 +62,8 @@ def _encode_slowly(value: Any) -> Encoded:
     try:
         return Encoded(orjson.dumps(walk.plain(value, 0)), walk.lossy)
     except Exception as error:  # noqa: BLE001 - rule 1 of capture: the agent never sees this
-        return Encoded(orjson.dumps({MARK: "unencodable", "type": _type_name(value), "why": type(error).__name__}), lossy=True)
+        mark = {MARK: "unencodable", "type": _type_name(value), "why": type(error).__name__}
+        return Encoded(orjson.dumps(mark), lossy=True)
 
 
 def _has_no_number(value: Any) -> bool:
@@ -88,13 +90,15 @@ class _Walk:
         self._items = 0
         self._above: set[int] = set()
 
-    def plain(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line a type
+    def plain(self, value: Any, depth: int) -> Any:
         self._items += 1
         kind = type(value)
         if value is None or kind is bool:
             return value
         if kind is int:
-            return value if -(1 << 63) <= value < 1 << 64 else self._mark("int", digits=str(_short_int(value)))
+            return (
+                value if -(1 << 63) <= value < 1 << 64 else self._mark("int", digits=str(_short_int(value)))
+            )
         if kind is float:
             return value if math.isfinite(value) else self._mark("float", value=str(value))
         if kind is str:
@@ -121,7 +125,9 @@ class _Walk:
             text = self._text(key)
             return text if isinstance(text, str) else text["text"]
         self.lossy = True
-        return str(key) if isinstance(key, str | int | float | bool | enum.Enum | uuid.UUID) else _type_name(key)
+        return (
+            str(key) if isinstance(key, str | int | float | bool | enum.Enum | uuid.UUID) else _type_name(key)
+        )
 
     def _text(self, value: str) -> Any:
         try:
@@ -143,7 +149,7 @@ class _Walk:
         return {MARK: what, **fields}
 
 
-def _simple(value: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a type
+def _simple(value: Any) -> Any:
     """Give a simpler value that keeps the meaning: built-in containers, numbers, text, or a marked mapping."""
     match value:
         case enum.Enum():
@@ -159,12 +165,16 @@ def _simple(value: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a typ
         case list() | tuple() if hasattr(value, "_asdict"):
             return value._asdict()
         case list() | tuple() | set() | frozenset():
-            return sorted(value, key=repr) if isinstance(value, set | frozenset) and _sortable(value) else list(value)
+            return (
+                sorted(value, key=repr)
+                if isinstance(value, set | frozenset) and _sortable(value)
+                else list(value)
+            )
         case bytes() | bytearray() | memoryview():
             return {MARK: "bytes", "base64": base64.b64encode(bytes(value)).decode()}
-        case datetime.datetime() | datetime.date() | datetime.time():
+        case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
-        case datetime.timedelta():
+        case dt.timedelta():
             return value.total_seconds()
         case decimal.Decimal() | uuid.UUID() | pathlib.PurePath() | complex():
             return str(value)
@@ -200,11 +210,23 @@ def error_facts(error: BaseException, *, stack: bool = True) -> dict[str, Any]:
     try:
         facts["message"] = str(error)[:10_000]
         if stack:
-            lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-30, chain=False)
+            lines = traceback.format_exception(
+                type(error), error, _body_frames(error), limit=-30, chain=False
+            )
             facts["stack"] = "".join(lines)[-20_000:]
     except Exception as failure:  # noqa: BLE001 - an error whose __str__ fails is still recorded
         facts["message"] = f"(its text raised {type(failure).__name__})"
     return facts
+
+
+def _body_frames(error: BaseException) -> types.TracebackType | None:
+    """Give the error's frames from the decorated body on, without the decorator's own."""
+    frames = error.__traceback__
+    while (
+        frames is not None and frames.tb_frame.f_globals.get("__package__") == __package__ and frames.tb_next
+    ):
+        frames = frames.tb_next
+    return frames
 
 
 def _error_name(kind: type) -> str:
@@ -218,7 +240,7 @@ def _type_name(value: Any) -> str:
 
 def _short_int(value: int) -> str:
     # str() of an int refuses more than 4,300 digits; hexadecimal has no such bound.
-    return str(value) if value.bit_length() < 14_000 else hex(value)  # noqa: PLR2004
+    return str(value) if value.bit_length() < 14_000 else hex(value)
 
 
 def _sortable(values: Any) -> bool:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from auditlog.values import Message
 from auditlog.normalise import messages, system_text
+from auditlog.values import Message
 
 _REQUEST = {
     "model": "gen_ai.request.model",
@@ -47,7 +47,9 @@ def response_attributes(result: Any, text: bytes) -> dict[str, Any]:
         result: the answer, or the list of a stream's chunks.
         text: the same, encoded.
     """
-    if isinstance(result, str) or (isinstance(result, list) and all(isinstance(item, str) for item in result)):
+    if isinstance(result, str) or (
+        isinstance(result, list) and all(isinstance(item, str) for item in result)
+    ):
         return {}
     decoded = orjson.loads(text)
     attributes: dict[str, Any] = {}
@@ -85,7 +87,9 @@ def _read_usage(usage: dict[str, Any], attributes: dict[str, Any]) -> None:
     found = {
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
         "gen_ai.usage.output_tokens": usage.get("completion_tokens", usage.get("output_tokens")),
-        "gen_ai.usage.cache_read.input_tokens": details.get("cached_tokens", usage.get("cache_read_input_tokens")),
+        "gen_ai.usage.cache_read.input_tokens": details.get(
+            "cached_tokens", usage.get("cache_read_input_tokens")
+        ),
         "gen_ai.usage.cache_write.input_tokens": usage.get("cache_creation_input_tokens"),
         "gen_ai.usage.reasoning.output_tokens": written.get("reasoning_tokens"),
     }
@@ -110,7 +114,9 @@ def chat_of(arguments: Any, output: Any) -> Chat:
     """
     given = arguments if isinstance(arguments, dict) else {}
     said = messages(given.get("messages", given.get("prompt")))
-    system = system_text(given.get("system")) or next((m.text for m in said if m.role in ("system", "developer")), None)
+    system = system_text(given.get("system")) or next(
+        (m.text for m in said if m.role in ("system", "developer")), None
+    )
     heard = tuple(m for m in said if m.role not in ("system", "developer"))
     return Chat(system, heard, _answer(output), given.get("tools"))
 
@@ -120,7 +126,9 @@ def _answer(output: Any) -> tuple[Message, ...]:
         case str() if output:
             return messages([{"role": "assistant", "content": output}])
         case {"choices": list(choices)}:
-            found = [c["message"] for c in choices if isinstance(c, dict) and isinstance(c.get("message"), dict)]
+            found = [
+                c["message"] for c in choices if isinstance(c, dict) and isinstance(c.get("message"), dict)
+            ]
             return messages(found)
         case {"role": str()}:
             return messages([output])

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from auditlog.errors import ConfigurationError
-from auditlog.values import Json
 from auditlog.operation import Operation
+from auditlog.values import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ The rules:
 1. One file a process, `journal/<boot>-<pid>-<ns>.wal`, created exclusively, opened for appending, mode 0600, and
    locked for as long as its writer lives: a file without a lock has no writer, and may be sealed.
 2. One `write` a record. A short or failed write is cut back, so that the file never holds half a frame.
-3. A record that could not be written is counted, and the next one that can be is preceded by a GAP record with the counts.
+3. A record that could not be written is counted, and the next one that can be is preceded by a GAP record with
+   the counts.
 4. A background thread syncs every 50 ms; `append` never waits for a disk.
 5. A forked child never writes into its parent's file: it opens its own.
 6. When a file has grown to `rotate_bytes`, a CLOSE record names the spans still open, their START records are
@@ -130,6 +131,7 @@ class JournalWriter:
         self._gap_reason = ""
         self._lock = threading.RLock()
         self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
         self._reset()
         _writers.add(self)
 
@@ -226,7 +228,7 @@ class JournalWriter:
 
     def _write(self, payload: bytes) -> None:
         descriptor = self._descriptor
-        assert descriptor is not None  # noqa: S101 - callers open first
+        assert descriptor is not None
         sequence = _SEQUENCE.pack(self._sequence)
         head = _HEAD.pack(MAGIC, len(payload), google_crc32c.value(sequence + payload))
         frame = b"".join((head, sequence, payload))
@@ -277,8 +279,7 @@ class JournalWriter:
         self._reset()
 
     def _start_syncing(self) -> None:
-        thread = getattr(self, "_thread", None)
-        if thread is None or not thread.is_alive():
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(
                 target=_sync, args=(weakref.ref(self), self._wake), name="auditlog-sync", daemon=True
             )

@@ -11,14 +11,14 @@ The rules:
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
 
-from auditlog.values import KINDS, Message, Part, text_of, user_text_of
 from auditlog.record import CONTENT_PARTS, Record
 from auditlog.resources import schema
+from auditlog.values import KINDS, Message, Part, text_of, user_text_of
 
 PREVIEW_CHARACTERS = 200
 
@@ -85,7 +85,7 @@ def row(start: Record | None, end: Record | None) -> dict[str, Any]:
         A value for each column of origin entry, attribute, part and derived; the evidence columns are the sealer's.
     """
     head = start or end
-    assert head is not None  # noqa: S101 - a span has at least one record
+    assert head is not None
     tail = end.entry if end is not None else {}
     attributes = {**attributes_of(start), **attributes_of(end)}
     entry = {**tail, **head.entry}
@@ -150,9 +150,13 @@ def _message(item: Any) -> Message:
     match item:
         case {"role": str(role), "parts": list(parts), **rest}:
             reason = rest.get("finish_reason")
-            return Message(role, tuple(_part(part) for part in parts), reason if isinstance(reason, str) else None)
+            return Message(
+                role, tuple(_part(part) for part in parts), reason if isinstance(reason, str) else None
+            )
         case {"role": "tool", "content": content, **rest}:
-            return Message("tool", (Part("tool_call_response", id=rest.get("tool_call_id"), response=content),))
+            return Message(
+                "tool", (Part("tool_call_response", id=rest.get("tool_call_id"), response=content),)
+            )
         case {"role": str(role), **rest}:
             return Message(role, (*_text_parts(rest.get("content")), *_call_parts(rest.get("tool_calls"))))
         case str():
@@ -176,9 +180,11 @@ def _call_parts(calls: Any) -> tuple[Part, ...]:
     for call in calls if isinstance(calls, list) else ():
         match call:
             case {"function": {"name": name, **function}}:
-                parts.append(Part("tool_call", id=call.get("id"), name=name, arguments=decoded(function.get("arguments"))))
+                given = decoded(function.get("arguments"))
+                parts.append(Part("tool_call", id=call.get("id"), name=name, arguments=given))
             case {"name": name}:
-                parts.append(Part("tool_call", id=call.get("id"), name=name, arguments=decoded(call.get("arguments"))))
+                given = decoded(call.get("arguments"))
+                parts.append(Part("tool_call", id=call.get("id"), name=name, arguments=given))
             case _:
                 parts.append(Part("unknown", raw=call))
     return tuple(parts)
@@ -190,9 +196,16 @@ def _part(part: Any) -> Part:
             text = rest.get("content", rest.get("text"))
             return Part(kind, text if isinstance(text, str) else "")
         case {"type": "tool_call", **rest}:
-            return Part("tool_call", id=rest.get("id"), name=rest.get("name"), arguments=decoded(rest.get("arguments")))
+            return Part(
+                "tool_call",
+                id=rest.get("id"),
+                name=rest.get("name"),
+                arguments=decoded(rest.get("arguments")),
+            )
         case {"type": "tool_call_response", **rest}:
-            return Part("tool_call_response", id=rest.get("id"), response=rest.get("response", rest.get("result")))
+            return Part(
+                "tool_call_response", id=rest.get("id"), response=rest.get("response", rest.get("result"))
+            )
         case str():
             return Part("text", part)
         case {"type": str(kind)}:
@@ -253,7 +266,7 @@ def _error_type(error: bytes | None, attributes: Mapping[str, Any]) -> str | Non
             return name if isinstance(name, str) else None
 
 
-def _with_prefix(attributes: Mapping[str, Any], prefix: str, leave: frozenset[str] | set[str] = frozenset()) -> str | None:
+def _with_prefix(attributes: Mapping[str, Any], prefix: str, leave: Collection[str] = ()) -> str | None:
     found = {
         name.removeprefix(prefix): value
         for name, value in attributes.items()

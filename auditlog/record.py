@@ -97,12 +97,14 @@ def decode_record(payload: bytes) -> Record:
     try:
         entry = orjson.loads(entry_bytes)
         version, names = entry["v"], entry.get("parts", {})
-        entry["type"]  # noqa: B018 - a record without a type is none
+        _ = entry["type"]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         msg = f"A journal record's entry is not an entry: {error!r}. The file is damaged or is no journal."
         raise FormatError(msg) from None
     if version != FORMAT:
-        msg = f"A record has format {version}, and this version reads format {FORMAT}. Upgrade auditlog-replay."
+        msg = (
+            f"A record has format {version}, and this version reads format {FORMAT}. Upgrade auditlog-replay."
+        )
         raise FormatError(msg)
     parts = {}
     for name in names:
@@ -124,7 +126,7 @@ def leaf_hash(entry_bytes: bytes) -> bytes:
 
 def _take(payload: bytes, at: int, most: int) -> tuple[bytes, int]:
     head = payload[at : at + 4]
-    size = _LENGTH.unpack(head)[0] if len(head) == 4 else -1  # noqa: PLR2004 - the size of a u32
+    size = _LENGTH.unpack(head)[0] if len(head) == 4 else -1
     if not 0 <= size <= min(most, len(payload) - at - 4):
         msg = f"A journal record ends inside a field at byte {at}. The file is damaged or is no journal."
         raise FormatError(msg)

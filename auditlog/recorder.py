@@ -113,7 +113,9 @@ class Recorder:
         """Count a record that could not be made, and say so in the log the first time, without content."""
         self.faults += 1
         if self.faults == 1:
-            log.warning("auditlog could not record a call (%s); it goes on, and counts them.", type(error).__name__)
+            log.warning(
+                "auditlog could not record a call (%s); it goes on, and counts them.", type(error).__name__
+            )
 
     def _append(
         self,

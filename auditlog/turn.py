@@ -34,10 +34,12 @@ def evaluate(
     frame = context.current()
     if frame is not None:
         found = {"name": name, "value": value, "label": label, "explanation": explanation}
-        frame.facts.setdefault("auditlog.evaluations", []).append({k: v for k, v in found.items() if v is not None})
+        frame.facts.setdefault("auditlog.evaluations", []).append(
+            {k: v for k, v in found.items() if v is not None}
+        )
 
 
-def escalate(reason: str, *, to: str | None = None) -> None:
+def escalate(reason: str, to: str | None = None) -> None:
     """Hand the conversation to a person, and record why.
 
     Args:
@@ -70,6 +72,8 @@ def escalate(reason: str, *, to: str | None = None) -> None:
 def _attribute_of(name: str) -> str:
     found = mapping()["columns"].get(name)
     if found is None:
-        log.warning("auditlog.annotate: %r is no field of a span; it is kept as auditlog.fact.%s.", name, name)
+        log.warning(
+            "auditlog.annotate: %r is no field of a span; it is kept as auditlog.fact.%s.", name, name
+        )
         return f"auditlog.fact.{name}"
     return found[0]

@@ -1,0 +1,148 @@
+"""The journal holds every acknowledged record, and counts what it could not keep."""
+
+import errno
+import os
+import threading
+
+import pytest
+
+from auditlog import journal
+from auditlog.journal import JournalWriter, is_live, read_frames
+from auditlog.record import decode_record, encode_record
+
+
+def payload(span, kind="start"):
+    """Make a small record."""
+    return encode_record({"type": kind, "span": span}, {"input": b'"x"'})
+
+
+def records(directory):
+    """Read every record of a journal directory."""
+    return [decode_record(f.payload) for p in sorted(directory.glob("*.wal")) for f in read_frames(p)]
+
+
+def spans(directory):
+    """Give the span ids of its START and END records."""
+    return [record.entry["span"] for record in records(directory) if record.type in ("start", "end")]
+
+
+def test_a_live_file_is_locked_and_a_closed_one_is_not(tmp_path):
+    """Whether a file has a writer shows in its lock."""
+    writer = JournalWriter(tmp_path)
+    assert writer.append(payload("a"))
+    path = writer.path
+    assert is_live(path)
+    assert oct(path.stat().st_mode)[-3:] == "600"
+    writer.close()
+    assert not is_live(path)
+    assert ["open", "start", "close"] == [record.type for record in records(tmp_path)]
+
+
+def test_threads_write_whole_frames_in_one_sequence(tmp_path):
+    """Eight threads lose nothing, and the sequence has no hole."""
+    writer = JournalWriter(tmp_path)
+    threads = [
+        threading.Thread(target=lambda n=n: [writer.append(payload(f"{n}-{i}")) for i in range(100)])
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    (path,) = tmp_path.glob("*.wal")
+    assert list(range(802)) == [frame.sequence for frame in read_frames(path)]
+    assert {f"{n}-{i}" for n in range(8) for i in range(100)} == set(spans(tmp_path))
+
+
+def test_rotation_carries_open_spans_over(tmp_path):
+    """A START whose END is still to come goes on in the next file, named in the CLOSE record."""
+    writer = JournalWriter(tmp_path, rotate_bytes=1000)
+    writer.append(payload("long"), opens="long")
+    for number in range(20):
+        writer.append(payload(str(number)), opens=str(number))
+        writer.append(payload(str(number), "end"), closes=str(number))
+    writer.append(payload("long", "end"), closes="long")
+    writer.close()
+    files = sorted(tmp_path.glob("*.wal"))
+    assert len(files) > 2
+    for path in files[:-1]:
+        entries = [decode_record(frame.payload).entry for frame in read_frames(path)]
+        assert "long" in [entry.get("span") for entry in entries if entry["type"] == "start"]
+    closed = [record.entry for record in records(tmp_path) if record.type == "close"]
+    assert all("long" in entry["carried"] for entry in closed[:-2])
+
+
+def test_a_damaged_or_torn_tail_ends_the_reading(tmp_path):
+    """Reading stops at the first frame that is not whole, whatever its length claims."""
+    writer = JournalWriter(tmp_path)
+    for span in "abc":
+        writer.append(payload(span))
+    writer.close()
+    (path,) = tmp_path.glob("*.wal")
+    whole = path.read_bytes()
+    ends = [frame.end for frame in read_frames(path)]
+    for tail in (whole[ends[2] :][:7], b"ALJ1\xff\xff\xff\xff" + bytes(12), bytes(4096)):
+        path.write_bytes(whole[: ends[2]] + tail)
+        assert 3 == len(list(read_frames(path)))
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "broken")])
+def test_what_cannot_be_written_is_counted_in_a_gap_record(tmp_path, monkeypatch, failure):
+    """The agent sees no error, and the next record that can be written is preceded by the counts."""
+    writer = JournalWriter(tmp_path)
+    writer.append(payload("a"))
+    real = os.write
+
+    def fail(descriptor, data):
+        real(descriptor, data[: len(data) // 2])
+        raise failure
+
+    monkeypatch.setattr(journal.os, "write", fail)
+    assert not writer.append(payload("b"))
+    assert not writer.append(payload("c"))
+    monkeypatch.setattr(journal.os, "write", real)
+    assert writer.append(payload("d"))
+    writer.close()
+    assert ["a", "d"] == spans(tmp_path)
+    (gap,) = [record.entry for record in records(tmp_path) if record.type == "gap"]
+    assert (2, "OSError") == (gap["lost"], gap["reason"])
+    assert 2 == writer.lost
+
+
+def test_a_forked_child_writes_its_own_file(tmp_path):
+    """Parent and child never share a file, and neither loses a record."""
+    writer = JournalWriter(tmp_path)
+    writer.append(payload("before"))
+    if (child := os.fork()) == 0:
+        ok = writer.append(payload("child"))
+        writer.close()
+        os._exit(0 if ok else 1)
+    assert 0 == os.waitpid(child, 0)[1]
+    writer.append(payload("after"))
+    writer.close()
+    files = {path.name.split("-")[1]: path for path in tmp_path.glob("*.wal")}
+    assert {str(os.getpid()), str(child)} == set(files)
+    assert ["before", "after", "child"] == [
+        r.entry["span"]
+        for pid in (os.getpid(), child)
+        for r in [decode_record(f.payload) for f in read_frames(files[str(pid)])]
+        if r.type == "start"
+    ]
+
+
+def test_after_a_failed_sync_a_new_file_begins(tmp_path, monkeypatch):
+    """A descriptor whose sync failed is never written again."""
+    writer = JournalWriter(tmp_path)
+    writer.append(payload("a"))
+    first = writer.path
+
+    def fail(_descriptor):
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.os, "fdatasync", fail)
+        assert not writer.flush()
+    assert writer.append(payload("b"))
+    assert first != writer.path
+    assert ["a", "b"] == spans(tmp_path)
