@@ -1,0 +1,160 @@
+"""Reads a store through DuckDB: the one wrapper around the connection.
+
+The rules:
+
+1. DuckDB lives in memory and reads files; it is never the store.
+2. What is read is one consistent picture: the ledger's list, and the journals that it does not list. When the ledger grew
+   while the journals were read, they are read again.
+3. Every result is drained before the connection is used again, under a lock: the connection serves one thread at a time.
+4. A sealed file is a regular file of the size that the ledger says, or the store says which file is at fault.
+5. An internal error of DuckDB kills its connection; a new one takes its place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from auditlog.errors import FilterError, StoreError
+from auditlog.store import views
+from auditlog.store.layout import Layout, refuse_irregular
+from auditlog.store.ledger import Ledger, Segment, read_ledger
+from auditlog.store.live import LiveRows
+from auditlog.store.rows import arrow_schema
+from auditlog.store.segment import damaged, read_segment
+
+_DEAD = (duckdb.InternalException, duckdb.FatalException, duckdb.ConnectionException)
+
+
+class Reader:
+    """A picture of a store, and queries on it."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Read the ledger and the journals.
+
+        Raises:
+            StoreError: a file is damaged, missing, or not what it should be.
+            FormatError: a file is of a newer format.
+        """
+        self._layout = layout
+        self._lock = threading.RLock()
+        self._live_rows = LiveRows(layout.journal)
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._checked: set[str] = set()
+        self.ledger = Ledger()
+        self.live: pa.Table = arrow_schema().empty_table()
+        self.refresh()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The sealed files of this picture."""
+        return self.ledger.segments
+
+    def refresh(self) -> None:
+        """Take a new picture: what was written or sealed since."""
+        with self._lock:
+            before = self.ledger
+            while True:
+                self.ledger = read_ledger(self._layout.entries, self.ledger)
+                self._check_segments()
+                live = self._live_rows.read(self.ledger.sources)
+                if live is not None and read_ledger(self._layout.entries, self.ledger) == self.ledger:
+                    break
+            fresh = self._connection is None
+            if fresh:
+                self._connect()
+            if live is not self.live or fresh:
+                self.live = live
+                self._open().register("live", live)
+            if fresh or self.ledger.segments != before.segments:
+                paths = [str(self._layout.root / segment.path) for segment in self.ledger.segments]
+                self._open().execute(views.all_spans(paths, str(self._layout.root)))
+            if fresh:
+                for statement in views.derived_views():
+                    self._open().execute(statement)
+
+    def table(self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None) -> pa.Table:
+        """Run one query and give its whole result.
+
+        Args:
+            sql: the query; `spans`, `turns` and `conversations` in it are ordinary ones, or those of `run`.
+            params: what its `?` stand for.
+            run: a replay run's id.
+            arm: one of its arms; all where it is None.
+
+        Raises:
+            FilterError: the query does not parse or bind.
+            StoreError: a sealed file is damaged.
+        """
+        with self._lock:
+            connection = self._open()
+            try:
+                connection.execute("SET VARIABLE run = ?", [run])
+                connection.execute("SET VARIABLE arm = ?", [arm])
+                connection.execute(f"SET search_path = '{'main' if run is None else f'{views.REPLAYED},main'}'")
+                relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
+                return _EMPTY if relation is None else relation.to_arrow_table()
+            except _DEAD as error:
+                self.close()
+                self.refresh()
+                msg = f"The query broke the engine ({_first_line(error)}). The store is unharmed; ask in another way."
+                raise StoreError(msg) from None
+            except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError) as error:
+                self._name_damage()
+                raise StoreError(f"The store {self._layout.root} cannot be read: {_first_line(error)}") from None
+            except duckdb.Error as error:
+                raise FilterError(f"The query fails: {_first_line(error)}") from None
+
+    def close(self) -> None:
+        """Let go of the connection; the next query opens another."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            self.refresh()
+        assert self._connection is not None
+        return self._connection
+
+    def _connect(self) -> None:
+        self._connection = duckdb.connect(":memory:")
+        self._connection.execute("SET autoinstall_known_extensions = false")
+        self._connection.execute("SET autoload_known_extensions = false")
+        self._connection.execute("SET preserve_insertion_order = false")
+
+    def _check_segments(self) -> None:
+        for segment in self.ledger.segments:
+            if segment.path in self._checked:
+                continue
+            path = self._layout.root / segment.path
+            size = refuse_irregular(path)
+            if size != segment.bytes:
+                msg = (
+                    f"{path} is damaged: it has {size} bytes, and the ledger says {segment.bytes}. "
+                    "Put the file back from a copy of the store."
+                )
+                raise StoreError(msg)
+            self._checked.add(segment.path)
+
+    def _name_damage(self) -> None:
+        """Raise StoreError naming the first sealed file that does not read."""
+        for segment in self.ledger.segments:
+            path: Path = self._layout.root / segment.path
+            if refuse_irregular(path) != segment.bytes:
+                raise StoreError(damaged(path, ValueError("its size is not the ledger's")))
+            read_segment(path)
+
+
+_EMPTY = pa.table({})
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,255 @@
+"""Seals journal files into segments.
+
+The rules:
+
+1. One sealer at a time: a lock on the ledger's directory; the second waits, or gives up when it is told not to wait.
+2. A journal file is sealed when its writer is gone or has gone on to another file, and when each span that it leaves open
+   is found in a later file of its process, or can never end because the process is dead.
+3. The order is: segments in their places, the ledger's entry synced, the journal file unlinked. A crash between any two
+   steps leaves a state that sealing again mends: an unlisted segment is written again under its name, a listed journal file
+   is only unlinked.
+4. Readers never look for a journal file that the ledger lists, so nothing shows twice; one that vanishes under them makes
+   them look at the ledger again.
+5. What was torn, lost, unreadable or doubled is counted in the ledger's entry and in the report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditlog.errors import StoreError
+from auditlog.journal import boot_id, tail_of
+from auditlog.store.layout import Layout, sync_directory
+from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
+from auditlog.store.merge import Gap, MergedSpan, Merger
+from auditlog.store.rows import table_of
+from auditlog.store.scan import JournalFile, by_process, feed, journal_files
+from auditlog.store.segment import DRAFT_SUFFIX, split_by_day, write_segment
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """What followed the last whole frame of a file whose writer died."""
+
+    writer: str
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """What one sealing did."""
+
+    sealed: tuple[str, ...] = ()
+    """The journal files (stems) that are sealed."""
+    segments: tuple[Segment, ...] = ()
+    spans: int = 0
+    incomplete: int = 0
+    """Spans whose end was never recorded."""
+    live: tuple[str, ...] = ()
+    """Journal files that are still being written, or hold spans that may still end."""
+    torn: tuple[Torn, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    duplicates: int = 0
+    conflicts: int = 0
+    unreadable: int = 0
+    cleaned: tuple[str, ...] = ()
+    """Journal files that an earlier, interrupted sealing had sealed but not unlinked."""
+    busy: bool = False
+    """Another process was sealing, and this one was told not to wait."""
+
+    @property
+    def lost(self) -> int:
+        """Records that their writers could not write."""
+        return sum(gap.lost for gap in self.gaps)
+
+
+def seal(layout: Layout, *, wait: bool = True) -> SealReport:
+    """Seal every journal file that may be sealed.
+
+    Args:
+        layout: the store.
+        wait: whether to wait for another process that seals; otherwise the report says `busy`.
+
+    Raises:
+        StoreError: a file cannot be read or written; what was sealed before it stays sealed.
+    """
+    with _locked(layout, wait=wait) as held:
+        if not held:
+            return SealReport(busy=True)
+        return _Sealing(layout).run()
+
+
+class _Sealing:
+    """One run of the sealer, under the lock."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._ledger: Ledger = read_ledger(layout.entries)
+        self._sealed: list[str] = []
+        self._segments: list[Segment] = []
+        self._live: list[str] = []
+        self._torn: list[Torn] = []
+        self._gaps: list[Gap] = []
+        self._cleaned: list[str] = []
+        self._counts = {"duplicates": 0, "conflicts": 0, "unreadable": 0}
+        self._spans = self._incomplete = 0
+
+    def run(self) -> SealReport:
+        _remove_drafts(self._layout)
+        files = []
+        for file in journal_files(self._layout.journal):
+            if file.stem in self._ledger.sources:
+                self._unlink(file)
+                self._cleaned.append(file.stem)
+            else:
+                files.append(file)
+        for group in by_process(files):
+            self._seal_process(group)
+        return SealReport(
+            sealed=tuple(self._sealed),
+            segments=tuple(self._segments),
+            spans=self._spans,
+            incomplete=self._incomplete,
+            live=tuple(self._live),
+            torn=tuple(self._torn),
+            gaps=tuple(self._gaps),
+            cleaned=tuple(self._cleaned),
+            **self._counts,
+        )
+
+    def _seal_process(self, files: list[JournalFile]) -> None:
+        """Seal one process's files in order, until one that may still change."""
+        merger = Merger()
+        waiting: list[tuple[JournalFile, int, list[MergedSpan]]] = []
+        for position, file in enumerate(files):
+            later = files[position + 1 :]
+            if file.live:
+                return self._leave([*(w[0] for w in waiting), *files[position:]])
+            end = feed(merger, file)
+            spans = merger.take()
+            left = {_key(span): span for span in merger.unfinished() if span.home == file.stem}
+            carried, ended = _seen_later(set(left), later) if left else (set(), set())
+            unsure = left.keys() - carried - ended
+            if unsure and (any(f.live for f in later) or process_lives(file)):
+                return self._leave([*(w[0] for w in waiting), *files[position:]])
+            spans += [left[key] for key in unsure]
+            merger.forget(file.stem, keep=ended)
+            if ended:
+                # The START is needed by a later file, whose row holds it: this file goes when that row is safe.
+                waiting.append((file, end, spans))
+            else:
+                self._seal_file(merger, file, end, spans)
+        for file, end, spans in waiting:
+            self._seal_file(merger, file, end, spans)
+        return None
+
+    def _leave(self, files: list[JournalFile]) -> None:
+        self._live += [file.stem for file in files]
+
+    def _seal_file(self, merger: Merger, file: JournalFile, end: int, spans: list[MergedSpan]) -> None:
+        tail = tail_of(file.path, end)
+        gaps = [gap for gap in merger.gaps if gap.writer == file.stem]
+        counts = {
+            "duplicates": merger.duplicates.get(file.stem, 0),
+            "conflicts": merger.conflicts.get(file.stem, 0),
+            "unreadable": merger.unreadable.get(file.stem, 0),
+        }
+        segments = []
+        if spans:
+            for day, columns in split_by_day(table_of(spans)):
+                segments.append(write_segment(self._layout, file.stem, day, columns))
+        entry = seal_entry(file.stem, merger.last_sequence(file.stem), tail.torn_bytes, segments, counts, gaps)
+        self._ledger = append_entry(self._layout.entries, self._ledger, entry)
+        self._unlink(file)
+        self._sealed.append(file.stem)
+        self._segments += segments
+        self._spans += len(spans)
+        self._incomplete += sum(span.end is None for span in spans)
+        self._gaps += gaps
+        if tail.torn_bytes:
+            self._torn.append(Torn(file.stem, tail.offset, tail.torn_bytes))
+        for name, count in counts.items():
+            self._counts[name] += count
+
+    def _unlink(self, file: JournalFile) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            file.path.unlink()
+        sync_directory(self._layout.journal)
+
+
+def process_lives(file: JournalFile) -> bool:
+    """Say whether the process that wrote a journal file still runs, as far as this machine can tell."""
+    if file.boot != boot_id():
+        return False
+    try:
+        os.kill(file.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    # A process that began after the file was made only has the same number.
+    return _began_ns(file.pid) <= file.created_ns
+
+
+def _began_ns(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot) * 1e9)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0
+
+
+def _seen_later(keys: set[tuple[str, str]], files: list[JournalFile]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Give those of the keys whose START a later file holds too, and those of which it holds only the END."""
+    carried: set[tuple[str, str]] = set()
+    ended: set[tuple[str, str]] = set()
+    for file in files:
+        later = Merger()
+        try:
+            feed(later, file)
+        except FileNotFoundError:
+            continue
+        carried |= keys & later.started()
+        ended |= keys & later.keys()
+        if keys <= carried | ended:
+            break
+    return carried, ended - carried
+
+
+def _key(span: MergedSpan) -> tuple[str, str]:
+    entry = (span.start or span.end).record.entry  # type: ignore[union-attr]
+    return entry["trace"], entry["span"]
+
+
+def _remove_drafts(layout: Layout) -> None:
+    for draft in layout.segments.glob(f"day=*/*{DRAFT_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout, *, wait: bool) -> Iterator[bool]:
+    path = layout.ledger / "lock"
+    try:
+        layout.ledger.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        msg = f"{path} cannot be opened: {error.strerror}. Sealing needs to write into the store."
+        raise StoreError(msg) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)

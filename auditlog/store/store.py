@@ -1,0 +1,314 @@
+"""`Store`: the one way to read what was recorded, and to seal it.
+
+The rules:
+
+1. Readers see what is sealed and what is live as one; `refresh` takes a new picture, and nothing changes in between.
+2. Replays are left out unless a run is asked for.
+3. Lists read no content; content is read for the conversations that are asked for, many at a time.
+4. An id may be cut short where that is unambiguous; a miss names the nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+
+from auditlog.errors import NotFoundError
+from auditlog.journal import JournalWriter
+from auditlog.values import Conversation, ConversationSummary, Span, Turn
+from auditlog.store import layout as layouts
+from auditlog.store import seal as sealing
+from auditlog.store.build import READ_COLUMNS, conversations_of, spans_of
+from auditlog.store.ledger import Segment
+from auditlog.store.reader import Reader
+from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
+
+_BATCH = 256
+_SPAN_COLUMNS = ", ".join(READ_COLUMNS)
+_MOST_NAMED = 5
+
+
+class Store:
+    """A store that is open for reading; `with` closes it."""
+
+    def __init__(self, layout: layouts.Layout) -> None:
+        """Open the store of a layout; `Store.open` and `Store.create` take a path."""
+        self._layout = layout
+        self._settings = layouts.read_settings(layout)
+        self._reader = Reader(layout)
+
+    @classmethod
+    def create(cls, path: Path | str) -> Self:
+        """Make a store, or open the one that is there.
+
+        Raises:
+            StoreError: the path cannot be a store.
+        """
+        return cls(layouts.ensure(path))
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a store.
+
+        Raises:
+            StoreError: the path is no store; the message says where the nearest one lies, or how to make one.
+            FormatError: the store, or a file in it, is of a newer format.
+        """
+        return cls(layouts.find(path))
+
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self._layout.root
+
+    @property
+    def id(self) -> str:
+        """The store's UUID."""
+        return self._settings.id
+
+    @property
+    def settings(self) -> layouts.Settings:
+        """What `store.toml` says."""
+        return self._settings
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the engine; using the store again opens it again."""
+        self._reader.close()
+
+    def refresh(self) -> None:
+        """See what was written and sealed since the store was opened or last refreshed."""
+        self._reader.refresh()
+
+    def segments(self) -> list[Segment]:
+        """List the sealed files, oldest entry first."""
+        return list(self._reader.segments)
+
+    def writer(self) -> JournalWriter:
+        """Give a writer into this store's journal; close it when done."""
+        return JournalWriter(self._layout.journal)
+
+    def seal(self, *, wait: bool = True) -> sealing.SealReport:
+        """Seal every journal file whose writer is done with it, and see the result.
+
+        Args:
+            wait: whether to wait for another process that seals; otherwise the report says `busy`.
+
+        Raises:
+            StoreError: a file cannot be read or written.
+        """
+        report = sealing.seal(self._layout, wait=wait)
+        self.refresh()
+        return report
+
+    def query(self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None) -> pa.Table:
+        """Run SQL over the views `spans`, `turns`, `conversations` and `all_spans`.
+
+        Args:
+            sql: trusted text: for a user's own, see `select`.
+            params: what its `?` stand for.
+            run: a replay run whose spans the first three views then hold.
+            arm: one of its arms.
+
+        Raises:
+            FilterError: the query does not parse or bind.
+            StoreError: a sealed file is damaged.
+        """
+        return self._reader.table(sql, params, run=run, arm=arm)
+
+    def summaries(
+        self,
+        where: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[ConversationSummary]:
+        """Summarise conversations, newest first.
+
+        Args:
+            where: a filter, such as `agent:support-bot status:error`.
+            since: aware; conversations that began then or later.
+            until: aware; conversations that began before.
+            limit: how many at most.
+            offset: how many to leave out first.
+
+        Raises:
+            FilterError: the filter does not parse.
+        """
+        condition, params = _condition(where, since, until)
+        page = "" if limit is None else f" LIMIT {int(limit)}"
+        page += f" OFFSET {int(offset)}" if offset else ""
+        if page and not where:
+            ids = self._ids(where, since, until, descending=True, page=page)
+            condition, params = _among(ids)
+            page = ""
+        found = self._reader.table(
+            f"SELECT {SUMMARY_COLUMNS} FROM conversations WHERE {condition} ORDER BY start_ns DESC, conversation_id{page}", params
+        )
+        return summaries_of(found)
+
+    def count(self, where: str = "", since: datetime | None = None, until: datetime | None = None) -> int:
+        """Count the conversations that `summaries` would give."""
+        condition, params = _condition(where, since, until)
+        source = "conversations" if where else _STARTS
+        found = self._reader.table(f"SELECT count(*) AS n FROM {source} WHERE {condition}", params)
+        return int(found.column("n")[0].as_py())
+
+    def conversation(self, conversation_id: str) -> Conversation:
+        """Give one conversation, replayed ones too.
+
+        Args:
+            conversation_id: the id, or a beginning of it that no other has.
+
+        Raises:
+            NotFoundError: there is none; the message names the nearest.
+        """
+        found = self._read([conversation_id])
+        if not found:
+            found = self._read([self._complete(conversation_id)])
+        return next(iter(found.values()))
+
+    def conversations(
+        self,
+        where: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        run: str | None = None,
+        arm: str | None = None,
+    ) -> Iterator[Conversation]:
+        """Give conversations, oldest first.
+
+        Args:
+            where: a filter.
+            since: aware; conversations that began then or later.
+            until: aware; conversations that began before.
+            limit: how many at most.
+            run: a replay run: its conversations instead of ordinary ones.
+            arm: one of its arms.
+
+        Raises:
+            FilterError: the filter does not parse.
+        """
+        page = "" if limit is None else f" LIMIT {int(limit)}"
+        ids = self._ids(where, since, until, page=page, run=run, arm=arm)
+        for at in range(0, len(ids), _BATCH):
+            names = ids[at : at + _BATCH]
+            found = self._read(names, run=run, arm=arm, ordinary=run is None)
+            yield from (found[name] for name in names if name in found)
+
+    def turns(
+        self,
+        where: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        run: str | None = None,
+        arm: str | None = None,
+    ) -> Iterator[Turn]:
+        """Give the turns of the conversations that `conversations` gives."""
+        for conversation in self.conversations(where, since, until, run=run, arm=arm):
+            yield from conversation.turns
+
+    def spans(self, where_sql: str = "true", params: Sequence[Any] = ()) -> Iterator[Span]:
+        """Give spans by a condition over the columns of `all_spans`, by start; for this project's own use.
+
+        Args:
+            where_sql: trusted SQL, with `?` for each value.
+            params: the values.
+        """
+        sql = f"SELECT {_SPAN_COLUMNS} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id"
+        return spans_of(self._reader.table(sql, params))
+
+    def _ids(
+        self,
+        where: str,
+        since: datetime | None,
+        until: datetime | None,
+        *,
+        descending: bool = False,
+        page: str = "",
+        run: str | None = None,
+        arm: str | None = None,
+    ) -> list[str]:
+        condition, params = _condition(where, since, until)
+        source = "conversations" if where else _STARTS
+        order = "DESC" if descending else "ASC"
+        sql = f"SELECT conversation_id FROM {source} WHERE {condition} ORDER BY start_ns {order}, conversation_id{page}"
+        return self._reader.table(sql, params, run=run, arm=arm).column("conversation_id").to_pylist()
+
+    def _read(
+        self, ids: Sequence[str], *, run: str | None = None, arm: str | None = None, ordinary: bool = False
+    ) -> dict[str, Conversation]:
+        condition, params = _among(ids)
+        if ordinary:
+            condition += " AND replay_run_id IS NULL"
+        if run is not None:
+            condition, params = f"{condition} AND replay_run_id = ?", [*params, run]
+        if arm is not None:
+            condition, params = f"{condition} AND replay_arm = ?", [*params, arm]
+        return conversations_of(self.spans(condition, params))
+
+    def _complete(self, beginning: str) -> str:
+        """Give the one id that begins so, or raise NotFoundError with what is near."""
+        found = self._reader.table(
+            "SELECT DISTINCT conversation_id AS id FROM all_spans WHERE starts_with(conversation_id, ?) ORDER BY id LIMIT ?",
+            [beginning, _MOST_NAMED + 1],
+        )
+        matches: list[str] = found.column("id").to_pylist() if beginning else []
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            more = ", …" if len(matches) > _MOST_NAMED else ""
+            named = ", ".join(repr(name) for name in matches[:_MOST_NAMED])
+            msg = f"{beginning!r} is the beginning of several conversation ids: {named}{more}. Write more of it."
+            raise NotFoundError(msg)
+        ids = self._reader.table("SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT 200000").column("id").to_pylist()
+        raise NotFoundError(_missing(beginning, ids))
+
+
+_STARTS = "(SELECT conversation_id, min(start_ns) AS start_ns FROM spans GROUP BY conversation_id)"
+
+
+def _condition(where: str, since: datetime | None, until: datetime | None) -> tuple[str, list[Any]]:
+    terms, params = ["true"], []
+    if where.strip():
+        from auditlog.filter import parse
+
+        text, values = parse(where).where()
+        terms.append(f"({text})")
+        params += values
+    for moment, comparison in ((since, ">="), (until, "<")):
+        if moment is not None:
+            terms.append(f"start_ns {comparison} ?")
+            params.append(_nanoseconds(moment))
+    return " AND ".join(terms), params
+
+
+def _among(ids: Sequence[str]) -> tuple[str, list[Any]]:
+    marks = ", ".join("?" * len(ids))
+    return (f"conversation_id IN ({marks})", list(ids)) if ids else ("false", [])
+
+
+def _nanoseconds(moment: datetime) -> int:
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * 1_000_000_000 + moment.microsecond * 1000
+
+
+def _missing(wanted: str, ids: Sequence[str]) -> str:
+    from rapidfuzz import process
+
+    if not ids:
+        return f"There is no conversation {wanted!r}: the store is empty. Record or import some first."
+    near = process.extractOne(wanted, ids)
+    hint = f"The nearest is {near[0]!r}." if near else ""
+    return f"There is no conversation {wanted!r}. {hint} `auditlog ls` lists what there is.".replace("  ", " ")

@@ -1,0 +1,146 @@
+"""The SQL of the views that queries read.
+
+The rules:
+
+1. `all_spans` is everything: the sealed files that the ledger lists, and the live rows of the journals.
+2. `spans` is what people ask: replays left out, evidence left out, content as text.
+3. `turns` and `conversations` are made of `spans` and touch no content: DuckDB reads only the columns that are used.
+4. The schema `replayed` has the same views over the spans of one replay run: the session variables `run` and `arm` say which.
+5. No recorded value enters SQL text; file names do, quoted, and only those that the ledger's rules allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditlog.normalise import columns
+
+REPLAYED = "replayed"
+
+
+def all_spans(paths: Iterable[str], root: str) -> str:
+    """Give the view of everything.
+
+    Args:
+        paths: the sealed files, absolute.
+        root: the store's path; what follows it is a row's `segment`.
+    """
+    listed = ", ".join(_quoted(_literal_path(path)) for path in paths)
+    live = "SELECT *, NULL::VARCHAR AS segment FROM live"
+    if not listed:
+        return f"CREATE OR REPLACE VIEW all_spans AS {live}"
+    sealed = (
+        f"SELECT * EXCLUDE (filename), substr(filename, {len(root) + 2}) AS segment "
+        f"FROM read_parquet([{listed}], filename = true, hive_partitioning = false, union_by_name = false)"
+    )
+    return f"CREATE OR REPLACE VIEW all_spans AS {sealed} UNION ALL BY NAME {live}"
+
+
+def derived_views() -> list[str]:
+    """Give the other views, ordinary and replayed."""
+    ordinary = "replay_run_id IS NULL"
+    of_run = "replay_run_id = getvariable('run') AND coalesce(replay_arm = getvariable('arm'), getvariable('arm') IS NULL)"
+    made = [f"CREATE SCHEMA IF NOT EXISTS {REPLAYED}"]
+    for schema, condition in (("main", ordinary), (REPLAYED, of_run)):
+        made += [
+            f"CREATE OR REPLACE VIEW {schema}.spans AS SELECT {_span_columns()} FROM main.all_spans WHERE {condition}",
+            f"CREATE OR REPLACE VIEW {schema}.turns AS {_TURNS.format(schema=schema)}",
+            f"CREATE OR REPLACE VIEW {schema}.conversations AS {_CONVERSATIONS.format(schema=schema)}",
+        ]
+    return made
+
+
+def _span_columns() -> str:
+    chosen = []
+    for name, column in columns().items():
+        if column["origin"] == "evidence":
+            continue
+        if column["type"] == "binary":
+            # Content that is no UTF-8 must not make a query fail: it shows as escaped bytes.
+            chosen.append(f"coalesce(TRY(decode({name})), CAST({name} AS VARCHAR)) AS {name}")
+        else:
+            chosen.append(name)
+    chosen.append("(end_ns - start_ns) / 1e6 AS duration_ms")
+    chosen.append("segment")
+    return ", ".join(chosen)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _literal_path(path: str) -> str:
+    """Keep DuckDB from taking a path for a pattern."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+_USAGE = """
+    sum(input_tokens) FILTER (WHERE kind IN ('model', 'embedding'))::BIGINT AS input_tokens,
+    sum(output_tokens) FILTER (WHERE kind IN ('model', 'embedding'))::BIGINT AS output_tokens,
+    sum(cost_usd) AS cost_usd"""
+
+_TURNS = (
+    """
+SELECT *, row_number() OVER (PARTITION BY conversation_id ORDER BY start_ns, turn_id) - 1 AS turn_index
+FROM (SELECT
+    conversation_id, turn_id,
+    any_value(trace_id) AS trace_id,
+    min(start_ns) AS start_ns,
+    make_timestamp(min(start_ns) // 1000) AS start_time,
+    max(end_ns) AS end_ns,
+    (max(end_ns) - min(start_ns)) / 1e6 AS duration_ms,
+    coalesce(any_value(status) FILTER (WHERE span_id = turn_id), 'incomplete') AS status,
+    any_value(agent_name) FILTER (WHERE span_id = turn_id) AS agent_name,
+    any_value(agent_version) FILTER (WHERE span_id = turn_id) AS agent_version,
+    any_value(user_id) AS user_id,
+    any_value(user_text) FILTER (WHERE span_id = turn_id) AS user_text,
+    any_value(answer_text) FILTER (WHERE span_id = turn_id) AS answer_text,
+    arg_max(coalesce(model_served, model_requested), start_ns) FILTER (WHERE kind = 'model') AS model,
+    count(*) AS spans,
+    count(*) FILTER (WHERE kind = 'tool') AS tool_calls,
+    count(*) FILTER (WHERE kind = 'tool' AND status = 'error') AS tool_errors,"""
+    + _USAGE
+    + """,
+    bool_or(escalation_reason IS NOT NULL OR kind = 'handoff') AS escalated,
+    any_value(escalation_reason) AS escalation_reason,
+    any_value(tags) FILTER (WHERE span_id = turn_id) AS tags
+FROM {schema}.spans GROUP BY conversation_id, turn_id)"""
+)
+
+_CONVERSATIONS = (
+    """
+SELECT
+    conversation_id,
+    min(start_ns) AS start_ns,
+    make_timestamp(min(start_ns) // 1000) AS start_time,
+    max(end_ns) AS end_ns,
+    make_timestamp(max(end_ns) // 1000) AS end_time,
+    (max(end_ns) - min(start_ns)) / 1e6 AS duration_ms,
+    CASE WHEN bool_or(span_id = turn_id AND status = 'error') THEN 'error'
+         WHEN bool_or(status = 'incomplete') THEN 'incomplete' ELSE 'ok' END AS status,
+    list_filter([
+        CASE WHEN bool_or(kind <> 'tool' AND status = 'error') THEN 'error' END,
+        CASE WHEN bool_or(escalation_reason IS NOT NULL OR kind = 'handoff') THEN 'escalated' END,
+        CASE WHEN bool_or(status = 'incomplete') THEN 'incomplete' END,
+        CASE WHEN bool_or(kind = 'tool' AND status = 'error') THEN 'tool error' END,
+        CASE WHEN bool_or(lossy) THEN 'lossy' END
+    ], lambda reason: reason IS NOT NULL) AS why,
+    coalesce(arg_max(agent_name, start_ns) FILTER (WHERE span_id = turn_id), arg_max(agent_name, start_ns)) AS agent_name,
+    coalesce(arg_max(agent_version, start_ns) FILTER (WHERE span_id = turn_id), arg_max(agent_version, start_ns))
+        AS agent_version,
+    arg_max(coalesce(model_served, model_requested), start_ns) FILTER (WHERE kind = 'model') AS model,
+    arg_max(user_id, start_ns) AS user_id,
+    count(DISTINCT turn_id) AS turns,
+    count(*) AS spans,
+    count(*) FILTER (WHERE kind = 'tool') AS tool_calls,
+    count(*) FILTER (WHERE kind = 'tool' AND status = 'error') AS tool_errors,"""
+    + _USAGE
+    + """,
+    coalesce(arg_max(user_text, start_ns) FILTER (WHERE span_id = turn_id AND user_text <> ''), '') AS last_user_text,
+    list_reduce(
+        list(tags::JSON ORDER BY start_ns) FILTER (WHERE tags IS NOT NULL AND span_id = turn_id),
+        lambda a, b: json_merge_patch(a, b)
+    )::VARCHAR AS tags,
+    coalesce(bool_or(escalation_reason IS NOT NULL OR kind = 'handoff'), false) AS escalated
+FROM {schema}.spans GROUP BY conversation_id"""
+)
