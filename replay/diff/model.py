@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from auditlog.model import Document, Effect, Fault, Json
+from auditlog.values import Document, Effect, Fault, Json
 
 CaseClass = Literal[
     "identical",
@@ -136,6 +136,7 @@ class Finding:
 
     kind: Literal[
         "new write",
+        "lost write",
         "write blocked",
         "changed money",
         "lost escalation",
@@ -144,6 +145,7 @@ class Finding:
         "unsupported date",
         "new error",
         "tool error",
+        "other documents",
     ]
     detail: str
     """One sentence, with the tool or the value it is about."""
