@@ -167,20 +167,19 @@ class Filter:
         """Write the filter down so that parsing it gives an equal one."""
         return " ".join(map(str, self.terms))
 
-    def where(self, level: Level = "conversation", *, spans: str = "spans") -> tuple[str, list[Any]]:
+    def where(self, level: Level = "conversation") -> tuple[str, list[Any]]:
         """Give the filter as an SQL condition.
 
         Args:
-            level: `conversation` for a condition on the column `conversation_id`; `turn` for one on `turn_id` (and
-                `conversation_id`, where a term is about the whole conversation).
-            spans: the relation that holds the spans, such as `spans` or `all_spans`; our own word, never a user's.
+            level: `conversation` for a condition on rows of the view `conversations`, `turn` for `turns`; the view
+                `spans` must be in reach as well.
 
         Returns:
-            SQL with `?` placeholders, and the values to bind. It begins and ends with parentheses where it needs to.
+            SQL with `?` placeholders, and the values to bind.
         """
         from auditlog.filter_sql import condition
 
-        return condition(self.terms, level, spans)
+        return condition(self.terms, level)
 
 
 def parse(text: str) -> Filter:

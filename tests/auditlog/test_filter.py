@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from auditlog.errors import FilterError
 from auditlog.filter import FIELDS, Comparison, Filter, Match, Pattern, parse
+from auditlog.normalise import columns
+from auditlog.store.views import derived_views
 
 
 def pattern(text):
@@ -140,16 +142,19 @@ def test_a_filter_written_down_parses_to_itself(found):
 def spans():
     """Give a database with four conversations: a refund, an angry one, a replay-like duplicate name, an empty one."""
     connection = duckdb.connect()
-    connection.execute(
-        """CREATE TABLE spans (conversation_id VARCHAR, turn_id VARCHAR, span_id VARCHAR, kind VARCHAR, name VARCHAR,
-        status VARCHAR, start_ns BIGINT, end_ns BIGINT, agent_name VARCHAR, agent_version VARCHAR, user_id VARCHAR,
-        model_requested VARCHAR, model_served VARCHAR, provider VARCHAR, input_tokens BIGINT, output_tokens BIGINT,
-        cost_usd DOUBLE, prompt_name VARCHAR, prompt_version VARCHAR, effect VARCHAR, escalation_reason VARCHAR,
-        lossy BOOLEAN, tags VARCHAR, error_type VARCHAR, input BLOB, output BLOB, input_messages BLOB,
-        output_messages BLOB, documents BLOB)"""
-    )
+    types = {
+        "int64": "BIGINT",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "binary": "BLOB",
+        "timestamp_us": "TIMESTAMP",
+    }
+    listed = ", ".join(f"{name} {types.get(column['type'], 'VARCHAR')}" for name, column in columns().items())
+    connection.execute(f"CREATE TABLE all_spans ({listed}, segment VARCHAR)")
+    for view in derived_views():
+        connection.execute(view)
 
-    def add(conversation, turn, span, kind, name, **columns):
+    def add(conversation, turn, span, kind, name, **facts):
         row = {
             "conversation_id": conversation,
             "turn_id": turn,
@@ -159,14 +164,14 @@ def spans():
             "status": "ok",
             "start_ns": 0,
             "end_ns": 1_000_000_000,
-            **columns,
+            **facts,
         }
         for part in ("input", "output", "input_messages", "output_messages", "documents", "tags"):
             if part in row:
                 row[part] = json.dumps(row[part], separators=(",", ":"), ensure_ascii=False)
                 row[part] = row[part] if part == "tags" else row[part].encode()
         marks = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO spans ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+        connection.execute(f"INSERT INTO all_spans ({', '.join(row)}) VALUES ({marks})", list(row.values()))
 
     agent = {"agent_name": "support-bot", "agent_version": "v1", "user_id": "u-17"}
     add(
@@ -275,8 +280,7 @@ def test_a_filter_finds_what_it_says(spans, text, conversations, turns):
         ("turn", "turn_id", turns),
     ):
         where, bound = parse(text).where(level)
-        every = "SELECT DISTINCT conversation_id, turn_id FROM spans WHERE turn_id IS NOT NULL"
-        sql = f"SELECT DISTINCT {key} FROM ({every}) WHERE {where} ORDER BY 1"
+        sql = f"SELECT {key} FROM {level}s WHERE {key} IS NOT NULL AND {where} ORDER BY 1"
         found = [key for (key,) in spans.execute(sql, bound).fetchall()]
         assert " ".join(found) == expected
 
@@ -287,7 +291,7 @@ def test_nothing_of_a_value_gets_into_the_sql(spans, found, level):
     where, bound = Filter(tuple(found)).where(level)
     assert where.count("?") == len(bound)
     cursor = spans.cursor()
-    cursor.execute(f"SELECT count(*) FROM spans WHERE {where}", bound).fetchall()
+    cursor.execute(f"SELECT count(*) FROM {level}s WHERE {where}", bound).fetchall()
     words = set(where.replace("(", " ").replace(")", " ").replace(",", " ").split())
     assert words <= SQL_WORDS
 
