@@ -209,17 +209,20 @@ class JournalWriter:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         pid = os.getpid()
         path = self.directory / f"{boot_id()}-{pid}-{time.time_ns()}.wal"
+        # It gets its name when it is locked and begun: a nameable file without a lock is anybody's to seal.
+        draft = path.with_suffix(".new")
         flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(draft, flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._descriptor, self._path, self._size, self._sequence = descriptor, path, 0, 0
             self._write(self._entry("open", format=FORMAT, pid=pid))
+            draft.rename(path)
         except BaseException:
             os.close(descriptor)
             self._descriptor = None
             with contextlib.suppress(OSError):
-                path.unlink()
+                draft.unlink()
             raise
         self._start_syncing()
 
