@@ -33,7 +33,8 @@ def spans_of(columns: pa.Table) -> Iterator[Span]:
     """Give a Span for each row of a table with READ_COLUMNS."""
     count = columns.num_rows
     values = [
-        [None] * count if column.null_count == count else column.to_pylist() for column in columns.itercolumns()
+        [None] * count if column.null_count == count else column.to_pylist()
+        for column in columns.itercolumns()
     ]
     names = columns.column_names
     for cells in zip(*values, strict=True):
@@ -109,7 +110,10 @@ def span_of(row: Row) -> Span:
         documents=documents(normalise.decoded(loads(row["documents"]))),
         fault=_fault(loads(row["error"])),
         evaluations=_evaluations(loads(row["evaluations"])),
-        tags={key: value if isinstance(value, str) else _dumped(value) for key, value in _mapping(row["tags"]).items()},
+        tags={
+            key: value if isinstance(value, str) else _dumped(value)
+            for key, value in _mapping(row["tags"]).items()
+        },
         attributes=attributes,
         replay=_replay(row),
         segment=row["segment"],
@@ -134,7 +138,9 @@ def documents(value: Json) -> tuple[Document, ...]:
 def _document(item: Json) -> Document:
     if not isinstance(item, dict):
         return Document(None, item if isinstance(item, str) else _dumped(item))
-    content = next((item[name] for name in ("content", "text", "page_content") if item.get(name) is not None), None)
+    content = next(
+        (item[name] for name in ("content", "text", "page_content") if item.get(name) is not None), None
+    )
     score, source = item.get("score"), item.get("source")
     return Document(
         id=None if item.get("id") is None else str(item["id"]),
@@ -150,7 +156,14 @@ def _evaluations(value: Json) -> tuple[Evaluation, ...]:
         if isinstance(item, dict) and isinstance(item.get("name"), str):
             number = item.get("value")
             fits = isinstance(number, int | float)
-            found.append(Evaluation(item["name"], float(number) if fits else None, _text(item, "label"), _text(item, "explanation")))
+            found.append(
+                Evaluation(
+                    item["name"],
+                    float(number) if fits else None,
+                    _text(item, "label"),
+                    _text(item, "explanation"),
+                )
+            )
     return tuple(found)
 
 

@@ -126,7 +126,9 @@ def read_settings(layout: Layout) -> Settings:
         found: dict[str, Any] = tomllib.loads(layout.settings.read_text(encoding="utf-8"))
         version, created = found["format"], found["created"]
         ledger = found.get("ledger", {})
-        settings = Settings(version, str(found["id"]), created, ledger.get("origin"), ledger.get("public_key"))
+        settings = Settings(
+            version, str(found["id"]), created, ledger.get("origin"), ledger.get("public_key")
+        )
     except OSError as error:
         msg = f"{layout.settings} cannot be read: {error.strerror}. Check its owner and mode."
         raise StoreError(msg) from None
@@ -137,9 +139,7 @@ def read_settings(layout: Layout) -> Settings:
         msg = f"{layout.settings} is damaged: `format` must be a positive number and `created` a time."
         raise FormatError(msg)
     if version > FORMAT:
-        msg = (
-            f"The store {layout.root} has format {version}, and this version reads up to {FORMAT}. Upgrade auditlog-replay."
-        )
+        msg = f"The store {layout.root} has format {version}, and this version reads up to {FORMAT}. Upgrade auditlog-replay."
         raise FormatError(msg)
     return settings
 
@@ -233,7 +233,9 @@ def _refuse_foreign(layout: Layout) -> None:
         msg = f"{layout.root} is no directory, so no store can be made there. Name another path."
         raise StoreError(msg)
     try:
-        foreign = next((p.name for p in layout.root.iterdir() if p.name not in _PARTS and p.name[:7] != ".store-"), None)
+        foreign = next(
+            (p.name for p in layout.root.iterdir() if p.name not in _PARTS and p.name[:7] != ".store-"), None
+        )
     except OSError as error:
         msg = f"{layout.root} cannot be read: {error.strerror}. Name another path."
         raise StoreError(msg) from None

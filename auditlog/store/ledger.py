@@ -143,7 +143,12 @@ def append_entry(path: Path, known: Ledger, entry: dict[str, Any]) -> Ledger:
 
 
 def seal_entry(
-    writer: str, last: int, torn_bytes: int, segments: Sequence[Segment], counts: dict[str, int], gaps: Sequence[Any]
+    writer: str,
+    last: int,
+    torn_bytes: int,
+    segments: Sequence[Segment],
+    counts: dict[str, int],
+    gaps: Sequence[Any],
 ) -> dict[str, Any]:
     """Make the entry that tells of one sealed journal file.
 
@@ -188,7 +193,7 @@ def _entry(path: Path, payload: bytes, at: int) -> dict[str, Any]:
     try:
         entry = orjson.loads(payload)
         version = entry["v"]
-        entry["type"], entry["time"]  # noqa: B018 - an entry without them is none
+        entry["type"], entry["time"]
     except (ValueError, KeyError, TypeError):
         raise StoreError(_damaged(path, at)) from None
     if version != FORMAT:

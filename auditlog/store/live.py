@@ -61,7 +61,12 @@ class LiveRows:
                 self._processes.pop(process, None)
                 return None
         if changed:
-            tables = [t for p in self._processes.values() for t in (*p.settled, p.fresh) if t is not None and t.num_rows]
+            tables = [
+                t
+                for p in self._processes.values()
+                for t in (*p.settled, p.fresh)
+                if t is not None and t.num_rows
+            ]
             self._table = pa.concat_tables(tables) if tables else arrow_schema().empty_table()
         return self._table
 

@@ -26,7 +26,6 @@ from auditlog.record import FORMAT, Record, decode_record
 MAX_ID_CHARACTERS = 256
 
 
-
 class Located(NamedTuple):
     """A record and where it was written."""
 
@@ -115,10 +114,19 @@ class Merger:
             case "gap":
                 lost, since = entry.get("lost"), entry.get("since")
                 reason = str(entry.get("reason", ""))
-                self.gaps.append(Gap(writer, lost if isinstance(lost, int) else 1, since if isinstance(since, int) else 0, reason))
+                self.gaps.append(
+                    Gap(
+                        writer,
+                        lost if isinstance(lost, int) else 1,
+                        since if isinstance(since, int) else 0,
+                        reason,
+                    )
+                )
             case "close":
                 names = entry.get("carried")
-                self.carried[writer] = {n for n in names if isinstance(n, str)} if isinstance(names, list) else set()
+                self.carried[writer] = (
+                    {n for n in names if isinstance(n, str)} if isinstance(names, list) else set()
+                )
                 self.closed.add(writer)
             case "open":
                 pass
@@ -152,7 +160,9 @@ class Merger:
 
     def forget(self, writer: str, keep: set[tuple[str, str]]) -> None:
         """Forget the unfinished spans of a writer, which are sealed or go on in a later file, but for those to keep."""
-        self._open = {key: start for key, start in self._open.items() if start.writer != writer or key in keep}
+        self._open = {
+            key: start for key, start in self._open.items() if start.writer != writer or key in keep
+        }
         self._done.clear()
 
     def last_sequence(self, writer: str) -> int:
@@ -202,7 +212,9 @@ class Merger:
             top, at = at.parent, above
             seen.add(top)
         rooted = at.parent is None
-        settled = (turn is not None or rooted) and (conversation is not None or (rooted and (trace, top) in self._ended))
+        settled = (turn is not None or rooted) and (
+            conversation is not None or (rooted and (trace, top) in self._ended)
+        )
         conversation = conversation or self._conversations.get(trace, trace)
         return MergedSpan(start, end, turn or agent or top, conversation, settled)
 

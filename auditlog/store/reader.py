@@ -78,7 +78,9 @@ class Reader:
                 for statement in views.derived_views():
                     self._open().execute(statement)
 
-    def table(self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None) -> pa.Table:
+    def table(
+        self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
+    ) -> pa.Table:
         """Run one query and give its whole result.
 
         Args:
@@ -96,7 +98,9 @@ class Reader:
             try:
                 connection.execute("SET VARIABLE run = ?", [run])
                 connection.execute("SET VARIABLE arm = ?", [arm])
-                connection.execute(f"SET search_path = '{'main' if run is None else f'{views.REPLAYED},main'}'")
+                connection.execute(
+                    f"SET search_path = '{'main' if run is None else f'{views.REPLAYED},main'}'"
+                )
                 relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
                 return _EMPTY if relation is None else relation.to_arrow_table()
             except _DEAD as error:
@@ -104,9 +108,16 @@ class Reader:
                 self.refresh()
                 msg = f"The query broke the engine ({_first_line(error)}). The store is unharmed; ask in another way."
                 raise StoreError(msg) from None
-            except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, OSError) as error:
+            except (
+                duckdb.IOException,
+                duckdb.InvalidInputException,
+                duckdb.SerializationException,
+                OSError,
+            ) as error:
                 self._name_damage()
-                raise StoreError(f"The store {self._layout.root} cannot be read: {_first_line(error)}") from None
+                raise StoreError(
+                    f"The store {self._layout.root} cannot be read: {_first_line(error)}"
+                ) from None
             except duckdb.Error as error:
                 raise FilterError(f"The query fails: {_first_line(error)}") from None
 

@@ -68,7 +68,11 @@ def table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     for name, column in normalise.columns().items():
         kind, wanted = column["type"], _PYTHON[column["type"]]
         values = [_fitting(r.get(name), kind, wanted) for r in rows]
-        columns.append(pa.chunked_array([pa.array(values, _TYPES[kind])]) if values else pa.chunked_array([], _TYPES[kind]))
+        columns.append(
+            pa.chunked_array([pa.array(values, _TYPES[kind])])
+            if values
+            else pa.chunked_array([], _TYPES[kind])
+        )
     return pa.table(columns, schema=arrow_schema())
 
 

@@ -4,7 +4,7 @@ The rules:
 
 1. One sealer at a time: a lock on the ledger's directory; the second waits, or gives up when it is told not to wait.
 2. A journal file is sealed when its writer is gone or has gone on to another file, and when each span that it leaves open
-   is found in a later file of its process, or can never end because the process is dead.
+   is found in a later file of its process, or will not end: its process is gone, or has been silent for ten minutes.
 3. The order is: segments in their places, the ledger's entry synced, the journal file unlinked. A crash between any two
    steps leaves a state that sealing again mends: an unlisted segment is written again under its name, a listed journal file
    is only unlinked.
@@ -31,6 +31,9 @@ from auditlog.store.merge import Gap, MergedSpan, Merger
 from auditlog.store.rows import table_of
 from auditlog.store.scan import JournalFile, by_process, feed, journal_files
 from auditlog.store.segment import DRAFT_SUFFIX, split_by_day, write_segment
+
+LATE_SECONDS = 600.0
+"""How long a file without a writer waits for the ENDs of spans left open, while its process seems to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class _Sealing:
             left = {_key(span): span for span in merger.unfinished() if span.home == file.stem}
             carried, ended = _seen_later(set(left), later) if left else (set(), set())
             unsure = left.keys() - carried - ended
-            if unsure and (any(f.live for f in later) or process_lives(file)):
+            if unsure and is_recent(file) and (any(f.live for f in later) or process_lives(file)):
                 return self._leave([*(w[0] for w in waiting), *files[position:]])
             spans += [left[key] for key in unsure]
             merger.forget(file.stem, keep=ended)
@@ -165,7 +168,9 @@ class _Sealing:
         if spans:
             for day, columns in split_by_day(table_of(spans)):
                 segments.append(write_segment(self._layout, file.stem, day, columns))
-        entry = seal_entry(file.stem, merger.last_sequence(file.stem), tail.torn_bytes, segments, counts, gaps)
+        entry = seal_entry(
+            file.stem, merger.last_sequence(file.stem), tail.torn_bytes, segments, counts, gaps
+        )
         self._ledger = append_entry(self._layout.entries, self._ledger, entry)
         self._unlink(file)
         self._sealed.append(file.stem)
@@ -184,6 +189,14 @@ class _Sealing:
         sync_directory(self._layout.journal)
 
 
+def is_recent(file: JournalFile) -> bool:
+    """Say whether a file was written to lately; a process number alone is no proof of life across containers."""
+    try:
+        return time.time() - file.path.stat().st_mtime < LATE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
 def process_lives(file: JournalFile) -> bool:
     """Say whether the process that wrote a journal file still runs, as far as this machine can tell."""
     if file.boot != boot_id():
@@ -200,14 +213,18 @@ def process_lives(file: JournalFile) -> bool:
 
 def _began_ns(pid: int) -> int:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        )
         since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
         return int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot) * 1e9)
     except (OSError, ValueError, IndexError, AttributeError):
         return 0
 
 
-def _seen_later(keys: set[tuple[str, str]], files: list[JournalFile]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+def _seen_later(
+    keys: set[tuple[str, str]], files: list[JournalFile]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """Give those of the keys whose START a later file holds too, and those of which it holds only the END."""
     carried: set[tuple[str, str]] = set()
     ended: set[tuple[str, str]] = set()

@@ -36,7 +36,12 @@ FORMAT = 1
 ROW_GROUP_ROWS = 2048
 DRAFT_SUFFIX = ".draft"
 
-_ORDER = [("conversation_id", "ascending"), ("start_ns", "ascending"), ("trace_id", "ascending"), ("span_id", "ascending")]
+_ORDER = [
+    ("conversation_id", "ascending"),
+    ("start_ns", "ascending"),
+    ("trace_id", "ascending"),
+    ("span_id", "ascending"),
+]
 _DAY_NS = 86_400 * 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -112,7 +117,10 @@ def damaged(path: Path, error: Exception) -> str:
 
 
 def _write(draft: Path, columns: pa.Table) -> None:
-    told = {b"auditlog.format": str(FORMAT).encode(), b"auditlog.writer": f"auditlog-replay {_version()}".encode()}
+    told = {
+        b"auditlog.format": str(FORMAT).encode(),
+        b"auditlog.writer": f"auditlog-replay {_version()}".encode(),
+    }
     with draft.open("wb") as file:
         pq.write_table(
             columns.replace_schema_metadata(told),
@@ -121,7 +129,11 @@ def _write(draft: Path, columns: pa.Table) -> None:
             compression_level=3,
             row_group_size=ROW_GROUP_ROWS,
             write_page_checksum=True,
-            use_dictionary=[name for name in columns.column_names if not pa.types.is_binary(columns.schema.field(name).type)],
+            use_dictionary=[
+                name
+                for name in columns.column_names
+                if not pa.types.is_binary(columns.schema.field(name).type)
+            ],
         )
         file.flush()
         os.fsync(file.fileno())

@@ -19,13 +19,13 @@ import pyarrow as pa
 
 from auditlog.errors import NotFoundError
 from auditlog.journal import JournalWriter
-from auditlog.values import Conversation, ConversationSummary, Span, Turn
 from auditlog.store import layout as layouts
 from auditlog.store import seal as sealing
 from auditlog.store.build import READ_COLUMNS, conversations_of, spans_of
 from auditlog.store.ledger import Segment
 from auditlog.store.reader import Reader
 from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
+from auditlog.values import Conversation, ConversationSummary, Span, Turn
 
 _BATCH = 256
 _SPAN_COLUMNS = ", ".join(READ_COLUMNS)
@@ -110,7 +110,9 @@ class Store:
         self.refresh()
         return report
 
-    def query(self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None) -> pa.Table:
+    def query(
+        self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
+    ) -> pa.Table:
         """Run SQL over the views `spans`, `turns`, `conversations` and `all_spans`.
 
         Args:
@@ -153,7 +155,8 @@ class Store:
             condition, params = _among(ids)
             page = ""
         found = self._reader.table(
-            f"SELECT {SUMMARY_COLUMNS} FROM conversations WHERE {condition} ORDER BY start_ns DESC, conversation_id{page}", params
+            f"SELECT {SUMMARY_COLUMNS} FROM conversations WHERE {condition} ORDER BY start_ns DESC, conversation_id{page}",
+            params,
         )
         return summaries_of(found)
 
@@ -272,7 +275,11 @@ class Store:
             named = ", ".join(repr(name) for name in matches[:_MOST_NAMED])
             msg = f"{beginning!r} is the beginning of several conversation ids: {named}{more}. Write more of it."
             raise NotFoundError(msg)
-        ids = self._reader.table("SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT 200000").column("id").to_pylist()
+        ids = (
+            self._reader.table("SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT 200000")
+            .column("id")
+            .to_pylist()
+        )
         raise NotFoundError(_missing(beginning, ids))
 
 
@@ -310,5 +317,5 @@ def _missing(wanted: str, ids: Sequence[str]) -> str:
     if not ids:
         return f"There is no conversation {wanted!r}: the store is empty. Record or import some first."
     near = process.extractOne(wanted, ids)
-    hint = f"The nearest is {near[0]!r}." if near else ""
-    return f"There is no conversation {wanted!r}. {hint} `auditlog ls` lists what there is.".replace("  ", " ")
+    hint = f" The nearest is {near[0]!r}." if near else ""
+    return f"There is no conversation {wanted!r}.{hint} `auditlog ls` lists what there is."

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from auditlog.values import ConversationSummary, utc
 from auditlog.store.build import loads
+from auditlog.values import ConversationSummary, utc
 
 SUMMARY_COLUMNS = (
     "conversation_id, start_ns, end_ns, duration_ms, status, why, agent_name, agent_version, model, user_id, turns, spans, "

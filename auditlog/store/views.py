@@ -5,7 +5,8 @@ The rules:
 1. `all_spans` is everything: the sealed files that the ledger lists, and the live rows of the journals.
 2. `spans` is what people ask: replays left out, evidence left out, content as text.
 3. `turns` and `conversations` are made of `spans` and touch no content: DuckDB reads only the columns that are used.
-4. The schema `replayed` has the same views over the spans of one replay run: the session variables `run` and `arm` say which.
+4. The schema `replayed` has the same views over the spans of one replay run; the session variables `run` and `arm`
+   say which.
 5. No recorded value enters SQL text; file names do, quoted, and only those that the ledger's rules allow.
 """
 
@@ -39,7 +40,8 @@ def all_spans(paths: Iterable[str], root: str) -> str:
 def derived_views() -> list[str]:
     """Give the other views, ordinary and replayed."""
     ordinary = "replay_run_id IS NULL"
-    of_run = "replay_run_id = getvariable('run') AND coalesce(replay_arm = getvariable('arm'), getvariable('arm') IS NULL)"
+    arm = "(getvariable('arm') IS NULL OR replay_arm = getvariable('arm'))"
+    of_run = f"replay_run_id = getvariable('run') AND {arm}"
     made = [f"CREATE SCHEMA IF NOT EXISTS {REPLAYED}"]
     for schema, condition in (("main", ordinary), (REPLAYED, of_run)):
         made += [
@@ -74,10 +76,16 @@ def _literal_path(path: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
 
-_USAGE = """
-    sum(input_tokens) FILTER (WHERE kind IN ('model', 'embedding'))::BIGINT AS input_tokens,
-    sum(output_tokens) FILTER (WHERE kind IN ('model', 'embedding'))::BIGINT AS output_tokens,
-    sum(cost_usd) AS cost_usd"""
+def _summed(column: str) -> str:
+    # A framework's agent span often repeats the sum of its model calls; what only other spans report still counts.
+    calls = "kind IN ('model', 'embedding')"
+    return f"coalesce(sum({column}) FILTER (WHERE {calls}), sum({column}))"
+
+
+_USAGE = f"""
+    {_summed("input_tokens")}::BIGINT AS input_tokens,
+    {_summed("output_tokens")}::BIGINT AS output_tokens,
+    {_summed("cost_usd")} AS cost_usd"""
 
 _TURNS = (
     """
@@ -117,15 +125,16 @@ SELECT
     make_timestamp(max(end_ns) // 1000) AS end_time,
     (max(end_ns) - min(start_ns)) / 1e6 AS duration_ms,
     CASE WHEN bool_or(span_id = turn_id AND status = 'error') THEN 'error'
-         WHEN bool_or(status = 'incomplete') THEN 'incomplete' ELSE 'ok' END AS status,
+         WHEN bool_or(span_id = turn_id AND status = 'incomplete') THEN 'incomplete' ELSE 'ok' END AS status,
     list_filter([
-        CASE WHEN bool_or(kind <> 'tool' AND status = 'error') THEN 'error' END,
+        CASE WHEN bool_or(span_id = turn_id AND status = 'error') THEN 'error' END,
         CASE WHEN bool_or(escalation_reason IS NOT NULL OR kind = 'handoff') THEN 'escalated' END,
-        CASE WHEN bool_or(status = 'incomplete') THEN 'incomplete' END,
+        CASE WHEN bool_or(span_id = turn_id AND status = 'incomplete') THEN 'incomplete' END,
         CASE WHEN bool_or(kind = 'tool' AND status = 'error') THEN 'tool error' END,
         CASE WHEN bool_or(lossy) THEN 'lossy' END
     ], lambda reason: reason IS NOT NULL) AS why,
-    coalesce(arg_max(agent_name, start_ns) FILTER (WHERE span_id = turn_id), arg_max(agent_name, start_ns)) AS agent_name,
+    coalesce(arg_max(agent_name, start_ns) FILTER (WHERE span_id = turn_id), arg_max(agent_name, start_ns))
+        AS agent_name,
     coalesce(arg_max(agent_version, start_ns) FILTER (WHERE span_id = turn_id), arg_max(agent_version, start_ns))
         AS agent_version,
     arg_max(coalesce(model_served, model_requested), start_ns) FILTER (WHERE kind = 'model') AS model,
