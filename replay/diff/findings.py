@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from auditlog.values import Fault, Json, Turn
-from replay.diff.grounding import Claim, unsupported
+from replay.diff.grounding import Claim, Sources
 from replay.diff.json_diff import pointer_segments
 from replay.diff.model import CaseStatus, Finding, PathChange, Step, StepDiff
 from replay.diff.steps import is_escalation, is_write, unserved
@@ -149,11 +149,11 @@ def _claim_findings(
 
 def _unsupported_claims(turns: Sequence[Turn]) -> Iterator[tuple[Turn, Claim]]:
     """Give the claims of each turn's answer without support; what was said earlier supports what is said later."""
-    earlier: list[Json] = []
+    known = Sources()
     for turn in turns:
-        sources = list(_sources(turn))
-        yield from ((turn, claim) for claim in unsupported(turn.answer_text, (*sources, *earlier)))
-        earlier += [*sources, turn.answer_text]
+        known.add(_sources(turn))
+        yield from ((turn, claim) for claim in known.unsupported(turn.answer_text))
+        known.add((turn.answer_text,))
 
 
 def _sources(turn: Turn) -> Iterator[Json]:

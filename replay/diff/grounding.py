@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
@@ -32,6 +31,9 @@ LARGEST_COUNT = 10
 
 _LONGEST_SOURCE = 1_000_000
 """Characters of one source that are looked at."""
+
+_BETWEEN = "\n\0\n"
+"""Stands between two values of one source, so that no claim reaches from one into the other."""
 
 _WORTH_KEEPING = 500
 """Characters; what longer sources say is kept, since they come back in other cases."""
@@ -98,6 +100,8 @@ _CLAIM = re.compile(
     r"|(?P<id>(?<![\w-])(?<!\w[.,])\#?(?=[\w-]{0,64}\d)\w(?:[\w-]*\w)?)",
     re.IGNORECASE | re.MULTILINE,
 )  # fmt: skip
+_ANY_CLAIM = re.compile(r"\d|day\b|tomorrow\b", re.IGNORECASE)
+"""What every claim has in it; most short texts have none, and need no closer look."""
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -119,20 +123,25 @@ def claims_in(text: str) -> tuple[Claim, ...]:
     return tuple(unique.values())
 
 
-def unsupported(text: str, sources: Iterable[Json]) -> tuple[Claim, ...]:
-    """Give the claims of an answer that no source supports.
+class Sources:
+    """Everything that an answer's claims may rest on; each source is read once, and only when a claim needs it."""
 
-    Args:
-        text: the answer.
-        sources: texts and JSON values, likeliest first: they are read only until every claim is supported.
-    """
-    open_claims = claims_in(text)
-    for source in _texts(sources):
-        if not open_claims:
-            break
-        forms = _forms_of_long(source) if len(source) > _WORTH_KEEPING else _forms_of(source)
-        open_claims = tuple(claim for claim in open_claims if forms.isdisjoint(claim.forms))
-    return open_claims
+    def __init__(self) -> None:
+        self._unread: list[Json] = []
+        self._forms: set[str] = set()
+
+    def add(self, sources: Iterable[Json]) -> None:
+        """Take in texts and JSON values, likeliest first; these are read before what was added earlier."""
+        self._unread.extend(reversed(list(sources)))
+
+    def unsupported(self, text: str) -> tuple[Claim, ...]:
+        """Give the claims of an answer that no source supports."""
+        claims = [claim for claim in claims_in(text) if self._forms.isdisjoint(claim.forms)]
+        while claims and self._unread:
+            source = _BETWEEN.join(_texts(self._unread.pop()))
+            self._forms |= _forms_of_long(source) if len(source) > _WORTH_KEEPING else _forms_of(source)
+            claims = [claim for claim in claims if self._forms.isdisjoint(claim.forms)]
+        return tuple(claims)
 
 
 def _forms_of(source: str) -> frozenset[str]:
@@ -143,15 +152,15 @@ def _forms_of(source: str) -> frozenset[str]:
     return frozenset(forms.union(f"number:{_NUMBER_WORDS[word]}" for word in words if word in _NUMBER_WORDS))
 
 
-# System prompts and policies are the same in every case of a run.
-_forms_of_long = functools.lru_cache(maxsize=64)(_forms_of)
+# System prompts, policies and articles come back in case after case of a run.
+_forms_of_long = functools.lru_cache(maxsize=128)(_forms_of)
 
 
-def _texts(values: Iterable[Json]) -> Iterator[str]:
-    """Give every text and number in these values; iterative, since recorded content may be nested to any depth."""
-    waiting = deque(values)
+def _texts(value: Json) -> Iterator[str]:
+    """Give every text and number in a value; iterative, since recorded content may be nested to any depth."""
+    waiting = [value]
     while waiting:
-        match waiting.popleft():
+        match waiting.pop():
             case str() as text:
                 yield text
             case bool() | None:
@@ -174,6 +183,8 @@ def _plain_number(number: float) -> str:
 
 def _found(text: str, *, counts: bool) -> Iterator[Claim]:
     """Give what a text says; `counts` takes small bare numbers and list marks in, as sources do."""
+    if _ANY_CLAIM.search(text) is None:
+        return
     for match in _CLAIM.finditer(text):
         said = match.group().strip()
         if match["iso"]:
@@ -196,7 +207,10 @@ def _found(text: str, *, counts: bool) -> Iterator[Claim]:
         elif match["amount"]:
             yield from _amount(match, said, counts=counts)
         elif match["id"]:
-            yield Claim("number", said, (f"id:{said.lstrip('#').casefold()}",))
+            name = said.lstrip("#").casefold()
+            counted = re.match(r"(\d{1,30})-[a-z]+$", name)  # `1000-piece`
+            number = (f"number:{_normal(Decimal(counted[1]))}",) if counted else ()
+            yield Claim("number", said, (f"id:{name}", *number))
 
 
 def _iso(match: re.Match[str], said: str) -> Iterator[Claim]:

@@ -8,7 +8,8 @@ The rules:
    (A replay serves the outer call without entering it, so only the outer call can be compared.)
 3. A turn without an answer, because it failed or was stopped, has no answer step. An answer that is not text is
    compared as its JSON.
-4. A tool whose effect nobody declared writes, unless its name begins with a word for reading.
+4. A tool whose effect nobody declared writes, unless its name begins with a word for reading or says that it
+   hands the customer to a person.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def is_write(step: Step) -> bool:
     """Whether the step changes the world, as far as anybody said."""
     if step.kind != "tool" or step.effect is not None:
         return step.kind == "tool" and step.effect == "write"
-    return _first_word(step.name) not in _READING
+    return _first_word(step.name) not in _READING and not is_escalation(step)
 
 
 def is_escalation(step: Step) -> bool:
