@@ -11,7 +11,7 @@ It is wrong on purpose: `planted_faults.toml` lists what a release gate has to f
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from typing import Any
 
@@ -59,7 +59,7 @@ def due_soon(order: dict[str, Any]) -> bool:
     """Tell whether a parcel on its way is due today or tomorrow."""
     if order.get("status") != "in transit" or not order.get("expected"):
         return False
-    return datetime.date.fromisoformat(order["expected"]) <= TODAY + datetime.timedelta(days=1)
+    return dt.date.fromisoformat(order["expected"]) <= TODAY + dt.timedelta(days=1)
 
 
 def run_fresh(call: dict[str, Any]) -> dict[str, Any]:

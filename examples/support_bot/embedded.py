@@ -22,6 +22,7 @@ from typing import Any
 from . import wording
 from .policy import Policy, read_policy
 from .understanding import Request, understand
+from .wording import Done
 
 SERVED_NAME = "embedded-1"
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
@@ -34,17 +35,6 @@ class ToolCall:
 
     name: str
     arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What the tools of this turn have given so far."""
-
-    orders: Mapping[str, Mapping[str, Any]]
-    """Results of `look_up_order` by order number."""
-    refunds: Mapping[str, Mapping[str, Any]]
-    moves: Mapping[str, Mapping[str, Any]]
-    handed_over: bool
 
 
 class EmbeddedClient:
@@ -82,17 +72,21 @@ def decide(messages: Sequence[Mapping[str, Any]], *, may_call: bool) -> str | li
             return [handing]
         if not done.handed_over and not request.instructing and (writes := _writes(request, done, policy)):
             return writes
-    return wording.answer(request, policy, articles, done.orders, done.refunds, done.moves, handed_over=done.handed_over)
+    return wording.answer(request, policy, articles, done)
 
 
 def _hand_over(request: Request, policy: Policy) -> ToolCall | None:
     if request.accepts_desk:
         about = f" for {request.order_ids[0]}" if request.order_ids else ""
-        return ToolCall("escalate_to_human", {"reason": f"refund above the limit{about}", "team": "refund desk"})
+        return ToolCall(
+            "escalate_to_human", {"reason": f"refund above the limit{about}", "team": "refund desk"}
+        )
     if request.angry and policy.hands_over_angry:
         return ToolCall("escalate_to_human", {"reason": "the customer is angry", "team": "front desk"})
     if "human" in request.wants:
-        return ToolCall("escalate_to_human", {"reason": "the customer asks for a person", "team": "front desk"})
+        return ToolCall(
+            "escalate_to_human", {"reason": "the customer asks for a person", "team": "front desk"}
+        )
     return None
 
 
@@ -104,11 +98,15 @@ def _writes(request: Request, done: Done, policy: Policy) -> list[ToolCall]:
             amount = wording.refund_amount(order, request.text)
             within = policy.refund_limit is None or amount <= policy.refund_limit
             if wording.refund_obstacle(order, request) is None and within:
-                arguments = {"order_id": order_id, "amount": amount, "reason": "return within the return window"}
+                arguments = {
+                    "order_id": order_id,
+                    "amount": amount,
+                    "reason": "return within the return window",
+                }
                 calls.append(ToolCall("issue_refund", arguments))
-        if "address" in request.wants and order_id not in done.moves and request.new_address:
-            if wording.address_obstacle(order, request) is None:
-                calls.append(ToolCall("change_address", {"order_id": order_id, "address": request.new_address}))
+        moving = "address" in request.wants and order_id not in done.moves
+        if moving and request.new_address and wording.address_obstacle(order, request) is None:
+            calls.append(ToolCall("change_address", {"order_id": order_id, "address": request.new_address}))
     return calls
 
 
@@ -143,7 +141,10 @@ def _completion(messages: Sequence[Mapping[str, Any]], decision: str | list[Tool
             {
                 "id": f"call_{digest[:8]}_{number}",
                 "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)},
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
+                },
             }
             for number, call in enumerate(decision)
         ]
@@ -156,7 +157,11 @@ def _completion(messages: Sequence[Mapping[str, Any]], decision: str | list[Tool
         "created": 0,
         "model": SERVED_NAME,
         "choices": [
-            {"index": 0, "message": message, "finish_reason": "stop" if isinstance(decision, str) else "tool_calls"}
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": "stop" if isinstance(decision, str) else "tool_calls",
+            }
         ],
         "usage": {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote},
     }

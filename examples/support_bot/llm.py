@@ -54,7 +54,9 @@ def chat(
     completion = _client(model).chat.completions.create(
         model=model, messages=messages, temperature=temperature, **given
     )
-    return completion if isinstance(completion, dict) else completion.model_dump(mode="json", exclude_none=True)
+    return (
+        completion if isinstance(completion, dict) else completion.model_dump(mode="json", exclude_none=True)
+    )
 
 
 def decide(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> dict[str, Any]:

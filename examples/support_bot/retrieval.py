@@ -21,14 +21,22 @@ _K1 = 1.4
 _B = 0.6
 _TITLE_WEIGHT = 3
 _WORD = re.compile(r"[a-z0-9]+")
-_STOP = frozenset(
-    "a an and are as at be been but by can could did do does for from get go got had has have he hello hey hi how i "
-    "if in is it its just me my no not of on or our out please she should so some thank thanks that the their them "
-    "then there they this to up us was we were what when where which who why will with would you your about also "
-    "am any because into know need tell want like still already again ok okay really one".split()
-)
+_STOP_WORDS = """
+a about again already also am an and any are as at be because been but by can could did do does fine for from
+get go good got had has have he hello hey hi how i if in into is it its just know like me my need no not of ok
+okay on one or other our out please really she should so some still tell thank thanks that the their them then
+there they this to up us want was we were what when where which who why will with work works would you your
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 _ENDINGS = ("ies", "ing", "ed", "es", "s", "e", "y")
-_SAME = {"cost": "cost", "fee": "cost", "pric": "price", "mail": "email", "shipp": "deliver", "ship": "deliver"}
+_SAME = {
+    "cost": "cost",
+    "fee": "cost",
+    "pric": "price",
+    "mail": "email",
+    "shipp": "deliver",
+    "ship": "deliver",
+}
 
 
 def words(text: str) -> list[str]:

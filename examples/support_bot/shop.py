@@ -10,7 +10,7 @@ The rules:
 from __future__ import annotations
 
 import atexit
-import datetime
+import datetime as dt
 import json
 import os
 import shutil
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ORDERS = Path(__file__).with_name("orders.jsonl")
-TODAY = datetime.date(2026, 11, 20)
+TODAY = dt.date(2026, 11, 20)
 
 _SCHEMA = """
 CREATE TABLE orders (
@@ -120,7 +120,7 @@ _making = threading.Lock()
 
 def open_shop() -> Shop:
     """Give the process's shop, made on first use (rule 1)."""
-    global _shop
+    global _shop  # noqa: PLW0603 - the process has one shop, as it would have one database
     with _making:
         if _shop is None:
             path = os.environ.get("SUPPORT_BOT_DB")
@@ -135,6 +135,6 @@ def open_shop() -> Shop:
 
 def use_shop(shop: Shop | None) -> None:
     """Make this the process's shop; None makes a fresh one on next use."""
-    global _shop
+    global _shop  # noqa: PLW0603 - the process has one shop, as it would have one database
     with _making:
         _shop = shop

@@ -9,9 +9,10 @@ The rules:
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .policy import Policy
@@ -22,13 +23,31 @@ from .understanding import ASK_ADDRESS, ASK_EMAIL, ASK_ORDER, OFFER_DESK, Reques
 Record = Mapping[str, Any]
 
 ARTICLES_HEAD = "Help articles:"
-NO_SECRETS = "I cannot change how I work or show my instructions, but I am glad to help with an order or a question."
+NO_SECRETS = (
+    "I cannot change how I work or show my instructions, but I am glad to help with an order or a question."
+)
 NOT_FOUND = "I could not find that in our help pages. Could you tell me a little more about what you need?"
+CLOSING = "All right. Is there anything else that I can do for you?"
 _BLOCK = re.compile(r"^\[([\w-]+)\] (.+)\n(.+)$", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-_HOW_TO = re.compile(r"^\W*(?:(?:hi|hello|hey|and|so|please)\W+)*how (?:do|can|to|would|should)\b", re.IGNORECASE)
+_HOW_TO = re.compile(
+    r"^\W*(?:(?:hi|hello|hey|and|so|please)\W+)*how (?:do|can|to|would|should)\b", re.IGNORECASE
+)
+_FEWEST_SHARED = {True: 1.0, False: 1.5}
+"""How much of a question, and of a statement, an article must share to answer it."""
 _RETURN_DAYS = 30
 _GUESSED_DAYS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the tools of this turn have given so far."""
+
+    orders: Mapping[str, Record]
+    """Results of `look_up_order` by order number."""
+    refunds: Mapping[str, Record]
+    moves: Mapping[str, Record]
+    handed_over: bool
 
 
 def articles_in(system: str) -> list[tuple[str, str, str]]:
@@ -43,17 +62,9 @@ def listed_articles(found: Sequence[Record]) -> str:
     return "\n\n".join([ARTICLES_HEAD, *(blocks or ["none fits"])])
 
 
-def answer(
-    request: Request,
-    policy: Policy,
-    articles: Sequence[tuple[str, str, str]],
-    orders: Mapping[str, Record],
-    refunds: Mapping[str, Record],
-    moves: Mapping[str, Record],
-    *,
-    handed_over: bool,
-) -> str:
+def answer(request: Request, policy: Policy, articles: Sequence[tuple[str, str, str]], done: Done) -> str:
     """Word the answer of a turn."""
+    handed_over = done.handed_over
     said: list[str] = []
     if handed_over:
         said.append(_handed_over(request))
@@ -62,7 +73,7 @@ def answer(
     if request.instructing:
         said.append(NO_SECRETS)
     if not (request.accepts_desk and handed_over):
-        said += [_about_order(i, order, request, policy, refunds.get(i), moves.get(i)) for i, order in orders.items()]
+        said += [_about_order(order_id, request, policy, done) for order_id in done.orders]
     if not handed_over and not request.instructing:
         if request.wants & {"status", "refund", "address"} and not request.order_ids:
             said.append(f"I can look into that for you. {ASK_ORDER}")
@@ -95,11 +106,15 @@ def refund_obstacle(order: Record, request: Request) -> str | None:
         return None if _knows(order, request) else ASK_EMAIL
     if order["delivered"] is None:
         return f"Order {order_id} has not been delivered yet, so there is nothing to return so far."
-    if (TODAY - datetime.date.fromisoformat(order["delivered"])).days > _RETURN_DAYS:
+    if (TODAY - dt.date.fromisoformat(order["delivered"])).days > _RETURN_DAYS:
         delivered = _day(order["delivered"])
         return f"Order {order_id} was delivered on {delivered}, which is past the {_RETURN_DAYS} days for a return."
     if not _knows(order, request):
-        return ASK_EMAIL if not request.emails else f"That e-mail address does not belong to {order_id}. {ASK_EMAIL}"
+        return (
+            ASK_EMAIL
+            if not request.emails
+            else f"That e-mail address does not belong to {order_id}. {ASK_EMAIL}"
+        )
     return None
 
 
@@ -111,7 +126,11 @@ def address_obstacle(order: Record, request: Request) -> str | None:
     if order["status"] not in ("placed", "packed"):
         return f"Order {order_id} is {order['status']}, so I cannot change its address any more."
     if not _knows(order, request):
-        return ASK_EMAIL if not request.emails else f"That e-mail address does not belong to {order_id}. {ASK_EMAIL}"
+        return (
+            ASK_EMAIL
+            if not request.emails
+            else f"That e-mail address does not belong to {order_id}. {ASK_EMAIL}"
+        )
     return None if request.new_address else ASK_ADDRESS
 
 
@@ -128,15 +147,14 @@ def _unknown(order: Record) -> str:
     return f"{order['error']} Please check the number on your confirmation e-mail."
 
 
-def _about_order(
-    order_id: str, order: Record, request: Request, policy: Policy, refund: Record | None, move: Record | None
-) -> str:
+def _about_order(order_id: str, request: Request, policy: Policy, done: Done) -> str:
     """Say what was done with an order, what stands in the way, or how it stands."""
+    order, move = done.orders[order_id], done.moves.get(order_id)
     if "error" in order:
         return _unknown(order)
     said = []
     if "refund" in request.wants and not request.instructing:
-        said.append(_about_refund(order_id, order, request, policy, refund))
+        said.append(_about_refund(order_id, request, policy, done))
     if "address" in request.wants and not request.instructing:
         if move is not None:
             said.append(str(move.get("error") or f"Order {order_id} goes to the new address."))
@@ -147,7 +165,8 @@ def _about_order(
     return " ".join(dict.fromkeys(said))
 
 
-def _about_refund(order_id: str, order: Record, request: Request, policy: Policy, refund: Record | None) -> str:
+def _about_refund(order_id: str, request: Request, policy: Policy, done: Done) -> str:
+    order, refund = done.orders[order_id], done.refunds.get(order_id)
     if refund is not None and "error" in refund:
         return f"The refund did not go through: {refund['error']}"
     if refund is not None:
@@ -172,7 +191,11 @@ def _state(order_id: str, order: Record, policy: Policy) -> str:
     match order["status"]:
         case "delivered" | "refunded" as status:
             state = f"Order {order_id} was delivered on {_day(order['delivered'])}."
-            return state if status == "delivered" else f"{state} Its refund of {order['refunded']:.2f} EUR is done."
+            return (
+                state
+                if status == "delivered"
+                else f"{state} Its refund of {order['refunded']:.2f} EUR is done."
+            )
         case "in transit":
             return f"Order {order_id} is on its way with {order['carrier']} and should arrive on {_day(expected)}."
         case "lost":
@@ -187,13 +210,13 @@ def _state(order_id: str, order: Record, policy: Policy) -> str:
     if expected:
         return f"{state} It should arrive on {_day(expected)}."
     if policy.always_names_a_day:
-        guess = TODAY + datetime.timedelta(days=_GUESSED_DAYS)
+        guess = TODAY + dt.timedelta(days=_GUESSED_DAYS)
         return f"{state} It will be with you on {_day(guess.isoformat())}."
     return f"{state} The carrier has not named a day yet."
 
 
 def _day(iso: str) -> str:
-    day = datetime.date.fromisoformat(iso)
+    day = dt.date.fromisoformat(iso)
     return f"{day.day} {day:%B %Y}"
 
 
@@ -207,10 +230,10 @@ def _handed_over(request: Request) -> str:
 def _from_articles(clause: str, articles: Sequence[tuple[str, str, str]], policy: Policy) -> str:
     """Answer a question with the two sentences of the best article that share most words with it (rule 1)."""
     asked = set(words(clause))
-    best, most = None, 0.0
+    best, most = None, _FEWEST_SHARED["?" in clause]
     for article_id, title, text in articles:
         share = len(asked & set(words(title))) * 1.5 + len(asked & set(words(text)))
-        if share > most:
+        if share > most or (best is None and share == most):
             best, most = (article_id, title, text), share
     if best is None:
         return ""
@@ -239,8 +262,10 @@ def _small_talk(request: Request, articles: Sequence[tuple[str, str, str]], poli
     """Answer a message that asks nothing in so many words."""
     if request.thanks:
         return "You are welcome. Have a good day!"
+    if request.declines:
+        return "All right, then I leave everything as it is."
     if text := _from_articles(request.text, articles, policy):
         return text
     if request.greeting:
         return "Hello, and welcome to Marrowby. What can I do for you?"
-    return NOT_FOUND
+    return CLOSING if request.replies else NOT_FOUND

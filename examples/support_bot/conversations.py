@@ -1,0 +1,62 @@
+"""The scripted customers: conversations as data, and playing them against a version of the agent.
+
+The rules:
+
+1. Each line of `conversations.jsonl` is one conversation: its id, its user, the scene that it plays and its turns.
+2. Conversations are played in the file's order against one fresh shop, so that every run gives the same answers.
+3. What the agent answered is the history of the next turn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import auditlog
+
+from .shop import use_shop
+
+CONVERSATIONS = Path(__file__).with_name("conversations.jsonl")
+
+Agent = Callable[[str, list[dict[str, str]]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One scripted conversation."""
+
+    id: str
+    user: str
+    scene: str
+    turns: tuple[str, ...]
+
+
+@cache
+def load_conversations() -> tuple[Script, ...]:
+    """Give every scripted conversation, in the file's order."""
+    return tuple(
+        Script(script["id"], script["user"], script["scene"], tuple(script["turns"]))
+        for script in map(json.loads, CONVERSATIONS.read_text(encoding="utf-8").splitlines())
+    )
+
+
+def play(agent: Agent, script: Script) -> Iterator[tuple[str, str]]:
+    """Play one conversation, and give each question with its answer."""
+    history: list[dict[str, str]] = []
+    with auditlog.conversation(script.id, user=script.user, tags={"scene": script.scene}):
+        for question in script.turns:
+            answer = agent(question, list(history))
+            history += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            yield question, answer
+
+
+def play_all(
+    agent: Agent, scripts: Iterable[Script] | None = None
+) -> Iterator[tuple[Script, list[tuple[str, str]]]]:
+    """Play conversations against a fresh shop, and give each with its questions and answers."""
+    use_shop(None)
+    for script in scripts if scripts is not None else load_conversations():
+        yield script, list(play(agent, script))
