@@ -8,11 +8,14 @@ The rules:
    specification gives exporters for it (`otel.status_description`, `otel.dropped_attributes_count`, …).
 3. Content that arrives as JSON text of an object or array is decoded; any other text stays text.
 4. A failed span's error is that of its last exception event, else its error type and status description.
-5. Pure: values in, values out. Neither the SDK nor a file is known here.
+5. A name is bounded, since a record's entry is; what is cut off is replaced by its hash.
+6. A span of which the SDK dropped attributes is `lossy`.
+7. Pure: values in, values out. Neither the SDK nor a file is known here.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,6 +26,8 @@ from auditlog.normalise import kind_of, name_of, split_content
 
 OWN_PREFIX = "auditlog."
 """Content under our own names is always JSON text."""
+
+MAX_NAME_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,8 @@ def map_span(span: ForeignSpan) -> Mapped:
     name = name_of(kind, span.attributes, span.name)
     failed = span.status_code == "ERROR"
     parts = {
-        part: exact(value) if _is_ours(part, span.attributes) else structured(value) for part, value in content.items()
+        part: exact(value) if _is_ours(part, span.attributes) else structured(value)
+        for part, value in content.items()
     }
     if failed and "error" not in parts and (error := _error(span)) is not None:
         parts["error"] = error
@@ -77,6 +83,13 @@ def map_span(span: ForeignSpan) -> Mapped:
     if span.scope:
         parts["scope"] = span.scope
     return Mapped(kind, name, "error" if failed else "ok", small | _beside(span, name), parts)
+
+
+def bounded(text: str) -> str:
+    """Cut a name or conversation id that is too long for an entry, and put a hash in place of its rest."""
+    if len(text) <= MAX_NAME_CHARACTERS:
+        return text
+    return f"{text[:MAX_NAME_CHARACTERS]}…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def structured(value: Any) -> Any:
@@ -115,6 +128,8 @@ def _beside(span: ForeignSpan, name: str) -> dict[str, Any]:
         beside["otel.trace_state"] = span.trace_state
     if span.links:
         beside["otel.links"] = list(span.links)
+    if span.dropped.get("attributes"):
+        beside["auditlog.lossy"] = True
     beside |= {f"otel.dropped_{what}_count": count for what, count in span.dropped.items() if count}
     return beside
 

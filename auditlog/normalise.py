@@ -88,7 +88,9 @@ def row(start: Record | None, end: Record | None) -> dict[str, Any]:
     assert head is not None
     tail = end.entry if end is not None else {}
     attributes = {**attributes_of(start), **attributes_of(end)}
-    entry = {**tail, **head.entry}
+    # What an OpenTelemetry span is called, and thereby its kind, may be known only when it ends.
+    late = {name: tail[name] for name in ("kind", "name") if name in tail}
+    entry = {**tail, **head.entry, **late}
     began, ended = entry["time"], tail.get("end", tail.get("time"))
     if start is None and end is not None and end.type == "end":
         began = ended

@@ -3,7 +3,8 @@
 The rules:
 
 1. An exporter is pure: conversations in, lines of bytes out, each ending with a newline; it opens no file and no store.
-2. `otlp-json` is lossless: importing it gives equal conversations. `jsonl` is for people and scripts, and is not read back.
+2. `otlp-json` is lossless: importing it gives equal conversations. `jsonl` is for people and scripts, and is not
+   read back.
 """
 
 from __future__ import annotations

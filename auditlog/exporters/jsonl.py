@@ -2,7 +2,8 @@
 
 The rules:
 
-1. The fields are those of the values in `auditlog.values`, under their own names; a field that holds nothing is left out.
+1. The fields are those of the values in `auditlog.values`, under their own names; a field that holds nothing is left
+   out.
 2. Times are given twice: in nanoseconds since the epoch, and in ISO 8601, UTC.
 """
 

@@ -62,11 +62,16 @@ class Marker:
             return None
         match fields:
             case {"format": int(version)} if version > FORMAT:
-                msg = f"was exported in format {version}, and this version reads format {FORMAT}: upgrade auditlog-replay"
+                ours = f"this version reads format {FORMAT}"
+                msg = f"was exported in format {version}, and {ours}: upgrade auditlog-replay"
                 raise ValueError(msg)
-            case {"format": 1, "kind": str(kind), "name": str(name), "added": list(added), "as_text": list(as_text)} if (
-                kind in KINDS
-            ):
+            case {
+                "format": 1,
+                "kind": str(kind),
+                "name": str(name),
+                "added": list(added),
+                "as_text": list(as_text),
+            } if kind in KINDS:
                 return cls(
                     kind=kind,
                     name=name,

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from auditlog.encode import MARK, encode
+from auditlog.encode import encode
 from auditlog.exporters.marker import ATTRIBUTE, Marker
 from auditlog.normalise import decoded, first, kind_of, mapping
 from auditlog.recorder import SCOPE
@@ -49,7 +49,9 @@ def span_object(span: Span) -> dict[str, Any]:
     attributes = {name: value for name, value in span.attributes.items() if name != ATTRIBUTE}
     attributes |= _facts(span, attributes)
     added = _for_others(span, attributes)
-    content = {name: encode(value).text.decode() for name, value in _content(span).items() if value is not None}
+    content = {
+        name: encode(value).text.decode() for name, value in _content(span).items() if value is not None
+    }
     as_text = tuple(name for name, value in attributes.items() if not _has_word(value))
     attributes |= {name: encode(attributes[name]).text.decode() for name in as_text}
     marker = Marker(
@@ -166,11 +168,13 @@ def _content(span: Span) -> dict[str, Json]:
         names["input_messages"]: [_message(m) for m in span.input_messages] or None,
         names["output_messages"]: [_message(m) for m in span.output_messages] or None,
         names["tool_definitions"]: span.tool_definitions,
-        names["documents"]: [_present(d, ("id", "content", "score", "source")) for d in span.documents] or None,
+        names["documents"]: [_present(d, ("id", "content", "score", "source")) for d in span.documents]
+        or None,
         names["error"]: None if span.fault is None else _present(span.fault, ("type", "message", "stack")),
         names["evaluations"]: [
             _present(e, ("name", "value", "label", "explanation")) for e in span.evaluations
-        ] or None,
+        ]
+        or None,
     }
 
 
@@ -213,7 +217,9 @@ def _events(span: Span) -> list[dict[str, Any]]:
             "explanation": evaluation.explanation,
         }
         found = {f"gen_ai.evaluation.{name}": value for name, value in facts.items() if value is not None}
-        events.append({"timeUnixNano": time, "name": "gen_ai.evaluation.result", "attributes": key_values(found)})
+        events.append(
+            {"timeUnixNano": time, "name": "gen_ai.evaluation.result", "attributes": key_values(found)}
+        )
     return events
 
 
@@ -230,7 +236,9 @@ def _links(links: Json) -> list[dict[str, Any]]:
 
 def _status(span: Span) -> dict[str, Any]:
     if span.status == "error":
-        message = _text(span.attributes.get("otel.status_description")) or (span.fault.message if span.fault else "")
+        message = _text(span.attributes.get("otel.status_description")) or (
+            span.fault.message if span.fault else ""
+        )
         return {"code": 2, "message": message} if message else {"code": 2}
     return {"code": 1} if span.attributes.get("otel.status_code") == "OK" else {}
 

@@ -102,7 +102,9 @@ def import_file(
         held.add(key)
         if not writer.append(payload):
             msg = f"{count} of {len(payloads)} records of {source.path} were written, then the store took no more."
-            raise StoreError(f"{msg} Make room or repair its permissions, and import again: the rest is added.")
+            raise StoreError(
+                f"{msg} Make room or repair its permissions, and import again: the rest is added."
+            )
         count += 1
         written.add(name)
         if progress is not None and position % 256 == 0:

@@ -62,7 +62,9 @@ class Shape:
         documents = source.documents
         if self.array:
             items = documents[0] if len(documents) == 1 else None
-            return [set(item) for item in items[:3] if isinstance(item, dict)] if isinstance(items, list) else []
+            return (
+                [set(item) for item in items[:3] if isinstance(item, dict)] if isinstance(items, list) else []
+            )
         if len(documents) > 1 and not self.lines:
             return []
         return [set(document) if isinstance(document, dict) else set() for document in documents]
@@ -131,7 +133,8 @@ def detect(source: SourceFile, wanted: str | None = None) -> Shape:
         shape = _named(wanted)
         if shape.fits(source):
             return shape
-        msg = f"{source.path} is not {shape.title} ({shape.name}): {shape.lacking(source)}. Leave out the format to detect it."
+        what = f"{shape.title} ({shape.name})"
+        msg = f"{source.path} is not {what}: {shape.lacking(source)}. Leave out the format to detect it."
         raise ImportFileError(msg)
     candidates = [*SHAPES]
     for shape in candidates:
@@ -172,8 +175,9 @@ def _plugins() -> list[EntryPoint]:
 def _loaded(point: EntryPoint) -> Shape:
     try:
         shape: Any = point.load()
-    except Exception as error:  # noqa: BLE001 - a stranger's package may raise anything while it is imported
-        msg = f"The importer {point.name!r} ({point.value}) cannot be loaded: {error!r}. Repair or uninstall its package."
+    except Exception as error:
+        what = f"The importer {point.name!r} ({point.value})"
+        msg = f"{what} cannot be loaded: {error!r}. Repair or uninstall its package."
         raise ImportFileError(msg) from error
     if not isinstance(shape, Shape):
         msg = (
@@ -201,4 +205,3 @@ def _unknown(source: SourceFile, candidates: list[Shape]) -> str:
     else:
         near = " Nothing in it is like any of them."
     return f"{source.path} is of no shape that can be imported.{near} Accepted are: {accepted}."
-

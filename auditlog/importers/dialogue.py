@@ -21,7 +21,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from auditlog.importers.spans import ImportedSpan, derived_id, structured
+from auditlog.foreign_span import structured
+from auditlog.importers.spans import ImportedSpan, derived_id
 from auditlog.values import Evaluation, Json
 
 HANDOFF_TOOL = "transfer_to_human_agents"
@@ -121,7 +122,12 @@ class _TurnBuilder:
     """Builds the spans of one turn."""
 
     def __init__(
-        self, dialogue: Dialogue, index: int, steps: Sequence[Said | ToolResult], unsent: list[Json], last_ns: int
+        self,
+        dialogue: Dialogue,
+        index: int,
+        steps: Sequence[Said | ToolResult],
+        unsent: list[Json],
+        last_ns: int,
     ) -> None:
         self._dialogue = dialogue
         self._steps = steps
@@ -180,7 +186,7 @@ class _TurnBuilder:
             name=dialogue.agent_name if answered else "user_message",
             start_ns=began,
             end_ns=max(began, self._now),
-            attributes=attributes | dialogue.facts | self._handoff | self._synthetic,
+            attributes={**attributes, **dialogue.facts, **self._handoff, **self._synthetic},
             content={
                 "input": {"message": heard} if heard else None,
                 "output": "\n\n".join(told) if told else None,
@@ -268,7 +274,9 @@ class _TurnBuilder:
             content={
                 "input": call.arguments,
                 "output": structured(result.content) if result is not None else None,
-                "error": {"type": "ToolError", "message": result.content} if result is not None and failed else None,
+                "error": {"type": "ToolError", "message": result.content}
+                if result is not None and failed
+                else None,
             },
         )
 

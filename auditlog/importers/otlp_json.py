@@ -21,7 +21,7 @@ from typing import Any
 from auditlog.encode import MARK
 from auditlog.exporters.marker import Marker, restore
 from auditlog.foreign_span import ForeignSpan, exact, map_span
-from auditlog.importers.spans import ImportedSpan
+from auditlog.importers.spans import ImportedSpan, ignore
 from auditlog.normalise import first, mapping, split_content
 from auditlog.values import Json
 
@@ -35,7 +35,7 @@ def records(
     documents: Sequence[Any],
     tags: Mapping[str, str] | None = None,
     *,
-    skip: Callable[[str], object] = lambda reason: None,
+    skip: Callable[[str], object] = ignore,
 ) -> Iterator[bytes]:
     """Give the records of the spans in some export requests.
 
@@ -52,7 +52,7 @@ def spans(
     documents: Sequence[Any],
     tags: Mapping[str, str] | None = None,
     *,
-    skip: Callable[[str], object] = lambda reason: None,
+    skip: Callable[[str], object] = ignore,
 ) -> Iterator[ImportedSpan]:
     """Give the spans in some export requests; the arguments are those of `records`."""
     labels = {f"auditlog.tag.{key}": value for key, value in (tags or {}).items()}
@@ -106,7 +106,10 @@ def attributes_of(pairs: Json) -> dict[str, Json]:
 
 
 def _span(
-    raw: Mapping[str, Any], resource: Mapping[str, Any] | None, scope: Mapping[str, Any] | None, labels: Mapping[str, str]
+    raw: Mapping[str, Any],
+    resource: Mapping[str, Any] | None,
+    scope: Mapping[str, Any] | None,
+    labels: Mapping[str, str],
 ) -> ImportedSpan:
     trace_id, span_id = _id(raw.get("traceId"), 16), _id(raw.get("spanId"), 8)
     start_ns = _time(raw.get("startTimeUnixNano"))
@@ -127,11 +130,13 @@ def _span(
     return ImportedSpan(
         **ids,
         **times,
-        conversation_id=str(conversation) if isinstance(conversation, str | int) and conversation != "" else None,
+        conversation_id=str(conversation)
+        if isinstance(conversation, str | int) and conversation != ""
+        else None,
         kind=mapped.kind,
         name=mapped.name,
         status=mapped.status,
-        attributes=mapped.attributes | labels,
+        attributes={**mapped.attributes, **labels},
         content=mapped.parts,
     )
 
@@ -152,7 +157,7 @@ def _ours(
         kind=marker.kind,
         name=marker.name,
         status="error" if _status_code(raw) == "ERROR" else "ok",
-        attributes=small | labels,
+        attributes={**small, **labels},
         content={part: exact(value) for part, value in content.items()},
     )
 

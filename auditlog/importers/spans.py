@@ -17,10 +17,9 @@ from typing import Any
 
 import orjson
 
-from auditlog.values import Json
+from auditlog.foreign_span import bounded
 from auditlog.record import encode_record
-
-MAX_NAME_CHARACTERS = 400
+from auditlog.values import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +64,6 @@ class ImportedSpan:
         )
 
 
-def bounded(text: str) -> str:
-    """Cut a name that is too long for an entry, and put a hash in place of its rest."""
-    if len(text) <= MAX_NAME_CHARACTERS:
-        return text
-    return f"{text[:MAX_NAME_CHARACTERS]}…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
 def content_digest(*values: Json) -> str:
     """Give SHA-256, hex, of JSON values; the order of an object's keys does not matter."""
     return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -79,7 +71,8 @@ def content_digest(*values: Json) -> str:
 
 def conversation_name(tags: Mapping[str, str], digest: str) -> str:
     """Make a readable conversation id: domain, task and trial, then what makes it unique."""
-    words = (re.sub(r"[^A-Za-z0-9_.]+", "-", tags.get(key, "")).strip("-")[:40] for key in ("domain", "task_id", "trial"))
+    said = (tags.get(key, "") for key in ("domain", "task_id", "trial"))
+    words = (re.sub(r"[^A-Za-z0-9_.]+", "-", word).strip("-")[:40] for word in said)
     return "-".join([*(word for word in words if word), digest[:12]])
 
 
@@ -88,11 +81,5 @@ def derived_id(digits: int, *values: str | int) -> str:
     return hashlib.sha256(orjson.dumps(values)).hexdigest()[:digits]
 
 
-def structured(text: Json) -> Json:
-    """Decode a text that is a JSON object or array; a plain text, also one that looks like a number, stays as it is."""
-    if isinstance(text, str) and text.lstrip()[:1] in ("{", "["):
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return text
-    return text
+def ignore(reason: str) -> None:
+    """Take a reason why something was skipped, and do nothing with it."""

@@ -17,8 +17,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from auditlog.foreign_span import structured
 from auditlog.importers.dialogue import Dialogue, Said, ToolCall, ToolResult
-from auditlog.importers.spans import conversation_name, content_digest, structured
+from auditlog.importers.spans import content_digest, conversation_name, ignore
 from auditlog.values import Evaluation, Json
 
 STEP_NS = 1000
@@ -31,7 +32,7 @@ def records(
     *,
     file_stem: str = "",
     start_ns: int = 0,
-    skip: Callable[[str], object] = lambda reason: None,
+    skip: Callable[[str], object] = ignore,
 ) -> Iterator[bytes]:
     """Give the records of a result file.
 
@@ -50,7 +51,9 @@ def records(
         if not readable:
             skip(f"trajectory {position} has no messages")
             continue
-        dialogue = _dialogue(trajectory, readable, dict(tags or {}), named.groupdict() if named else {}, start_ns)
+        dialogue = _dialogue(
+            trajectory, readable, dict(tags or {}), named.groupdict() if named else {}, start_ns
+        )
         if dialogue.conversation_id in seen:
             skip(f"trajectory {position} stands in the file twice")
             continue
@@ -67,7 +70,11 @@ def _dialogue(
     start_ns: int,
 ) -> Dialogue:
     system = next((m.get("content") for m in messages if m.get("role") == "system"), None)
-    own = {"task_id": trajectory.get("task_id"), "trial": trajectory.get("trial"), "domain": named.get("domain")}
+    own = {
+        "task_id": trajectory.get("task_id"),
+        "trial": trajectory.get("trial"),
+        "domain": named.get("domain"),
+    }
     all_tags = {key: str(value) for key, value in own.items() if value is not None} | tags
     info = trajectory.get("info")
     info = info if isinstance(info, dict) else {}
@@ -103,7 +110,12 @@ def _step(message: Mapping[str, Any], time_ns: int) -> Said | ToolResult | None:
         case {"role": "user"}:
             return Said(role="user", time_ns=time_ns, text=content)
         case {"role": "assistant"}:
-            return Said(role="assistant", time_ns=time_ns, text=content, calls=tuple(_calls(message.get("tool_calls"))))
+            return Said(
+                role="assistant",
+                time_ns=time_ns,
+                text=content,
+                calls=tuple(_calls(message.get("tool_calls"))),
+            )
         case _:
             return None
 
@@ -113,7 +125,8 @@ def _calls(calls: Json) -> Iterator[ToolCall]:
         match call:
             case {"function": {"name": str(name), **function}, **rest}:
                 call_id = rest.get("id")
-                yield ToolCall(call_id if isinstance(call_id, str) else None, name, structured(function.get("arguments")))
+                arguments = structured(function.get("arguments"))
+                yield ToolCall(call_id if isinstance(call_id, str) else None, name, arguments)
 
 
 def _user_id(info: Mapping[str, Any]) -> str | None:

@@ -21,15 +21,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from auditlog.importers.dialogue import Dialogue, Said, ToolCall, ToolResult
-from auditlog.importers.spans import content_digest, conversation_name
+from auditlog.importers.spans import content_digest, conversation_name, ignore
 from auditlog.values import Evaluation, Json
+
+_FACTS = ("id", "agent_cost", "user_cost", "seed", "termination_reason")
+"""What the outermost spans keep of a simulation, as `tau2.<name>`."""
 
 
 def records(
     document: Mapping[str, Any],
     tags: Mapping[str, str] | None = None,
     *,
-    skip: Callable[[str], object] = lambda reason: None,
+    skip: Callable[[str], object] = ignore,
 ) -> Iterator[bytes]:
     """Give the records of a result file.
 
@@ -53,14 +56,20 @@ def records(
         yield from dialogue.records()
 
 
-def _dialogue(info: Mapping[str, Any], simulation: dict[str, Any], messages: list[Any], tags: dict[str, str]) -> Dialogue:
+def _dialogue(
+    info: Mapping[str, Any], simulation: dict[str, Any], messages: list[Any], tags: dict[str, str]
+) -> Dialogue:
     agent, environment = _mapping(info.get("agent_info")), _mapping(info.get("environment_info"))
     model, policy = _text(agent.get("llm")), _text(environment.get("policy"))
-    own = {"task_id": simulation.get("task_id"), "trial": simulation.get("trial"), "domain": environment.get("domain_name")}
+    own = {
+        "task_id": simulation.get("task_id"),
+        "trial": simulation.get("trial"),
+        "domain": environment.get("domain_name"),
+    }
     all_tags = {key: str(value) for key, value in own.items() if value is not None} | tags
     clock = _Clock(simulation)
     steps = [step for m in _flat(messages) if (step := _step(m, clock)) is not None]
-    facts = {f"tau2.{key}": simulation[key] for key in ("agent_cost", "user_cost", "seed", "termination_reason") if key in simulation}
+    facts = {f"tau2.{key}": simulation[key] for key in _FACTS if simulation.get(key) is not None}
     return Dialogue(
         conversation_id=conversation_name(all_tags, content_digest(simulation, model, policy, tags)),
         steps=steps,
@@ -71,7 +80,7 @@ def _dialogue(info: Mapping[str, Any], simulation: dict[str, Any], messages: lis
         system_prompt=policy,
         tags=all_tags,
         evaluations=tuple(_evaluations(_mapping(simulation.get("reward_info")))),
-        facts={"tau2.simulation_id": simulation.get("id"), **facts},
+        facts=facts,
         time_synthetic=clock.synthetic,
     )
 
@@ -104,7 +113,9 @@ def _step(message: Mapping[str, Any], clock: _Clock) -> Said | ToolResult | None
                 time_ns=time_ns,
                 text=_text(message.get("content")),
                 calls=tuple(
-                    ToolCall(_text(call.get("id")), _text(call.get("name")) or "unknown", call.get("arguments"))
+                    ToolCall(
+                        _text(call.get("id")), _text(call.get("name")) or "unknown", call.get("arguments")
+                    )
                     for call in (calls if isinstance(calls, list) else ())
                     if isinstance(call, dict)
                 ),
@@ -123,24 +134,35 @@ def _facts(message: Mapping[str, Any]) -> dict[str, Json]:
         "gen_ai.usage.output_tokens": usage.get("completion_tokens"),
         "auditlog.cost_usd": message.get("cost") or None if usage else message.get("cost"),
         "gen_ai.response.model": raw.get("model"),
-        "gen_ai.response.finish_reasons": [raw["finish_reason"]] if isinstance(raw.get("finish_reason"), str) else None,
+        "gen_ai.response.finish_reasons": [raw["finish_reason"]]
+        if isinstance(raw.get("finish_reason"), str)
+        else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def _evaluations(judged: Mapping[str, Any]) -> Iterator[Evaluation]:
     if isinstance(judged.get("reward"), int | float):
-        parts = ", ".join(f"{name} {value}" for name, value in _mapping(judged.get("reward_breakdown")).items())
+        parts = ", ".join(
+            f"{name} {value}" for name, value in _mapping(judged.get("reward_breakdown")).items()
+        )
         yield Evaluation("reward", float(judged["reward"]), explanation=parts or None)
     match judged.get("db_check"):
         case {"db_match": bool(matches)}:
             yield Evaluation("db_match", float(matches), "match" if matches else "mismatch")
     for name, field, flag, what in (
-        ("action_match", "action_checks", "action_match", lambda check: _mapping(check.get("action")).get("name")),
+        (
+            "action_match",
+            "action_checks",
+            "action_match",
+            lambda check: _mapping(check.get("action")).get("name"),
+        ),
         ("communicate_match", "communicate_checks", "met", lambda check: check.get("info")),
         ("assertion_match", "nl_assertions", "met", lambda check: check.get("nl_assertion")),
     ):
-        checks = [c for c in _list(judged.get(field)) if isinstance(c, dict) and isinstance(c.get(flag), bool)]
+        checks = [
+            c for c in _list(judged.get(field)) if isinstance(c, dict) and isinstance(c.get(flag), bool)
+        ]
         if checks:
             missed = [str(what(check)) for check in checks if not check[flag]]
             share = 1.0 - len(missed) / len(checks)
