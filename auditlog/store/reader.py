@@ -45,10 +45,16 @@ class Reader:
         self._lock = threading.RLock()
         self._live_rows = LiveRows(layout.journal)
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._chosen: tuple[str | None, str | None] = (None, None)
         self._checked: set[str] = set()
         self.ledger = Ledger()
         self.live: pa.Table = arrow_schema().empty_table()
         self.refresh()
+
+    @property
+    def paths(self) -> list[str]:
+        """The sealed files' absolute paths."""
+        return [str(self._layout.root / segment.path) for segment in self.ledger.segments]
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -72,8 +78,7 @@ class Reader:
                 self.live = live
                 self._open().register("live", live)
             if fresh or self.ledger.segments != before.segments:
-                paths = [str(self._layout.root / segment.path) for segment in self.ledger.segments]
-                self._open().execute(views.all_spans(paths, str(self._layout.root)))
+                self._open().execute(views.all_spans(self.paths, str(self._layout.root)))
             if fresh:
                 for statement in views.derived_views():
                     self._open().execute(statement)
@@ -96,17 +101,13 @@ class Reader:
         with self._lock:
             connection = self._open()
             try:
-                connection.execute("SET VARIABLE run = ?", [run])
-                connection.execute("SET VARIABLE arm = ?", [arm])
-                connection.execute(
-                    f"SET search_path = '{'main' if run is None else f'{views.REPLAYED},main'}'"
-                )
+                self._choose(connection, run, arm)
                 relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
                 return _EMPTY if relation is None else relation.to_arrow_table()
             except _DEAD as error:
                 self.close()
                 self.refresh()
-                msg = f"The query broke the engine ({_first_line(error)}). The store is unharmed; ask in another way."
+                msg = f"The query broke the engine ({first_line(error)}). The store is unharmed; ask in another way."
                 raise StoreError(msg) from None
             except (
                 duckdb.IOException,
@@ -114,12 +115,12 @@ class Reader:
                 duckdb.SerializationException,
                 OSError,
             ) as error:
-                self._name_damage()
+                self.name_damage()
                 raise StoreError(
-                    f"The store {self._layout.root} cannot be read: {_first_line(error)}"
+                    f"The store {self._layout.root} cannot be read: {first_line(error)}"
                 ) from None
             except duckdb.Error as error:
-                raise FilterError(f"The query fails: {_first_line(error)}") from None
+                raise FilterError(f"The query fails: {first_line(error)}") from None
 
     def close(self) -> None:
         """Let go of the connection; the next query opens another."""
@@ -135,12 +136,31 @@ class Reader:
         return self._connection
 
     def _connect(self) -> None:
-        self._connection = duckdb.connect(":memory:")
-        self._connection.execute("SET autoinstall_known_extensions = false")
-        self._connection.execute("SET autoload_known_extensions = false")
-        self._connection.execute("SET preserve_insertion_order = false")
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "preserve_insertion_order": "false",
+                "python_enable_replacements": "false",
+                "temp_directory": str(self._layout.cache / "duckdb"),
+            },
+        )
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._chosen = (None, None)
+
+    def _choose(self, connection: duckdb.DuckDBPyConnection, run: str | None, arm: str | None) -> None:
+        """Let `spans`, `turns` and `conversations` mean the ordinary ones, or those of a run."""
+        if (run, arm) == self._chosen:
+            return
+        connection.execute("SET VARIABLE run = ?", [run])
+        connection.execute("SET VARIABLE arm = ?", [arm])
+        connection.execute(f"SET search_path = '{'main' if run is None else f'{views.REPLAYED},main'}'")
+        self._chosen = (run, arm)
 
     def _check_segments(self) -> None:
+        if not self.ledger.size:
+            self._refuse_lost_ledger()
         for segment in self.ledger.segments:
             if segment.path in self._checked:
                 continue
@@ -154,7 +174,18 @@ class Reader:
                 raise StoreError(msg)
             self._checked.add(segment.path)
 
-    def _name_damage(self) -> None:
+    def _refuse_lost_ledger(self) -> None:
+        """Raise StoreError when there are sealed files, whose journals are gone, and no ledger that lists them."""
+        sealed = {path.stem for path in self._layout.segments.glob("day=*/*.parquet")}
+        left = {path.stem for path in self._layout.journal.glob("*.wal")} if sealed else set()
+        if sealed - left and not read_ledger(self._layout.entries).size:
+            msg = (
+                f"{self._layout.entries} is missing, and {self._layout.segments} holds sealed files that it listed. "
+                "Put it back from a copy of the store."
+            )
+            raise StoreError(msg)
+
+    def name_damage(self) -> None:
         """Raise StoreError naming the first sealed file that does not read."""
         for segment in self.ledger.segments:
             path: Path = self._layout.root / segment.path
@@ -166,6 +197,7 @@ class Reader:
 _EMPTY = pa.table({})
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Give an engine error's first line, clipped."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__

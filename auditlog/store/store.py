@@ -17,19 +17,22 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from auditlog.errors import NotFoundError
+from auditlog.errors import NotFoundError, StoreError
 from auditlog.journal import JournalWriter
 from auditlog.store import layout as layouts
 from auditlog.store import seal as sealing
+from auditlog.store import sql
 from auditlog.store.build import READ_COLUMNS, conversations_of, spans_of
+from auditlog.store.evidence import EVIDENCE_COLUMNS, refuse_changed
 from auditlog.store.ledger import Segment
 from auditlog.store.reader import Reader
 from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
 from auditlog.values import Conversation, ConversationSummary, Span, Turn
 
 _BATCH = 256
-_SPAN_COLUMNS = ", ".join(READ_COLUMNS)
+_SPAN_COLUMNS = ", ".join((*READ_COLUMNS, *EVIDENCE_COLUMNS))
 _MOST_NAMED = 5
+_MOST_COMPARED = 200_000
 
 
 class Store:
@@ -111,12 +114,12 @@ class Store:
         return report
 
     def query(
-        self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
+        self, text: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
     ) -> pa.Table:
         """Run SQL over the views `spans`, `turns`, `conversations` and `all_spans`.
 
         Args:
-            sql: trusted text: for a user's own, see `select`.
+            text: trusted SQL: for a user's own, see `select`.
             params: what its `?` stand for.
             run: a replay run whose spans the first three views then hold.
             arm: one of its arms.
@@ -125,7 +128,25 @@ class Store:
             FilterError: the query does not parse or bind.
             StoreError: a sealed file is damaged.
         """
-        return self._reader.table(sql, params, run=run, arm=arm)
+        return self._reader.table(text, params, run=run, arm=arm)
+
+    def select(self, text: str, limit: int = sql.LIMIT, *, seconds: float = sql.SECONDS) -> pa.Table:
+        """Run a user's own SELECT over the views, locked down.
+
+        Args:
+            text: one SELECT.
+            limit: how many rows at most.
+            seconds: how long at most.
+
+        Raises:
+            FilterError: the text is not one SELECT, does not run, reaches for a file, or takes too long.
+            StoreError: a sealed file is damaged.
+        """
+        try:
+            return sql.select(self.path, self._reader.paths, self._reader.live, text, limit, seconds)
+        except StoreError:
+            self._reader.name_damage()
+            raise
 
     def summaries(
         self,
@@ -154,9 +175,9 @@ class Store:
             ids = self._ids(where, since, until, descending=True, page=page)
             condition, params = _among(ids)
             page = ""
+        order = f"ORDER BY start_ns DESC, conversation_id{page}"
         found = self._reader.table(
-            f"SELECT {SUMMARY_COLUMNS} FROM conversations WHERE {condition} ORDER BY start_ns DESC, conversation_id{page}",
-            params,
+            f"SELECT {SUMMARY_COLUMNS} FROM conversations WHERE {condition} {order}", params
         )
         return summaries_of(found)
 
@@ -229,8 +250,11 @@ class Store:
             where_sql: trusted SQL, with `?` for each value.
             params: the values.
         """
-        sql = f"SELECT {_SPAN_COLUMNS} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id"
-        return spans_of(self._reader.table(sql, params))
+        found = self._reader.table(
+            f"SELECT {_SPAN_COLUMNS} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id", params
+        )
+        refuse_changed(found, self.path)
+        return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)))
 
     def _ids(
         self,
@@ -246,8 +270,13 @@ class Store:
         condition, params = _condition(where, since, until)
         source = "conversations" if where else _STARTS
         order = "DESC" if descending else "ASC"
-        sql = f"SELECT conversation_id FROM {source} WHERE {condition} ORDER BY start_ns {order}, conversation_id{page}"
-        return self._reader.table(sql, params, run=run, arm=arm).column("conversation_id").to_pylist()
+        found = self._reader.table(
+            f"SELECT conversation_id FROM {source} WHERE {condition} ORDER BY start_ns {order}, conversation_id{page}",
+            params,
+            run=run,
+            arm=arm,
+        )
+        return found.column("conversation_id").to_pylist()
 
     def _read(
         self, ids: Sequence[str], *, run: str | None = None, arm: str | None = None, ordinary: bool = False
@@ -263,11 +292,15 @@ class Store:
 
     def _complete(self, beginning: str) -> str:
         """Give the one id that begins so, or raise NotFoundError with what is near."""
-        found = self._reader.table(
-            "SELECT DISTINCT conversation_id AS id FROM all_spans WHERE starts_with(conversation_id, ?) ORDER BY id LIMIT ?",
-            [beginning, _MOST_NAMED + 1],
-        )
-        matches: list[str] = found.column("id").to_pylist() if beginning else []
+        matches: list[str] = []
+        for source in ("spans", "all_spans"):
+            # A recorded conversation is meant rather than its replays, whose ids may begin the same.
+            found = self._reader.table(
+                f"SELECT DISTINCT conversation_id AS id FROM {source} WHERE starts_with(conversation_id, ?) "
+                "ORDER BY id LIMIT ?",
+                [beginning, _MOST_NAMED + 1],
+            )
+            matches = matches or (found.column("id").to_pylist() if beginning else [])
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -275,12 +308,10 @@ class Store:
             named = ", ".join(repr(name) for name in matches[:_MOST_NAMED])
             msg = f"{beginning!r} is the beginning of several conversation ids: {named}{more}. Write more of it."
             raise NotFoundError(msg)
-        ids = (
-            self._reader.table("SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT 200000")
-            .column("id")
-            .to_pylist()
+        every = self._reader.table(
+            f"SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT {_MOST_COMPARED}"
         )
-        raise NotFoundError(_missing(beginning, ids))
+        raise NotFoundError(_missing(beginning, every.column("id").to_pylist()))
 
 
 _STARTS = "(SELECT conversation_id, min(start_ns) AS start_ns FROM spans GROUP BY conversation_id)"
