@@ -1,0 +1,40 @@
+"""Replay recorded turns against another version of an agent, without touching the world, and compare.
+
+Every name here is imported when it is first used, so that `import replay` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from replay.planning import RunPlan, plan
+    from replay.report import CaseResult, Report, RunSummary, load_report, load_runs
+    from replay.runner import run
+
+__all__ = ["CaseResult", "Report", "RunPlan", "RunSummary", "load_report", "load_runs", "plan", "run"]
+
+_HOME = {
+    "CaseResult": "report",
+    "Report": "report",
+    "RunPlan": "planning",
+    "RunSummary": "report",
+    "load_report": "report",
+    "load_runs": "report",
+    "plan": "planning",
+    "run": "runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module 'replay' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(f"replay.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

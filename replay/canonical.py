@@ -1,0 +1,76 @@
+"""When two calls are the same call: the canonical form of arguments, and the match key.
+
+The rules:
+
+1. One canonical form, that of the diff, so that what matches and what differs can never disagree: the order of
+   keys does not matter, `1` and `1.0` are one number, `true` is not `1`, text is compared code point by code point.
+2. The key is SHA-256(kind ‖ name ‖ canonical arguments). The definition's digest is *not* part of it: a docstring
+   that was reworded must not turn every call of a release into a miss. That the definition changed is recorded
+   beside the match.
+3. Arguments in which something was lost when they were recorded equal nothing, not even themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from auditlog.encode import MARK
+from auditlog.values import Json
+
+from replay.diff.json_diff import canonical
+
+_WHOLE_MARKS = frozenset({"bytes", "float", "int", "text"})
+"""Substitutions that still tell one value from another."""
+
+
+def match_key(kind: str, name: str, arguments: Json) -> str:
+    """Give what two calls share when they are the same call, as 64 hex digits.
+
+    Args:
+        kind: `tool`, `retriever` or `model`.
+        name: the operation's name.
+        arguments: the arguments by name, as recorded.
+    """
+    text = "\0".join((kind, name, canonical(arguments)))
+    # A lone surrogate cannot be encoded strictly, and is a difference like any other.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_of(value: Json) -> str:
+    """Give the SHA-256, in hex, of a JSON value's canonical form."""
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def lost_something(value: Json) -> bool:
+    """Whether the encoder put a mark somewhere in a value that does not tell the original."""
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case {**fields} as item if MARK in fields:
+                if fields[MARK] not in _WHOLE_MARKS:
+                    return True
+                pending.extend(item.values())
+            case dict() as item:
+                pending.extend(item.values())
+            case list() as item:
+                pending.extend(item)
+            case _:
+                pass
+    return False
+
+
+def first_words(value: Json, most: int = 60) -> str:
+    """Clip a value's canonical form for a message.
+
+    Args:
+        value: any JSON.
+        most: the length in characters.
+    """
+    text = canonical(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def same_arguments(a: Mapping[str, Json], b: Mapping[str, Json]) -> bool:
+    """Whether two calls of one operation have the same arguments."""
+    return canonical(a) == canonical(b)

@@ -1,0 +1,195 @@
+"""What a run and its workers say to one another, over two pipes of their own.
+
+The rules:
+
+1. A message is a JSON object behind its length; records travel as base64 text in it.
+2. The run says `setup` once and then one `case` at a time; the worker answers `ready` or `failed`, and then a
+   `result` for each case. The end of either pipe is the end of the talk.
+3. The pipes are not the agent's standard streams: what an agent prints is nobody's message.
+
+::
+
+    u32 length, little-endian | JSON
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import orjson
+from auditlog.values import Json
+
+from replay.diff.model import CaseStatus
+
+LENGTH = struct.Struct("<I")
+MAX_MESSAGE_BYTES = 1 << 30
+
+LOCKS = ("guard", "intercept", "network", "landlock")
+"""Every lock that a worker takes; a test that shows what a lock is for leaves it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker is."""
+
+    target: str
+    adapter: bool
+    model: Literal["live", "recorded"]
+    paths: tuple[str, ...]
+    """Directories to import from, before the installed packages."""
+    scratch: str
+    hosts: tuple[tuple[str, int], ...] = ()
+    memory_bytes: int | None = None
+    locks: tuple[str, ...] = LOCKS
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the worker found the target to be."""
+
+    name: str
+    digest: str
+    version: str | None
+    locks: tuple[str, ...]
+    """The locks that took hold on this machine."""
+    refused: tuple[str, ...] = ()
+    """What the target's modules were refused while they were imported."""
+    unresolved: tuple[str, ...] = ()
+    """Allowed hosts that have no address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One case to run."""
+
+    case_id: str
+    arguments: Mapping[str, Json]
+    """The recorded agent call's, by name."""
+    cassette: list[dict[str, Any]]
+    lineage: Mapping[str, Json]
+    """Attributes of every span."""
+    conversation_id: str
+    user_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    agent_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a case."""
+
+    status: CaseStatus
+    why: str
+    payloads: tuple[bytes, ...]
+    """Its records; the agent's END is the last."""
+    spent: bool = False
+    """The worker cannot run another case: something of this one goes on in it."""
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """Frame a message."""
+    body = orjson.dumps(message, option=orjson.OPT_NON_STR_KEYS)
+    return LENGTH.pack(len(body)) + body
+
+
+def write_message(descriptor: int, message: Mapping[str, Any]) -> None:
+    """Write a whole message; for the worker's side.
+
+    Raises:
+        OSError: the run is gone.
+    """
+    rest = memoryview(pack(message))
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def read_message(descriptor: int) -> dict[str, Any] | None:
+    """Read a whole message; None at the end of the talk. For the worker's side."""
+    head = _read_exactly(descriptor, LENGTH.size)
+    if head is None:
+        return None
+    body = _read_exactly(descriptor, LENGTH.unpack(head)[0])
+    return None if body is None else orjson.loads(body)
+
+
+async def receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """Read a whole message; None at the end of the talk. For the run's side."""
+    try:
+        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+        if length > MAX_MESSAGE_BYTES:
+            return None
+        return orjson.loads(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError, orjson.JSONDecodeError):
+        return None
+
+
+def setup_message(setup: Setup) -> dict[str, Any]:
+    """Say `setup`."""
+    return {"say": "setup", **asdict(setup)}
+
+
+def read_setup(message: Mapping[str, Any]) -> Setup:
+    """Understand `setup`."""
+    fields = {name: value for name, value in message.items() if name != "say"}
+    fields["hosts"] = tuple((name, port) for name, port in fields["hosts"])
+    return Setup(**{**fields, "paths": tuple(fields["paths"]), "locks": tuple(fields["locks"])})
+
+
+def ready_message(ready: Ready) -> dict[str, Any]:
+    """Say `ready`."""
+    return {"say": "ready", **asdict(ready)}
+
+
+def read_ready(message: Mapping[str, Any]) -> Ready:
+    """Understand `ready`."""
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in message.items()}
+    del fields["say"]
+    return Ready(**fields)
+
+
+def job_message(job: Job) -> dict[str, Any]:
+    """Say `case`."""
+    return {"say": "case", **{name: getattr(job, name) for name in Job.__slots__}}
+
+
+def read_job(message: Mapping[str, Any]) -> Job:
+    """Understand `case`."""
+    return Job(**{name: value for name, value in message.items() if name != "say"})
+
+
+def result_message(result: Result) -> dict[str, Any]:
+    """Say `result`."""
+    return {
+        "say": "result",
+        "status": result.status,
+        "why": result.why,
+        "spent": result.spent,
+        "payloads": [base64.b64encode(payload).decode("ascii") for payload in result.payloads],
+    }
+
+
+def read_result(message: Mapping[str, Any]) -> Result:
+    """Understand `result`."""
+    payloads = _decoded(message["payloads"])
+    return Result(message["status"], message["why"], payloads, spent=message["spent"])
+
+
+def _decoded(texts: Iterable[str]) -> tuple[bytes, ...]:
+    return tuple(base64.b64decode(text) for text in texts)
+
+
+def _read_exactly(descriptor: int, size: int) -> bytes | None:
+    chunks = []
+    while size:
+        chunk = os.read(descriptor, min(size, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,160 @@
+"""What a recording holds of one case's calls, and its way to a worker.
+
+The rules:
+
+1. Tools and retrievers are recorded calls, and model calls where a replay serves those; in the order in which they began.
+2. A call made inside another tool or retriever is kept, since a candidate may make it directly; but only outermost
+   writes count as writes before a call, because a replay serves the outer call without entering it.
+3. A result that was not kept as it was is known to be unservable, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditlog.values import Effect, Fault, Json, Span, Turn
+
+from replay.canonical import lost_something, match_key
+
+_SERVED_KINDS = ("tool", "retriever", "model")
+
+_FACTS = ("gen_ai.usage.", "gen_ai.response.", "gen_ai.prompt.", "auditlog.cost_usd", "auditlog.fact.")
+"""Attributes that a body adds to its call, and that a served call carries, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A hand-off that happened inside a recorded call."""
+
+    name: str
+    reason: str
+    to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One recorded call."""
+
+    span_id: str
+    kind: str
+    name: str
+    arguments: Json
+    key: str
+    effect: Effect | None = None
+    digest: str | None = None
+    output: Json = None
+    fault: Fault | None = None
+    ended: bool = True
+    """Its END was recorded."""
+    lossy: bool = False
+    epoch: int = 0
+    """How many writes were recorded before it."""
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    handoffs: tuple[Handoff, ...] = ()
+
+    @property
+    def unservable(self) -> str | None:
+        """Why its result cannot be handed out; None where it can."""
+        if not self.ended:
+            return "its end was never recorded"
+        if self.fault is None and self.lossy and (self.kind != "model" or lost_something(self.output)):
+            return "its result could not be recorded as it was (make it return plain data: dicts, lists, text, numbers)"
+        return None
+
+
+def is_write(kind: str, effect: Effect | None) -> bool:
+    """Whether a call may change the world; what nobody declared does."""
+    return kind not in ("retriever", "model") and effect not in ("read", "control")
+
+
+def is_read(kind: str, effect: Effect | None) -> bool:
+    """Whether a call may be answered twice with the same recording."""
+    return kind == "retriever" or (kind == "tool" and effect == "read")
+
+
+def recorded_calls(turn: Turn, *, models: bool = False) -> tuple[Recorded, ...]:
+    """Give what a cassette of this turn holds, in the order in which the calls began.
+
+    Args:
+        turn: the recorded turn.
+        models: model calls, too.
+    """
+    spans = sorted(turn.spans, key=lambda span: span.start_ns)
+    epoch, found, inside = 0, [], set()
+    for span in spans:
+        nested = span.parent_span_id in inside
+        if nested or span.kind in ("tool", "retriever"):
+            inside.add(span.span_id)
+        if span.kind not in _SERVED_KINDS or (span.kind == "model" and not models) or span is turn.agent:
+            continue
+        found.append(_recorded(span, epoch, spans))
+        if not nested and is_write(span.kind, span.effect):
+            epoch += 1
+    return tuple(found)
+
+
+def _recorded(span: Span, epoch: int, spans: list[Span]) -> Recorded:
+    return Recorded(
+        span_id=span.span_id,
+        kind=span.kind,
+        name=span.name,
+        arguments=span.input,
+        key=match_key(span.kind, span.name, span.input),
+        effect=span.effect,
+        digest=span.tool_digest,
+        output=span.output,
+        fault=span.fault or (Fault("Exception", "a recorded error without a text") if span.status == "error" else None),
+        ended=span.status != "incomplete",
+        lossy=span.lossy,
+        epoch=epoch,
+        facts={name: value for name, value in span.attributes.items() if name.startswith(_FACTS)},
+        handoffs=tuple(_handoffs(span, spans)),
+    )
+
+
+def _handoffs(span: Span, spans: list[Span]) -> Iterable[Handoff]:
+    inside = {span.span_id}
+    for other in spans:
+        if other.parent_span_id in inside:
+            inside.add(other.span_id)
+            if other.kind == "handoff":
+                yield Handoff(other.name, other.escalation_reason or "", other.escalation_to)
+
+
+def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
+    """Give recorded calls as JSON, for the way to a worker; the keys are computed again there."""
+    return [
+        {
+            "span_id": call.span_id,
+            "kind": call.kind,
+            "name": call.name,
+            "arguments": call.arguments,
+            "effect": call.effect,
+            "digest": call.digest,
+            "output": call.output,
+            "fault": None if call.fault is None else [call.fault.type, call.fault.message],
+            "ended": call.ended,
+            "lossy": call.lossy,
+            "epoch": call.epoch,
+            "facts": dict(call.facts),
+            "handoffs": [[handoff.name, handoff.reason, handoff.to] for handoff in call.handoffs],
+        }
+        for call in calls
+    ]
+
+
+def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:
+    """Read back what `to_json` gave."""
+    return tuple(
+        Recorded(
+            **{
+                **item,
+                "fault": None if item["fault"] is None else Fault(*item["fault"]),
+                "handoffs": tuple(Handoff(*handoff) for handoff in item["handoffs"]),
+                "key": match_key(item["kind"], item["name"], item["arguments"]),
+            }
+        )
+        for item in items
+    )

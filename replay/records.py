@@ -1,0 +1,157 @@
+"""The records of a replay: a case's lineage and status on its spans, and cases that never ran.
+
+The rules:
+
+1. A replay's result is an ordinary audit trail: new ids, a new conversation, and attributes that say where it came from.
+2. A case's status stands on its agent's END record, which is written last: a case is done exactly when that is there.
+3. A case that never came to run an agent has an agent span all the same, made here, so that every case is counted.
+4. A run's manifest and its end are spans, too: kind `other`, with the run's id, so that ordinary queries leave them out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+from auditlog.context import new_span_id, new_trace_id
+from auditlog.record import Record, decode_record, encode_record
+from auditlog.values import Json
+
+from replay.diff.model import CaseStatus
+
+RUN = "auditlog.replay.run_id"
+ARM = "auditlog.replay.arm"
+REPEAT = "auditlog.replay.repeat"
+SOURCE_TRACE = "auditlog.replay.source_trace_id"
+SOURCE_SPAN = "auditlog.replay.source_span_id"
+CANDIDATE_DIGEST = "auditlog.replay.candidate_digest"
+MODE = "auditlog.replay.mode"
+STATUS = "auditlog.replay.status"
+WHY = "auditlog.replay.why"
+CASE = "auditlog.replay.case"
+
+MANIFEST = "replay_run"
+"""The name of a run's first span; its input is the manifest."""
+RUN_END = "replay_run_end"
+"""The name of a complete run's last span; its input holds the counts."""
+
+
+class Place(NamedTuple):
+    """Where a case's records belong."""
+
+    conversation_id: str
+    user_id: str | None
+    tags: Mapping[str, str]
+    lineage: Mapping[str, Json]
+
+
+def stamped(payloads: Iterable[bytes], status: CaseStatus, why: str) -> tuple[bytes, ...] | None:
+    """Put a case's status on its agent's END record, and that record last.
+
+    Args:
+        payloads: the case's records as the recorder made them.
+        status: how the case ended.
+        why: one sentence; empty where there is nothing to say.
+
+    Returns:
+        The records; None where no outermost agent call has begun and ended among them.
+    """
+    records = [(payload, decode_record(payload)) for payload in payloads]
+    agent = next(
+        (r.entry for _, r in records if r.type == "start" and r.entry["kind"] == "agent" and _begins_turn(r.entry)),
+        None,
+    )
+    if agent is None:
+        return None
+    ended = [r.type == "end" and r.entry["span"] == agent["span"] for _, r in records]
+    if not any(ended):
+        return None
+    last = next(record for (_, record), is_end in zip(records, ended, strict=True) if is_end)
+    others = [payload for (payload, _), is_end in zip(records, ended, strict=True) if not is_end]
+    return (*others, _with_attributes(last, {STATUS: status, **({WHY: why} if why else {})}))
+
+
+def unrun_case(
+    place: Place, agent_name: str, arguments: Json, status: CaseStatus, why: str, *, fault: str | None = None
+) -> bytes:
+    """Make the agent span of a case in which no agent ran to its end.
+
+    Args:
+        place: its conversation and lineage.
+        agent_name: the recorded agent's name.
+        arguments: what the agent was to be called with.
+        status: how the case ended.
+        why: one sentence.
+        fault: the error's type; by default the status.
+    """
+    span, now = new_span_id(), time.time_ns()
+    attributes = {
+        **place.lineage,
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": agent_name,
+        STATUS: status,
+        WHY: why,
+        **({"user.id": place.user_id} if place.user_id is not None else {}),
+        **{f"auditlog.tag.{key}": value for key, value in place.tags.items()},
+    }
+    entry = {
+        "type": "span",
+        "time": now,
+        "end": now,
+        "trace": new_trace_id(),
+        "span": span,
+        "parent": None,
+        "turn": span,
+        "conversation": place.conversation_id,
+        "kind": "agent",
+        "name": agent_name,
+        "source": "decorator",
+        "status": "error",
+    }
+    error = {"type": fault or status, "message": why}
+    return encode_record(entry, _parts(attributes, {"input": arguments, "error": error}))
+
+
+def run_span(name: str, run_id: str, content: Json, attributes: Mapping[str, Json] | None = None) -> bytes:
+    """Make a run's manifest, or its end.
+
+    Args:
+        name: `MANIFEST` or `RUN_END`.
+        run_id: the run.
+        content: what it says, as JSON.
+        attributes: further attributes.
+    """
+    now, span = time.time_ns(), new_span_id()
+    entry = {
+        "type": "span",
+        "time": now,
+        "end": now,
+        "trace": new_trace_id(),
+        "span": span,
+        "parent": None,
+        "turn": span,
+        "conversation": f"{run_id}/run",
+        "kind": "other",
+        "name": name,
+        "source": "decorator",
+        "status": "ok",
+    }
+    return encode_record(entry, _parts({RUN: run_id, **(attributes or {})}, {"input": content}))
+
+
+def _begins_turn(entry: Mapping[str, Any]) -> bool:
+    return entry.get("turn") == entry["span"]
+
+
+def _with_attributes(record: Record, more: Mapping[str, Json]) -> bytes:
+    attributes = {**(record.json("attributes") or {}), **more}
+    parts = {name: part.content for name, part in record.parts.items() if name != "attributes"}
+    entry = {name: value for name, value in record.entry.items() if name not in ("v", "parts")}
+    return encode_record(entry, {**parts, "attributes": orjson.dumps(attributes)})
+
+
+def _parts(attributes: Mapping[str, Json], contents: Mapping[str, Json]) -> dict[str, bytes]:
+    given = {name: orjson.dumps(content) for name, content in contents.items() if content is not None}
+    return {**given, "attributes": orjson.dumps(attributes, default=str)}

@@ -1,0 +1,47 @@
+"""The environment of a worker: what it needs to start and to reach a model, and no tool's credentials.
+
+The rules:
+
+1. A list of what is allowed, not of what is secret: a variable that nobody named is not there.
+2. Variables for the model's client are named by the user (`--env OPENAI_API_KEY`).
+3. HOME and the temporary directory are the worker's scratch directory, so that credential files are not found either.
+4. Telemetry is off, so that it is not taken for a leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+ALLOWED = (
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONHASHSEED",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONUTF8",
+    "TZ",
+    "VIRTUAL_ENV",
+)
+
+
+def scrubbed(environment: Mapping[str, str], scratch: str, named: Iterable[str] = ()) -> dict[str, str]:
+    """Give the environment of a worker.
+
+    Args:
+        environment: the parent's.
+        scratch: the worker's own directory.
+        named: further variables that the user lets through.
+    """
+    kept = {name: environment[name] for name in (*ALLOWED, *named) if name in environment}
+    return {
+        **kept,
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONSAFEPATH": "1",
+        "OTEL_SDK_DISABLED": "true",
+    }

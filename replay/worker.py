@@ -1,0 +1,186 @@
+"""A worker: one fresh process that runs one target's cases, one after the other, behind the locks.
+
+The rules:
+
+1. The locks are taken before the agent is imported, so that its import happens behind them, too.
+2. One case at a time: whatever is refused, on whatever thread, belongs to that case.
+3. A case's status is the worst of what happened: a violation, then a stop, then an error, and only then `complete`.
+4. What the agent does to this process's recorder (`configure`, `shutdown`) does nothing here.
+5. A case whose thread goes on is invalid, and the worker is spent: nothing after it could be believed.
+
+Started as `python -P -m replay.worker READ WRITE PARENT`, with two pipes' descriptors and the parent's process id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import auditlog
+from auditlog import config, interception
+from auditlog.context import conversation
+from auditlog.recorder import ListSink, Recorder
+
+from replay import protocol
+from replay.cassette import Cassette
+from replay.diff.model import CaseStatus
+from replay.errors import TargetError
+from replay.protocol import Job, Ready, Result, Setup
+from replay.recorded import from_json
+from replay.records import Place, stamped, unrun_case
+from replay.sandbox import kernel, rules, threads
+from replay.sandbox.guard import Guard
+from replay.sandbox.hosts import AllowedHosts, Host
+from replay.sandbox.intercept import CaseInterceptor
+from replay.sandbox.state import CaseState, current_case, process
+from replay.target import Target, resolve
+
+PATIENCE_SECONDS = 1.0
+"""How long a case's threads may take to end after its answer."""
+
+
+def main() -> None:
+    """Talk to the run until it hangs up."""
+    reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
+    kernel.die_with_parent(parent)
+    message = protocol.read_message(reading)
+    if message is None:
+        return
+    setup = protocol.read_setup(message)
+    held, hosts = _take_locks(setup)
+    try:
+        target = resolve(setup.target, adapter=setup.adapter)
+    except TargetError as error:
+        protocol.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
+        return
+    ready = Ready(target.name, target.digest, target.version, held, process.end(), hosts.unresolved)
+    protocol.write_message(writing, protocol.ready_message(ready))
+    interceptor = interception.installed()
+    while (message := protocol.read_message(reading)) is not None:
+        result = _run_case(target, protocol.read_job(message), interceptor, setup)
+        protocol.write_message(writing, protocol.result_message(result))
+
+
+def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts]:
+    held = ["environment"]
+    hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
+    hosts.pin()
+    if setup.memory_bytes is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
+    # The kernel's locks hold for this thread and those that it will start, so they come while it is the only one.
+    if "network" in setup.locks and not setup.hosts and kernel.without_network():
+        held.append("network namespace")
+    if "landlock" in setup.locks and (version := kernel.landlock([setup.scratch], hosts.ports())):
+        held.append(f"landlock {version}")
+    if "intercept" in setup.locks:
+        interception.install(CaseInterceptor(process))
+        held.append("intercept")
+    if "guard" in setup.locks:
+        Guard(process, rules.rules([setup.scratch], hosts), rules.native_rules()).install()
+        held.append("guard")
+    _hold_the_recorder()
+    # `-P` kept the working directory off the path while our own modules were imported.
+    sys.path[:0] = [path for path in setup.paths if path not in sys.path]
+    return tuple(held), hosts
+
+
+def _hold_the_recorder() -> None:
+    """Let the agent's own set-up of recording do nothing: this process records into the run."""
+
+    def nothing(*_args: Any, **_kwargs: Any) -> None:
+        """Stand in for `configure` and `shutdown`."""
+
+    for name in ("configure", "shutdown"):
+        setattr(config, name, nothing)
+        setattr(auditlog, name, nothing)
+    config.use(Recorder(ListSink()))
+
+
+def _run_case(target: Target, job: Job, interceptor: Any, setup: Setup) -> Result:
+    sink = ListSink()
+    config.use(Recorder(sink, agent_version=job.agent_version, base_attributes=job.lineage))
+    if interceptor is not None:
+        interceptor.load(Cassette(from_json(job.cassette)), setup.model)
+    case = CaseState(job.case_id)
+    before = threads.running()
+    process.begin(case)
+    error = contextvars.copy_context().run(_call, target, job, case)
+    outliving = threads.outliving(before, PATIENCE_SECONDS)
+    violations = process.end()
+    status, why = _verdict(case, error, violations, outliving)
+    payloads = sink.take()
+    records = stamped(payloads, status, why)
+    if records is None:
+        place = Place(job.conversation_id, job.user_id, job.tags, job.lineage)
+        fault = None if error is None else type(error).__qualname__
+        records = (*payloads, unrun_case(place, target.name, dict(job.arguments), status, why, fault=fault))
+    return Result(status, why, records, spent=bool(outliving))
+
+
+def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:
+    """Call the agent in the case's context; give what it raised."""
+    current_case.set(case)
+    try:
+        args, kwargs = target.arguments(job.arguments)
+        with conversation(job.conversation_id, user=job.user_id, tags=job.tags):
+            _drain(target.function, args, kwargs)
+    except BaseException as error:  # noqa: BLE001 - whatever the agent raises, `SystemExit` among it, is the case's
+        return error
+    return None
+
+
+def _drain(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Call an agent of any kind, and take all that it gives."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        asyncio.run(_drain_async(function, args, kwargs))
+        return
+    given = function(*args, **kwargs)
+    if inspect.isgenerator(given):
+        for _ in given:
+            pass
+    elif inspect.isawaitable(given) or inspect.isasyncgen(given):
+        asyncio.run(_finish(given))
+
+
+async def _drain_async(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
+    await _finish(function(*args, **kwargs))
+
+
+async def _finish(given: Any) -> None:
+    if inspect.isasyncgen(given):
+        async for _ in given:
+            pass
+    else:
+        result = await given
+        if inspect.isasyncgen(result) or inspect.isawaitable(result):
+            await _finish(result)
+
+
+def _verdict(
+    case: CaseState, error: BaseException | None, violations: tuple[str, ...], outliving: tuple[str, ...]
+) -> tuple[CaseStatus, str]:
+    if violations:
+        tried = "; ".join(dict.fromkeys(violations))
+        return "invalid", f"the agent tried to {tried}"
+    if outliving:
+        return "invalid", f"the agent left threads running after its answer: {', '.join(outliving)}"
+    if (status := case.status()) is not None:
+        return status, str(case.stopped)
+    if isinstance(error, TargetError):
+        return "errored", str(error)
+    if error is not None:
+        return "errored", f"the agent raised {type(error).__qualname__}"
+    return "complete", ""
+
+
+if __name__ == "__main__":
+    main()
+    # A non-daemon thread of the agent's must not keep the process.
+    os._exit(0)
