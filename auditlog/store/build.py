@@ -5,7 +5,9 @@ The rules:
 1. Pure: rows in, values out.
 2. Content is decoded from JSON; what is no JSON, or more than the decoder takes, stays as text. Nothing recorded raises.
 3. A conversation's turns are in the order of their start, and so are a turn's spans.
-4. Columns that are empty throughout cost nothing: tables are read by column, not by cell.
+4. A decorated model call holds its messages once, in its arguments and its answer, and a decorated retriever its
+   documents in what it returned: they are read out of there, and a part of their own goes before.
+5. Columns that are empty throughout cost nothing: tables are read by column, not by cell.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ import orjson
 import pyarrow as pa
 
 from auditlog import normalise
+from auditlog.facts import Chat, chat_of
 from auditlog.values import Conversation, Document, Evaluation, Fault, Json, Replay, Span, Turn, Usage
 
 Row = Mapping[str, Any]
+
+_NO_CHAT = Chat(None, (), (), None)
 
 _SKIPPED = {"start_time", "answer_text", "user_text", "error_type"} | {
     column["name"] for column in normalise.columns().values() if column["origin"] == "evidence"
@@ -63,6 +68,9 @@ def conversations_of(spans: Iterable[Span]) -> dict[str, Conversation]:
 def span_of(row: Row) -> Span:
     """Make a Span of one row."""
     attributes = {**_mapping(row["start_attributes"]), **_mapping(row["end_attributes"])}
+    given, returned = normalise.decoded(loads(row["input"])), loads(row["output"])
+    chat = chat_of(given, returned) if row["kind"] == "model" else _NO_CHAT
+    found = returned if row["kind"] == "retriever" and row["documents"] is None else loads(row["documents"])
     return Span(
         trace_id=row["trace_id"] or "",
         span_id=row["span_id"] or "",
@@ -101,13 +109,13 @@ def span_of(row: Row) -> Span:
         escalation_to=row["escalation_to"],
         lossy=bool(row["lossy"]),
         stream=bool(row["stream"]),
-        input=normalise.decoded(loads(row["input"])),
-        output=loads(row["output"]),
-        system_instructions=normalise.system_text(loads(row["system_instructions"])),
-        input_messages=normalise.messages(loads(row["input_messages"])),
-        output_messages=normalise.messages(loads(row["output_messages"])),
-        tool_definitions=normalise.decoded(loads(row["tool_definitions"])),
-        documents=documents(normalise.decoded(loads(row["documents"]))),
+        input=given,
+        output=returned,
+        system_instructions=normalise.system_text(loads(row["system_instructions"])) or chat.system,
+        input_messages=normalise.messages(loads(row["input_messages"])) or chat.input_messages,
+        output_messages=normalise.messages(loads(row["output_messages"])) or chat.output_messages,
+        tool_definitions=normalise.decoded(loads(row["tool_definitions"])) or chat.tool_definitions,
+        documents=documents(normalise.decoded(found)),
         fault=_fault(loads(row["error"])),
         evaluations=_evaluations(loads(row["evaluations"])),
         tags={
