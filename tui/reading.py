@@ -1,0 +1,148 @@
+"""What the screens ask of a store; each function runs on the reader's thread.
+
+The rules:
+
+1. The newest conversation stands first; equal starts stand by id.
+2. What a user typed reaches the store as a parsed filter, whose values are bound parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from auditlog.filter import Filter, Match, Pattern, parse
+from auditlog.values import ConversationSummary, utc
+
+from tui.render.conversations import Histogram
+from tui.rows import PAGE
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+HISTOGRAM_CELLS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The beginning of the list of conversations."""
+
+    total: int
+    first_page: list[ConversationSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the store stands."""
+
+    segments: int
+    unsealed: int
+    """Spans that are still in the journal."""
+
+
+def home(store: Store, where: str) -> Home:
+    """Count the conversations of a filter, and read the first page of them."""
+    return Home(store.count(where), store.summaries(where, limit=PAGE))
+
+
+def refreshed(store: Store, where: str) -> Home:
+    """Read what was recorded since, and begin anew."""
+    store.refresh()
+    return home(store, where)
+
+
+def pages(store: Store, where: str, first: int, last: int) -> tuple[int, list[ConversationSummary]]:
+    """Read the pages from `first` to before `last`; give the first one's number with them."""
+    return first, store.summaries(where, limit=(last - first) * PAGE, offset=first * PAGE)
+
+
+def standing(store: Store) -> Standing:
+    """Say how much of the store is sealed."""
+    unsealed = _one(store, "SELECT count(*) AS n FROM all_spans WHERE segment IS NULL", [])
+    return Standing(len(store.segments()), int(unsealed or 0))
+
+
+def histogram(store: Store, where: str) -> Histogram | None:
+    """Count conversations and failed ones in equal spans of time; None where there are none."""
+    condition, params = _condition(where)
+    span = store.query(
+        f"SELECT min(start_ns) AS a, max(start_ns) AS b FROM conversations WHERE {condition}", params
+    ).to_pylist()[0]
+    if span["a"] is None:
+        return None
+    first, last = int(span["a"]), int(span["b"])
+    width = max(1, (last - first) // HISTOGRAM_CELLS + 1)
+    rows = store.query(
+        "SELECT (start_ns - ?) // ? AS cell, count(*) AS n, count(*) FILTER (WHERE status = 'error') AS failed "
+        f"FROM conversations WHERE {condition} GROUP BY cell",
+        [first, width, *params],
+    ).to_pylist()
+    volume, failures = [0] * HISTOGRAM_CELLS, [0] * HISTOGRAM_CELLS
+    for row in rows:
+        volume[int(row["cell"])] = row["n"]
+        failures[int(row["cell"])] = row["failed"]
+    return Histogram(utc(first), utc(last), tuple(volume), tuple(failures))
+
+
+def find(store: Store, where: str, needle: str, after: str | None, step: int) -> int | None:
+    """Find the next conversation whose content holds a text, going round at the end.
+
+    Args:
+        store: where to look.
+        where: the filter of the list.
+        needle: the text.
+        after: the id of the conversation to start behind; None to start at the beginning.
+        step: 1 for older ones, -1 for newer ones.
+
+    Returns:
+        Its place in the list of the filter; None where no conversation holds the text.
+    """
+    condition, params = _condition(where)
+    holds, bound = Filter((Match("text", (Pattern((needle,)),)),)).where()
+    both, values = f"({condition}) AND ({holds})", [*params, *bound]
+    order = "start_ns DESC, conversation_id" if step > 0 else "start_ns, conversation_id DESC"
+    beyond = "start_ns < s OR (start_ns = s AND conversation_id > i)"
+    if step < 0:
+        beyond = "start_ns > s OR (start_ns = s AND conversation_id < i)"
+    found = None
+    if after is not None:
+        found = _one(
+            store,
+            f"WITH here AS (SELECT start_ns AS s, conversation_id AS i FROM conversations WHERE conversation_id = ?) "
+            f"SELECT conversation_id FROM conversations, here WHERE {both} AND ({beyond}) ORDER BY {order} LIMIT 1",
+            [after, *values],
+        )
+    if found is None:
+        found = _one(
+            store, f"SELECT conversation_id FROM conversations WHERE {both} ORDER BY {order} LIMIT 1", values
+        )
+    return None if found is None else place(store, where, found)
+
+
+def place(store: Store, where: str, conversation_id: str) -> int:
+    """Give a conversation's place in the list of a filter."""
+    condition, params = _condition(where)
+    before = _one(
+        store,
+        "WITH here AS (SELECT start_ns AS s, conversation_id AS i FROM conversations WHERE conversation_id = ?) "
+        f"SELECT count(*) AS n FROM conversations, here WHERE ({condition}) "
+        "AND (start_ns > s OR (start_ns = s AND conversation_id < i))",
+        [conversation_id, *params],
+    )
+    return int(before or 0)
+
+
+def moment_of(store: Store) -> datetime | None:
+    """Give the start of the newest conversation."""
+    newest = store.summaries(limit=1)
+    return newest[0].start if newest else None
+
+
+def _condition(where: str) -> tuple[str, list[Any]]:
+    return parse(where).where() if where.strip() else ("true", [])
+
+
+def _one(store: Store, sql: str, params: list[Any]) -> Any:
+    rows = store.query(sql, params).to_pylist()
+    return next(iter(rows[0].values())) if rows else None

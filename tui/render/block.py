@@ -1,0 +1,22 @@
+"""A block: one thing on a screen that the cursor stops at, however many lines it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui.render.line import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One message, call, heading or difference."""
+
+    key: str
+    """What it is, so that the cursor finds it again when the screen is laid out anew."""
+    draw: Callable[[int], list[Line]]
+    """Lays it out in so many cells: at least one line."""
+    text: str = ""
+    """All of its recorded text, for `/`: also what the lines clip."""
+    target: object = None
+    """What enter opens: a span, a turn, a case; None for nothing."""

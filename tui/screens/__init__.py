@@ -1,0 +1,1 @@
+"""The screens: Conversations, Conversation, Span, Runs, Diff list, Diff."""

@@ -1,0 +1,238 @@
+"""Conversation: the turns, what was said and called, and the evidence behind it."""
+
+from __future__ import annotations
+
+import shlex
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, Vertical
+
+from auditlog.safe_text import safe_text
+from auditlog.values import Conversation, Span, Turn
+
+from tui.actions import bindings
+from tui.lines import LineView
+from tui.render import evidence, formats, transcript, waterfall
+from tui.render.block import Block
+from tui.render.transcript import Whole
+from tui.rows import Sheet
+from tui.screens.base import AuditScreen
+from tui.screens.text import TextScreen
+
+TURNS_FROM = 80
+"""Columns from which on the turns stand beside the conversation."""
+
+
+class ConversationScreen(AuditScreen):
+    """One conversation, whole."""
+
+    SCREEN = "conversation"
+    TITLE_TEXT = "Conversation"
+    BINDINGS = bindings("conversation")
+    AUTO_FOCUS = "#main"
+
+    def __init__(self, conversation_id: str, needle: str = "") -> None:
+        """Show a conversation.
+
+        Args:
+            conversation_id: its id, or an unambiguous beginning.
+            needle: what the list was searched for; the cursor goes to the first place that holds it.
+        """
+        super().__init__()
+        self.conversation_id = conversation_id
+        self.conversation: Conversation | None = None
+        self.needle = needle
+        self.side: bool | None = None
+        """Whether the evidence is shown; None as long as nobody asked: then the width decides."""
+        self._turn_of: dict[str, Turn] = {}
+        self._timeline_of: str | None = None
+        self._evidence_of: object = None
+
+    def body(self) -> ComposeResult:
+        """Put the turns left, the transcript centre, the evidence right, the timeline below."""
+        with Horizontal(id="panes"):
+            yield LineView(id="turns")
+            with Container(id="body"):
+                with Vertical(id="centre"):
+                    yield LineView(id="main", empty="Reading…")
+                    yield LineView(id="timeline", pointing=False)
+                yield LineView(id="evidence", pointing=False)
+
+    def begin(self) -> None:
+        """Read the conversation."""
+        self.main = self.query_one("#main", LineView)
+        self.turns = self.query_one("#turns", LineView)
+        self.timeline = self.query_one("#timeline", LineView)
+        self.evidence = self.query_one("#evidence", LineView)
+        self.timeline.display = False
+        self._arrange(self.size.width)
+        conversation_id = self.conversation_id
+        self.ask("conversation", lambda store: store.conversation(conversation_id))
+
+    def failed(self, topic: str, error: str) -> None:
+        """Say why there is nothing to see."""
+        self.main.empty = transcript.line(("Nothing to show.", "muted"))
+        super().failed(topic, error)
+
+    def got_conversation(self, conversation: Conversation) -> None:
+        """Show it."""
+        self.conversation = conversation
+        self.conversation_id = conversation.conversation_id
+        self._turn_of = {span.span_id: turn for turn in conversation.turns for span in turn.spans}
+        self.turns.show(Sheet(transcript.turn_list(conversation)))
+        self.main.show(Sheet(transcript.blocks(conversation)))
+        if self.needle:
+            for view in self.query(LineView):
+                view.search(self.needle)
+            self.main.find(1, here=True)
+        self.refresh_bars()
+
+    # Panes.
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Arrange the panes in the new width."""
+        self._arrange(event.size.width)
+
+    def _arrange(self, width: int) -> None:
+        wide = width >= self.WIDE
+        self.query_one("#turns").display = width >= TURNS_FROM
+        self.query_one("#evidence").display = wide if self.side is None else self.side
+        self.query_one("#panes").set_class(not wide, "-narrow")
+        self._evidence_of = None
+        self.call_after_refresh(self._show_evidence)
+
+    def action_side(self) -> None:
+        """Show or hide the evidence: beside the conversation where there is room, below it where not."""
+        self.side = not self.query_one("#evidence").display
+        self._arrange(self.size.width)
+
+    def action_waterfall(self) -> None:
+        """Show or hide when the turn's calls ran."""
+        self.timeline.display = not self.timeline.display
+        self._timeline_of = None
+        self._show_timeline()
+        if not self.timeline.display:
+            self.main.focus()
+
+    @on(LineView.Moved, "#main")
+    def _moved(self) -> None:
+        turn = self.turn
+        if turn is not None and not self.turns.has_focus:
+            item = self.turns.rows.item_of(turn.turn_id)
+            if item is not None:
+                self.turns.go(item)
+        self._show_evidence()
+        self._show_timeline()
+
+    @on(LineView.Moved, "#turns")
+    def _turn_chosen(self, event: LineView.Moved) -> None:
+        if self.turns.has_focus and isinstance(self.main.rows, Sheet):
+            turn = self.turns.target
+            if isinstance(turn, Turn) and turn is not self.turn:
+                self._go_to_turn(turn)
+        event.stop()
+
+    def _go_to_turn(self, turn: Turn) -> None:
+        item = self.main.rows.item_of(f"{turn.turn_id}/turn")
+        if item is not None:
+            self.main.go(self.main.rows.items - 1)
+            self.main.go(item)
+
+    def _step_turn(self, step: int) -> None:
+        if self.conversation is None or self.turn is None:
+            return
+        index = self.turn.index + step
+        if 0 <= index < len(self.conversation.turns):
+            self._go_to_turn(self.conversation.turns[index])
+
+    def action_next_turn(self) -> None:
+        """Go to the next turn."""
+        self._step_turn(1)
+
+    def action_previous_turn(self) -> None:
+        """Go to the turn before."""
+        self._step_turn(-1)
+
+    @on(LineView.Moved, "#timeline")
+    def _timeline_moved(self) -> None:
+        if self.timeline.has_focus:
+            self._show_evidence()
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that the cursor is in."""
+        key = self.main.rows.key(self.main.cursor) if self.main.rows.items else None
+        return self._turn_of.get(key.split("/")[0]) if key else None
+
+    @property
+    def selected(self) -> object:
+        """What the cursor is on: a span, a turn or a message."""
+        return self.timeline.target if self.timeline.has_focus and self.timeline.display else self.main.target
+
+    def _show_evidence(self) -> None:
+        selected, turn = self.selected, self.turn
+        if not self.evidence.display or turn is None or selected is self._evidence_of:
+            return
+        self._evidence_of = selected
+        block = Block("evidence", lambda width: evidence.of_target(selected, turn, width))
+        self.evidence.show(Sheet([block]))
+
+    def _show_timeline(self) -> None:
+        turn = self.turn
+        if not self.timeline.display or turn is None or turn.turn_id == self._timeline_of:
+            return
+        self._timeline_of = turn.turn_id
+        self.timeline.styles.height = min(len(turn.spans), max(3, self.size.height // 3)) + 1
+        self.timeline.show(Sheet(waterfall.blocks(turn)))
+
+    # Bars.
+
+    def title_facts(self) -> list[tuple[str, str]]:
+        """Say which conversation, and how it stands."""
+        facts = [(f" {safe_text(self.conversation_id, width=40)}", "accent")]
+        if self.conversation is not None:
+            facts.append((f" {formats.counted(len(self.conversation.turns), 'turn')}", "muted"))
+        return facts
+
+    # Actions.
+
+    @on(LineView.Opened, "#main")
+    @on(LineView.Opened, "#timeline")
+    @on(LineView.Opened, "#evidence")
+    def _open(self) -> None:
+        match self.selected:
+            case Span() as span:
+                self.audit.push_screen(TextScreen.of_span(span))
+            case Turn() as turn:
+                self.audit.push_screen(TextScreen.of_span(turn.agent))
+            case Whole() as whole:
+                self.audit.push_screen(TextScreen(f"what the {whole.role} said", whole.text, self.twin(), self.needle))
+
+    @on(LineView.Opened, "#turns")
+    def _open_turn(self) -> None:
+        if isinstance(turn := self.turns.target, Turn):
+            self._go_to_turn(turn)
+            self.main.focus()
+
+    def action_replay(self) -> None:
+        """Show the command that replays this conversation."""
+        from tui.screens.notes import Note
+
+        self.audit.push_screen(Note("Replay it against a new version", self.audit.replay_command([self.conversation_id])))
+
+    def clear_more(self) -> bool:
+        """Nothing else to end: escape goes back."""
+        return False
+
+    def twin(self) -> str:
+        """Give the command that prints this conversation."""
+        return f"auditlog show {shlex.quote(self.conversation_id)}{self.audit.store_option}"
+
+    def selected_text(self) -> str:
+        """Copy a message whole; of anything else, what the screen shows."""
+        match self.selected:
+            case Whole() as whole if self.view is self.main:
+                return whole.text
+            case _:
+                return super().selected_text()
