@@ -140,7 +140,7 @@ class ActiveCall:
             **_standing(frame, operation, self._recorder),
         }
         if arguments.lossy:
-            attributes["auditlog.lossy"] = True
+            attributes["auditlog.lossy"] = attributes["auditlog.lossy_input"] = True
         entry = {
             "time": self._started,
             "trace": frame.trace_id,
@@ -207,13 +207,15 @@ class ActiveCall:
         if error is None or stream:
             output = encode(result)
             if output.lossy:
-                attributes["auditlog.lossy"] = True
+                attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
             if operation.capture_output:
                 parts["output"] = output.text
             if operation.kind == "model":
                 attributes.update(response_attributes(result, output.text))
-        if not (operation.capture_input and operation.capture_output):
-            attributes["auditlog.lossy"] = True
+        if not operation.capture_input:
+            attributes["auditlog.lossy"] = attributes["auditlog.lossy_input"] = True
+        if not operation.capture_output:
+            attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
         facts = dict(self._facts)
         if evaluations := facts.pop("auditlog.evaluations", None):
             parts["evaluations"] = encode(evaluations).text
