@@ -1,0 +1,30 @@
+"""The exit codes of the command, all of them.
+
+The rules:
+
+1. 0 is yes and 1 is no: whether something was found, is in order, or behaves the same.
+2. Everything from 2 on means that there is no answer.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command ends with."""
+
+    OK = 0
+    """It did what was asked."""
+    NO = 1
+    """It did, and the answer is no: nothing matches, something is wrong here, something behaves differently."""
+    USAGE = 2
+    """The command line has no meaning."""
+    ERROR = 3
+    """It could not be done: the message says why, and what to do."""
+    BUG = 70
+    """A mistake in this program."""
+    INTERRUPTED = 130
+    """Ctrl-C; what was done is kept."""
+    PIPE = 141
+    """Whoever read the output stopped reading, as `head` does."""

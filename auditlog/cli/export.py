@@ -1,0 +1,102 @@
+"""`auditlog export`: writes conversations for other tools."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from auditlog.cli.exits import Exit
+from auditlog.cli.ls import say_nothing_found
+from auditlog.cli.options import (
+    Selection,
+    limit_option,
+    open_store,
+    selection,
+    selection_options,
+    store_option,
+)
+from auditlog.cli.output import Progress, destination, is_terminal, require_stdout, safe_json
+from auditlog.errors import FilterError
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+    from auditlog.values import Conversation
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@selection_options
+@limit_option("At most N, the oldest.")
+@click.option(
+    "--format",
+    type=click.Choice(("otlp-json", "jsonl")),
+    default="otlp-json",
+    show_default=True,
+    help="OpenTelemetry spans that can be imported again, or plain JSON lines.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write to FILE instead of stdout; compressed where it ends in .gz.",
+)
+@store_option
+def export(
+    ids: Sequence[str],
+    where: str | None,
+    agent: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    format: str,
+    output: str | None,
+    store: str,
+) -> None:
+    """Write conversations, one a line: those with these IDs, or those that match, or all."""
+    from auditlog.exporters import FORMATS
+
+    chosen = selection(where, agent, since, until)
+    if ids and not chosen.everything:
+        raise FilterError("Conversations are named by id or chosen by a filter, not both. Leave one out.")
+    with open_store(store) as opened:
+        found = 0
+        with Progress("Exporting conversations:") as progress:
+
+            def counted() -> Iterator[Conversation]:
+                nonlocal found
+                for conversation in _conversations(opened, ids, chosen, limit):
+                    found += 1
+                    progress.update(found)
+                    yield conversation
+
+            lines = FORMATS[format](counted())
+            first = next(lines, None)
+            if first is None:
+                say_nothing_found(opened, chosen)
+                raise click.exceptions.Exit(Exit.NO)
+            escaped = output is None and is_terminal(require_stdout())
+            packed = output is not None and output.endswith(".gz")
+            with destination(output) as file:
+                sink = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if packed else file
+                sink.write(_shown(first, escaped=escaped))
+                for line in lines:
+                    sink.write(_shown(line, escaped=escaped))
+                if packed:
+                    sink.close()
+
+
+def _conversations(
+    store: Store, ids: Sequence[str], chosen: Selection, limit: int | None
+) -> Iterator[Conversation]:
+    if not ids:
+        yield from store.conversations(chosen.where, chosen.since, chosen.until, limit=limit or None)
+    for conversation_id in ids:
+        yield store.conversation(conversation_id)
+
+
+def _shown(line: bytes, *, escaped: bool) -> bytes:
+    return safe_json(line.decode()).encode() if escaped else line

@@ -1,0 +1,208 @@
+"""The entry point: finds the command, runs it, and says what went wrong.
+
+The rules:
+
+1. A command of ours stands in the table with its one-line help, and is imported only when it is used.
+2. Other packages add commands through the entry-point group `auditlog.commands`; listing them imports none of them.
+3. An unknown command or option names its nearest.
+4. Whatever goes wrong is turned into one sentence and an exit code here, and nowhere else. A traceback appears only
+   where AUDITLOG_TRACEBACK=1 asks for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from auditlog.cli.exits import Exit
+from auditlog.cli.plugins import plugins
+from auditlog.errors import AuditlogError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "auditlog.cli.demo:demo",
+        "Show it all: a sample agent's traffic, replayed against a new version.",
+    ),
+    "init": ("auditlog.cli.init:init", "Make a store."),
+    "doctor": ("auditlog.cli.doctor:doctor", "Say what is wrong with this set-up, and how to mend it."),
+    "ls": ("auditlog.cli.ls:ls", "List conversations, newest first."),
+    "show": ("auditlog.cli.show:show", "Show a conversation: what was said, retrieved, called and answered."),
+    "find": ("auditlog.cli.find:find", "Search what was said, retrieved, and passed to tools."),
+    "sql": ("auditlog.cli.sql:sql", "Run one SELECT over the views spans, turns and conversations."),
+    "seal": ("auditlog.cli.seal:seal", "Turn finished journal files into Parquet segments."),
+    "import": ("auditlog.cli.import_:import_", "Read files of other tools into the store."),
+    "export": ("auditlog.cli.export:export", "Write conversations for other tools."),
+}
+"""Our commands, in the order of `--help`."""
+
+_KNOWN_PLUGINS = {
+    "replay": "Run recorded turns against another version, and see what differs.",
+    "tui": "Look around in the terminal.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """Give the names of our commands, then those of other packages."""
+        return [*COMMANDS, *sorted(set(plugins()) - set(COMMANDS))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
+        """Import one command."""
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            found = getattr(importlib.import_module(module), attribute)
+        else:
+            plugin = plugins().get(cmd_name)
+            if plugin is None:
+                return None
+            found = plugin.load()
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with, or name the nearest."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            refuse_unknown(args[0], self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click has it
+        """List the commands with their one-line helps, importing none."""
+        rows = [(name, help) for name, (_, help) in COMMANDS.items()]
+        rows += [
+            (name, _KNOWN_PLUGINS.get(name, f"From {plugin.package}."))
+            for name, plugin in sorted(plugins().items())
+            if name not in COMMANDS
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line, and end the process with its exit code."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        _tolerate_narrow_encodings()
+        try:
+            found = super().main(args, prog_name or "auditlog", complete_var, standalone_mode=False, **extra)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BaseException as error:  # noqa: BLE001 - rule 4
+            code = _ending(error)
+            _let_go_of_stdout(error)
+            sys.exit(code)
+        sys.exit(found if isinstance(found, int) else Exit.OK)
+
+
+def refuse_unknown(name: str, known: Sequence[str], ctx: click.Context) -> NoReturn:
+    """Raise the usage error for a command that is not there, naming the nearest."""
+    nearest = difflib.get_close_matches(name, known, 1)
+    hint = f" The nearest is `{ctx.command_path} {nearest[0]}`." if nearest else ""
+    raise click.UsageError(f"There is no command {name!r}.{hint}", ctx)
+
+
+def _ending(error: BaseException) -> int:
+    """Say on stderr what ended the command, and give its exit code."""
+    if os.environ.get("AUDITLOG_TRACEBACK") and not isinstance(
+        error, click.exceptions.Exit | SystemExit | BrokenPipeError
+    ):
+        import traceback
+
+        traceback.print_exception(error)
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else Exit.ERROR if error.code else Exit.OK
+        case click.ClickException():
+            _say(error.format_message())
+            if isinstance(error, click.UsageError):
+                path = error.ctx.command_path if error.ctx else "auditlog"
+                _narrate(f"`{path} --help` says what it takes.")
+            return Exit.USAGE
+        case AuditlogError():
+            _say(str(error))
+            return Exit.ERROR
+        case click.Abort() | KeyboardInterrupt():
+            _narrate("Interrupted; what was done is kept.")
+            return Exit.INTERRUPTED
+        case BrokenPipeError():
+            return Exit.PIPE
+        case OSError():
+            place = f"{error.filename}: " if error.filename else ""
+            _say(
+                f"{place}{error.strerror or error}. Check that the path is right, readable, and that there is room."
+            )
+            return Exit.ERROR
+        case _:
+            _say(
+                f"Something happened that should not ({type(error).__name__}: {error}). "
+                "This is a mistake in auditlog-replay; AUDITLOG_TRACEBACK=1 shows where."
+            )
+            return Exit.BUG
+
+
+def _say(message: str) -> None:
+    _narrate(f"error: {message}")
+
+
+def _narrate(message: str) -> None:
+    from auditlog.safe_text import safe_text
+
+    try:
+        click.echo(safe_text(message, newlines=True), err=True)
+    except OSError:
+        # stderr is closed as well: the exit code alone speaks.
+        pass
+
+
+def _tolerate_narrow_encodings() -> None:
+    # A terminal in a narrow encoding shows \u2026 where it has no `…`; it must not make a command fail.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_stdout(error: BaseException) -> None:
+    """Keep the interpreter from failing a second time when it flushes what could not be written."""
+    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (OSError, ValueError, AttributeError):
+            pass
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="auditlog-replay", prog_name="auditlog")
+@click.option(
+    "--store",
+    metavar="DIR",
+    envvar="AUDITLOG_STORE",
+    help="The store; ./audit where neither this nor AUDITLOG_STORE says another.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Narrate more on stderr.")
+@click.pass_context
+def main(ctx: click.Context, store: str | None, verbose: bool) -> None:
+    """Flight recorder and replay simulator for customer-facing agents."""
+    ctx.ensure_object(dict)
+    ctx.obj["store"] = store
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -1,0 +1,135 @@
+"""Options that several commands share, and what they mean.
+
+The rules:
+
+1. `--store` may stand before or behind the command; behind wins.
+2. `--where`, `--agent`, `--since` and `--until` narrow together, and say the same in every command.
+3. What does not parse is said before a store is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+DEFAULT_STORE = "./audit"
+
+Decorated = Callable[..., Any]
+
+
+def store_option(command: Decorated) -> Decorated:
+    """Add `--store` to a command."""
+    return click.option(
+        "--store",
+        metavar="DIR",
+        help="The store; $AUDITLOG_STORE or ./audit where it is not given.",
+        callback=_store_path,
+    )(command)
+
+
+def _store_path(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    shared = ctx.find_root().obj
+    import os
+
+    inherited = shared.get("store") if isinstance(shared, dict) else None
+    return value or inherited or os.environ.get("AUDITLOG_STORE") or DEFAULT_STORE
+
+
+def open_store(path: str) -> Store:
+    """Open the store that a command names.
+
+    Raises:
+        StoreError: there is none.
+        FormatError: it is of a newer format.
+    """
+    from auditlog.store import Store
+
+    return Store.open(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which conversations a command is about."""
+
+    where: str = ""
+    """A filter that parses."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing narrows it."""
+        return not (self.where or self.since or self.until)
+
+    def and_text(self, text: str) -> Selection:
+        """Narrow to conversations that hold a text, taken literally."""
+        from auditlog.filter import Filter, Match, Pattern, parse
+
+        term = Match("text", (Pattern((text,)),))
+        return Selection(str(Filter((*parse(self.where).terms, term))), self.since, self.until)
+
+
+def selection(
+    where: str | None, agent: str | None, since: str | None, until: str | None, *, now: datetime | None = None
+) -> Selection:
+    """Read the options that narrow.
+
+    Raises:
+        FilterError: the filter or a point in time does not parse, or the range ends before it begins.
+    """
+    from auditlog.errors import FilterError
+    from auditlog.filter import Filter, Match, Pattern, parse
+    from auditlog.when import parse_when
+
+    terms = parse(where or "").terms
+    if agent is not None:
+        terms = (*terms, Match("agent", (Pattern(tuple(agent.split("*"))),)))
+    begin = parse_when(since, now=now) if since is not None else None
+    end = parse_when(until, now=now, end=True) if until is not None else None
+    if begin is not None and end is not None and end <= begin:
+        raise FilterError(
+            f"--until {until} is not later than --since {since}. Swap them, or widen the range."
+        )
+    return Selection(str(Filter(terms)), begin, end)
+
+
+def selection_options(command: Decorated) -> Decorated:
+    """Add `--where`, `--agent`, `--since` and `--until` to a command."""
+    for option in reversed(
+        (
+            click.option(
+                "--where",
+                metavar="FILTER",
+                help="Such as \"status:error tool:issue_refund text:'two words'\".",
+            ),
+            click.option(
+                "--agent", metavar="NAME", help="Only this agent's; the same as agent:NAME in the filter."
+            ),
+            click.option("--since", metavar="WHEN", help="From then on: yesterday, 2h, 3d, or a date."),
+            click.option(
+                "--until", metavar="WHEN", help="Up to then: today, 2h, or a date, which it includes."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def limit_option(help: str, default: int | None = None) -> Callable[[Decorated], Decorated]:
+    """Give an option `--limit N`, where 0 means no limit."""
+    return click.option(
+        "--limit",
+        "-n",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=default,
+        help=help,
+        show_default=default is not None,
+    )

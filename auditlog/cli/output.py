@@ -1,0 +1,179 @@
+"""Where a command's words and data go.
+
+The rules:
+
+1. Data goes to stdout, narration and progress to stderr.
+2. Text goes through `safe_text` before it is written as text; JSON is written with every character that a terminal
+   would act on as an escape, which changes nothing for whoever parses it.
+3. Colour appears on a terminal only, never where NO_COLOR is set, and never says anything alone.
+4. A closed stdout is an error before any work is done with it.
+5. `--output FILE` is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, TextIO
+
+import click
+
+from auditlog.errors import AuditlogError
+from auditlog.safe_text import clip, safe_text
+
+_NARROWEST = 40
+
+
+def narrate(message: str) -> None:
+    """Say something on stderr."""
+    click.echo(safe_text(message, newlines=True), err=True)
+
+
+def print_line(text: str = "") -> None:
+    """Write one line, or several, of clean text to stdout."""
+    require_stdout().write(text + "\n")
+
+
+def require_stdout() -> TextIO:
+    """Give stdout.
+
+    Raises:
+        AuditlogError: it is closed.
+    """
+    if sys.stdout is None or sys.stdout.closed:
+        raise AuditlogError(
+            "Standard output is closed, and that is where the result goes. Open it, or use --output FILE."
+        )
+    return sys.stdout
+
+
+def is_terminal(stream: IO[Any] | None) -> bool:
+    """Say whether somebody looks at a stream."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def terminal_width() -> int:
+    """Give the cells of a line of output: the terminal's, or $COLUMNS, or 100 where neither says."""
+    return max(_NARROWEST, shutil.get_terminal_size((100, 24)).columns)
+
+
+def styled(text: str, **style: Any) -> str:
+    """Colour clean text for stdout, where that is wanted."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
+        return text
+    return click.style(text, **style)
+
+
+_UNSAFE_IN_JSON = re.compile(r"[^\x20-\x7e]")
+
+
+def safe_json(text: str) -> str:
+    r"""Write what would act on a terminal or hide in a JSON text as `\uXXXX`; line breaks between values stay."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return _UNSAFE_IN_JSON.sub(_json_escape, text)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character == "\n" or (character.isprintable() and safe_text(f"x{character}") == f"x{character}"):
+        return character
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+@contextlib.contextmanager
+def destination(path: str | None) -> Iterator[IO[bytes]]:
+    """Open what `--output` names, or stdout; a file appears when everything is written.
+
+    Raises:
+        AuditlogError: the file cannot be written, or stdout is closed.
+    """
+    if path is None or path == "-":
+        stream = require_stdout()
+        stream.flush()
+        yield stream.buffer
+        stream.buffer.flush()
+        return
+    target = Path(path)
+    try:
+        descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise AuditlogError(
+            f"{path} cannot be written: {error.strerror}. Name a file in a directory that exists."
+        ) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(draft).chmod(0o666 & ~_umask())
+        Path(draft).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(draft).unlink()
+        raise
+    narrate(f"Wrote {path}")
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+class Progress:
+    """A line on stderr that says how far something is; nothing where stderr is no terminal."""
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        """Prepare the line.
+
+        Args:
+            label: what is under way.
+            total: how many there are; None where nobody knows.
+        """
+        self._label = label
+        self._total = total
+        self._shown_at = 0.0
+        self._visible = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+
+    def __enter__(self) -> Self:
+        self.update(0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._visible:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Say how many are done; at most ten times a second."""
+        self._total = total if total is not None else self._total
+        now = time.monotonic()
+        if not self._visible or (now - self._shown_at < 0.1 and done != self._total):
+            return
+        self._shown_at = now
+        line = (
+            f"{self._label} {done}"
+            + (f" of {self._total}" if self._total else "")
+            + (f"  {note}" if note else "")
+        )
+        if self._total:
+            filled = round(20 * min(done, self._total) / self._total)
+            line = f"{'█' * filled}{'░' * (20 - filled)} {line}"
+        sys.stderr.write("\r\x1b[K" + clip(safe_text(line), terminal_width() - 1))
+        sys.stderr.flush()

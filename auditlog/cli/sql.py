@@ -1,0 +1,97 @@
+"""`auditlog sql`: runs one SELECT over the store's views."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlog.cli.formats import Column, format_option, json_text, write_rows
+from auditlog.cli.options import limit_option, open_store, store_option
+from auditlog.cli.output import narrate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@click.command()
+@click.argument("query", metavar="QUERY")
+@limit_option("At most N rows.", default=10_000)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60,
+    show_default=True,
+    help="How long it may take.",
+)
+@format_option()
+@store_option
+def sql(query: str, limit: int, seconds: float, format: str, output: str | None, store: str) -> None:
+    """Run one SELECT over the views spans, turns and conversations.
+
+    `-` reads the query from stdin. It can read what was recorded, and nothing else. The view all_spans has replays too.
+    """
+    text = sys.stdin.read() if query == "-" else query
+    most = limit or sys.maxsize
+    with open_store(store) as opened:
+        found = opened.select(text, min(most + 1, 2**62), seconds=seconds)
+    if found.num_rows > most:
+        found = found.slice(0, most)
+        narrate(f"The first {most} rows; --limit 0 gives all.")
+    rows = _rows(found)
+    columns = [
+        Column(name, name, 0, right=_is_number(found, at), shrinks=True, show=_show)
+        for at, name in enumerate(_names(found))
+    ]
+    write_rows(rows, columns, format, output)
+
+
+def _names(found: pa.Table) -> list[str]:
+    """Give the result's columns names of their own, where two have the same."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in found.column_names:
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return names
+
+
+def _rows(found: pa.Table) -> list[dict[str, Any]]:
+    return [
+        {key: _plain(value) for key, value in row.items()}
+        for row in found.rename_columns(_names(found)).to_pylist()
+    ]
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case datetime() if value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        case _:
+            return value
+
+
+def _is_number(found: pa.Table, at: int) -> bool:
+    import pyarrow as pa
+
+    kind = found.schema.types[at]
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _show(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case float():
+            return f"{value:.6g}"
+        case datetime():
+            return value.isoformat(sep=" ")
+        case list() | dict():
+            return json_text(value)
+        case _:
+            return str(value)
