@@ -17,7 +17,7 @@ from pathlib import Path
 
 import auditlog
 
-from .shop import use_shop
+from .shop import Shop, use_shop
 
 CONVERSATIONS = Path(__file__).with_name("conversations.jsonl")
 
@@ -43,10 +43,17 @@ def load_conversations() -> tuple[Script, ...]:
     )
 
 
-def play(agent: Agent, script: Script) -> Iterator[tuple[str, str]]:
-    """Play one conversation, and give each question with its answer."""
+def play(agent: Agent, script: Script, suffix: str = "") -> Iterator[tuple[str, str]]:
+    """Play one conversation, and give each question with its answer.
+
+    Args:
+        agent: the version that answers.
+        script: what the customer says.
+        suffix: is added to the conversation's id, where one store is to hold several plays of it.
+    """
     history: list[dict[str, str]] = []
-    with auditlog.conversation(script.id, user=script.user, tags={"scene": script.scene}):
+    tags = {"scene": script.scene, "task_id": script.id}
+    with auditlog.conversation(script.id + suffix, user=script.user, tags=tags):
         for question in script.turns:
             answer = agent(question, list(history))
             history += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
@@ -54,9 +61,14 @@ def play(agent: Agent, script: Script) -> Iterator[tuple[str, str]]:
 
 
 def play_all(
-    agent: Agent, scripts: Iterable[Script] | None = None
+    agent: Agent, scripts: Iterable[Script] | None = None, suffix: str = ""
 ) -> Iterator[tuple[Script, list[tuple[str, str]]]]:
     """Play conversations against a fresh shop, and give each with its questions and answers."""
-    use_shop(None)
-    for script in scripts if scripts is not None else load_conversations():
-        yield script, list(play(agent, script))
+    shop = Shop(":memory:")
+    use_shop(shop)
+    try:
+        for script in scripts if scripts is not None else load_conversations():
+            yield script, list(play(agent, script, suffix))
+    finally:
+        use_shop(None)
+        shop.close()

@@ -2,7 +2,7 @@
 
 The rules:
 
-1. Both models stand behind the OpenAI client's surface, and every call goes through `chat`, which is recorded.
+1. Both models stand behind the OpenAI client's surface, and every call goes through `complete`, which is recorded.
 2. The embedded model decides which tools run. With `SUPPORT_BOT_MODEL=smollm2` (or `MODEL=smollm2`) the real model
    words the answers that come from the help articles; what was done with an order keeps its exact words.
 3. Temperature is 0 everywhere.
@@ -41,7 +41,7 @@ def _client(model: str) -> Any:
 
 
 @auditlog.model
-def chat(
+def complete(
     messages: list[dict[str, Any]],
     model: str,
     tools: list[dict[str, Any]] | None = None,
@@ -49,6 +49,7 @@ def chat(
     max_tokens: int | None = None,
 ) -> Any:
     """Complete a chat with the model of that name."""
+    auditlog.annotate(provider="embedded" if model == SERVED_NAME else "llama.cpp")
     options = {"tools": tools, "max_tokens": max_tokens}
     given = {name: value for name, value in options.items() if value is not None}
     completion = _client(model).chat.completions.create(
@@ -61,7 +62,7 @@ def chat(
 
 def decide(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> dict[str, Any]:
     """Ask the embedded model for the next step, and give its message."""
-    return chat(messages=messages, model=SERVED_NAME, tools=tools)["choices"][0]["message"]
+    return complete(messages=messages, model=SERVED_NAME, tools=tools)["choices"][0]["message"]
 
 
 def tool_message(call: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
@@ -75,5 +76,5 @@ def word(prompt: str, passage: str, question: str) -> str:
         {"role": "system", "content": f"{prompt}\n\nPassage: {passage}"},
         {"role": "user", "content": question},
     ]
-    completion = chat(messages=messages, model=SMOLLM2, max_tokens=_MAX_TOKENS)
+    completion = complete(messages=messages, model=SMOLLM2, max_tokens=_MAX_TOKENS)
     return str(completion["choices"][0]["message"]["content"]).strip()

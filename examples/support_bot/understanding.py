@@ -56,7 +56,7 @@ class Request:
 
 def understand(messages: Sequence[Mapping[str, Any]]) -> Request:
     """Read the last user message of a conversation of `{"role", "content"}` messages, with what came before."""
-    spoken = [m for m in messages if m["role"] in ("user", "assistant") and m.get("content")]
+    spoken = [m for m in messages if m["role"] in ("user", "assistant") and m.get("content") is not None]
     said = [(str(m["role"]), str(m["content"])) for m in spoken]
     last = max(i for i, (role, _) in enumerate(said) if role == "user")
     text, before = said[last][1], said[:last]
