@@ -89,7 +89,8 @@ def bounded(text: str) -> str:
     """Cut a name or conversation id that is too long for an entry, and put a hash in place of its rest."""
     if len(text) <= MAX_NAME_CHARACTERS:
         return text
-    return f"{text[:MAX_NAME_CHARACTERS]}…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    rest = f"…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return text[: MAX_NAME_CHARACTERS - len(rest)] + rest
 
 
 def structured(value: Any) -> Any:

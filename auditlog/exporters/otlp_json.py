@@ -132,11 +132,11 @@ def _facts(span: Span, attributes: Mapping[str, Json]) -> dict[str, Json]:
         seconds = mapping()["seconds"].get(column, ())
         holder = replay if column.startswith("replay_") else usage if hasattr(usage, column) else span
         value = getattr(holder, column.removeprefix("replay_"), None) if holder is not None else None
-        if value not in (None, False, ()) and first(attributes, (*names, *seconds)) is None:
+        if value not in (None, False, (), "") and first(attributes, (*names, *seconds)) is None:
             fields[names[0]] = list(value) if isinstance(value, tuple) else value
     fields |= {f"{mapping()['parameters']}{name}": value for name, value in span.parameters.items()}
     fields |= {f"{mapping()['tags']}{name}": value for name, value in span.tags.items()}
-    return {name: value for name, value in fields.items() if attributes.get(name) is None}
+    return {name: value for name, value in fields.items() if name not in attributes}
 
 
 def _for_others(span: Span, attributes: Mapping[str, Json]) -> dict[str, Json]:
@@ -162,12 +162,12 @@ def _content(span: Span) -> dict[str, Json]:
         names |= _CONTENT_OF_TOOLS
     system = span.system_instructions
     return {
-        names["input"]: span.input,
+        names["input"]: _undecodable(span.input),
         names["output"]: span.output,
         names["system_instructions"]: None if system is None else [{"type": "text", "content": system}],
         names["input_messages"]: [_message(m) for m in span.input_messages] or None,
         names["output_messages"]: [_message(m) for m in span.output_messages] or None,
-        names["tool_definitions"]: span.tool_definitions,
+        names["tool_definitions"]: _undecodable(span.tool_definitions),
         names["documents"]: [_present(d, ("id", "content", "score", "source")) for d in span.documents]
         or None,
         names["error"]: None if span.fault is None else _present(span.fault, ("type", "message", "stack")),
@@ -191,15 +191,17 @@ def _part(part: Part) -> Json:
         case "text" | "reasoning":
             return {"type": part.type, "content": part.content}
         case "tool_call":
-            # Readers decode arguments that are JSON text, so a text that looks like it is written as JSON text itself.
-            arguments = part.arguments
-            if isinstance(arguments, str) and decoded(arguments) != arguments:
-                arguments = orjson.dumps(arguments).decode()
+            arguments = _undecodable(part.arguments)
             return {"type": "tool_call", "id": part.id, "name": part.name, "arguments": arguments}
         case "tool_call_response":
             return {"type": "tool_call_response", "id": part.id, "response": part.response}
         case _:
             return part.raw
+
+
+def _undecodable(value: Json) -> Json:
+    """Wrap a text that readers would take for JSON in JSON, since they decode some content that is a text."""
+    return orjson.dumps(value).decode() if isinstance(value, str) and decoded(value) != value else value
 
 
 def _events(span: Span) -> list[dict[str, Any]]:

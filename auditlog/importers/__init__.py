@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from auditlog.errors import ImportFileError, StoreError
-from auditlog.importers.detect import Shape, detect, shape_names
+from auditlog.importers.detect import Shape, detect_shape, shape_names
 from auditlog.importers.reading import SourceFile, read_source
 from auditlog.journal import entry_of
 
@@ -79,9 +79,13 @@ def import_file(
         StoreError: the records cannot be written.
     """
     source = read_source(Path(path))
-    shape = detect(source, format)
+    shape = detect_shape(source, format)
     skipped: list[str] = []
-    payloads = list(shape.records(source, dict(tags or {}), skipped.append))
+    try:
+        payloads = list(shape.records(source, dict(tags or {}), skipped.append))
+    except RecursionError:
+        msg = f"{source.path} is nested more deeply than a record can be. Nothing was imported."
+        raise ImportFileError(msg) from None
     entries = [entry_of(payload) for payload in payloads]
     keys = [(entry["trace"], entry["span"]) for entry in entries]
     held = set(known(keys)) if known is not None and keys else set()

@@ -119,7 +119,7 @@ SHAPES = (
 )
 
 
-def detect(source: SourceFile, wanted: str | None = None) -> Shape:
+def detect_shape(source: SourceFile, wanted: str | None = None) -> Shape:
     """Find the shape of a file.
 
     Args:

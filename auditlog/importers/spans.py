@@ -60,13 +60,13 @@ class ImportedSpan:
         parts = {"attributes": dict(self.attributes), **self.content}
         return encode_record(
             {name: value for name, value in entry.items() if value is not None},
-            {name: orjson.dumps(value) for name, value in parts.items() if value is not None},
+            {name: _encoded(value) for name, value in parts.items() if value is not None},
         )
 
 
 def content_digest(*values: Json) -> str:
     """Give SHA-256, hex, of JSON values; the order of an object's keys does not matter."""
-    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return hashlib.sha256(_encoded(values)).hexdigest()
 
 
 def conversation_name(tags: Mapping[str, str], digest: str) -> str:
@@ -83,3 +83,15 @@ def derived_id(digits: int, *values: str | int) -> str:
 
 def ignore(reason: str) -> None:
     """Take a reason why something was skipped, and do nothing with it."""
+
+
+def _encoded(value: Json) -> bytes:
+    """Encode what was read from JSON.
+
+    Raises:
+        RecursionError: it is nested too deeply, the one thing that can be read and not written.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise RecursionError(str(error)) from None

@@ -43,7 +43,7 @@ def records(
     """
     info = _mapping(document.get("info"))
     seen: set[str] = set()
-    for position, simulation in enumerate(document.get("simulations") or ()):
+    for position, simulation in enumerate(_list(document.get("simulations"))):
         messages = simulation.get("messages") if isinstance(simulation, dict) else None
         if not isinstance(messages, list) or not any(isinstance(m, dict) for m in messages):
             skip(f"simulation {position} has no messages")
