@@ -20,7 +20,7 @@ import auditlog
 from .embedded import SERVED_NAME, EmbeddedClient
 
 SMOLLM2 = "smollm2-135m-instruct"
-_MAX_TOKENS = 90
+_MAX_TOKENS = 60
 
 
 def real_model() -> bool:

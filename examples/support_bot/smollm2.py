@@ -88,6 +88,10 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, "--port", str(port)],
             cwd=_ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
