@@ -1,0 +1,144 @@
+"""`auditlog find`: searches what was said, retrieved, passed to tools and given back.
+
+The rules:
+
+1. The words are looked for as they stand, in any case; `*` is no wildcard here.
+2. A match names the conversation, the turn, and what it is in: the span and its part.
+3. The snippet is a line of text around the match, safe to look at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from auditlog.cli.exits import Exit
+from auditlog.cli.formats import Column, format_option, json_text, write_rows
+from auditlog.cli.ls import say_nothing_found
+from auditlog.cli.options import limit_option, open_store, selection, selection_options, store_option
+from auditlog.cli.output import Progress, narrate
+from auditlog.errors import FilterError
+from auditlog.values import Conversation, Message, Span
+
+_AROUND = 32
+
+COLUMNS = (
+    Column("conversation_id", "CONVERSATION", 0, shrinks=True),
+    Column("turn", "TURN", 2, right=True),
+    Column("where", "WHERE", 1, shrinks=True),
+    Column("snippet", "FOUND", 0, shrinks=True),
+)
+
+
+@click.command()
+@click.argument("text", nargs=-1, required=True, metavar="TEXT...")
+@selection_options
+@limit_option("At most N matches; 0 for all.", default=50)
+@format_option()
+@store_option
+def find(
+    text: Sequence[str],
+    where: str | None,
+    agent: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    format: str,
+    output: str | None,
+    store: str,
+) -> None:
+    """Search what was said, retrieved, passed to tools and given back; newest first.
+
+    Exits with 1 where there is no match.
+    """
+    wanted = " ".join(text).strip()
+    if not wanted:
+        raise FilterError(
+            "There is nothing to search for. Write some words, such as `auditlog find double charge`."
+        )
+    chosen = selection(where, agent, since, until).and_text(wanted)
+    rows: list[dict[str, Any]] = []
+    with open_store(store) as opened, Progress("Searching:") as progress:
+        found = opened.summaries(chosen.where, chosen.since, chosen.until)
+        if not found:
+            say_nothing_found(opened, chosen)
+        for done, summary in enumerate(found):
+            rows += matches(opened.conversation(summary.conversation_id), wanted)
+            progress.update(done + 1, len(found))
+            if limit and len(rows) > limit:
+                break
+    if limit and len(rows) > limit:
+        del rows[limit:]
+        narrate(f"The first {limit} matches, in {len(found)} conversations; --limit 0 shows all.")
+    if rows or format != "table":
+        write_rows(rows, COLUMNS, format, output)
+    if not rows:
+        raise click.exceptions.Exit(Exit.NO)
+
+
+def matches(conversation: Conversation, wanted: str) -> Iterator[dict[str, Any]]:
+    """Give a row for each part of a conversation that holds the text."""
+    pattern = re.compile(re.escape(wanted), re.IGNORECASE)
+    for turn in conversation.turns:
+        said: set[str] = set()
+        for span in turn.spans:
+            for part, content in _contents(span):
+                match = pattern.search(content)
+                # What the user said goes from the agent to the retriever and the model: once is enough.
+                if match and content not in said:
+                    said.add(content)
+                    yield {
+                        "conversation_id": conversation.conversation_id,
+                        "turn": turn.index + 1,
+                        "where": f"{span.kind} {span.name} · {part}"
+                        if span.name
+                        else f"{span.kind} · {part}",
+                        "snippet": snippet(content, match),
+                        "span_id": span.span_id,
+                    }
+
+
+def snippet(content: str, match: re.Match[str]) -> str:
+    """Give the text around a match, in one line."""
+    start, end = max(0, match.start() - _AROUND), match.end() + 2 * _AROUND
+    before = "…" if start else ""
+    after = "…" if end < len(content) else ""
+    return before + " ".join(content[start:end].split()) + after
+
+
+def _contents(span: Span) -> Iterator[tuple[str, str]]:
+    if not span.input_messages:
+        yield from _values("input", span.input)
+    for message in span.input_messages[-1:] if span.kind == "model" else span.input_messages:
+        yield from _message("input", message)
+    for document in span.documents:
+        yield f"document {document.id or '?'}", document.content or ""
+    if not span.documents:
+        yield from _values("output", span.output)
+    for message in span.output_messages:
+        yield from _message("output", message)
+
+
+def _values(part: str, value: Any) -> Iterator[tuple[str, str]]:
+    match value:
+        case None:
+            return
+        case str():
+            yield part, value
+        case dict():
+            for name, inner in value.items():
+                yield f"{part} {name}", inner if isinstance(inner, str) else json_text(inner)
+        case _:
+            yield part, json_text(value)
+
+
+def _message(part: str, message: Message) -> Iterator[tuple[str, str]]:
+    for piece in message.parts:
+        where = f"{part} {message.role}"
+        if piece.content:
+            yield where, piece.content
+        for value in (piece.arguments, piece.response, piece.raw):
+            yield from _values(where, value)

@@ -1,0 +1,88 @@
+"""`auditlog show`: shows a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from auditlog.cli.options import open_store, store_option
+from auditlog.cli.output import destination, print_line, safe_json, styled, terminal_width
+from auditlog.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from auditlog.values import Conversation
+
+
+@click.command()
+@click.argument("id", metavar="ID")
+@click.option("--turn", type=click.IntRange(min=1), metavar="N", help="Only the Nth turn.")
+@click.option("--full", is_flag=True, help="Prompts, reasoning, whole documents and whole values too.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Every span as JSON with all that was recorded of it; the same as --format json.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json", "jsonl")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
+)
+@store_option
+def show(
+    id: str, turn: int | None, full: bool, raw: bool, format: str, output: str | None, store: str
+) -> None:
+    """Show a conversation: what was said, retrieved, called and answered.
+
+    ID is a conversation's id, or a beginning of it that no other has.
+    """
+    with open_store(store) as opened:
+        conversation = opened.conversation(id)
+    if turn is not None and turn > len(conversation.turns):
+        raise NotFoundError(
+            f"{conversation.conversation_id} has {len(conversation.turns)} turns, so there is no turn {turn}. "
+            f"The last is --turn {len(conversation.turns)}."
+        )
+    if raw and format == "text":
+        format = "json"
+    lines = (
+        _text(conversation, turn, full=full, output=output)
+        if format == "text"
+        else _json(conversation, turn, format)
+    )
+    if output is None:
+        for line in lines:
+            print_line(styled(line, bold=True) if line.startswith("Turn ") and line.endswith("─") else line)
+        return
+    with destination(output) as file:
+        file.writelines(f"{line}\n".encode() for line in lines)
+
+
+def _text(conversation: Conversation, turn: int | None, *, full: bool, output: str | None) -> Iterator[str]:
+    from auditlog.cli.transcript import Style, conversation_lines
+
+    chosen = None if turn is None else (conversation.turns[turn - 1],)
+    return conversation_lines(conversation, Style(100 if output else terminal_width(), full), chosen)
+
+
+def _json(conversation: Conversation, turn: int | None, format: str) -> Iterator[str]:
+    import orjson
+
+    from auditlog.encode import encode
+    from auditlog.exporters.jsonl import conversation_object
+
+    found = conversation_object(conversation)
+    if turn is not None:
+        found["turns"] = [found["turns"][turn - 1]]
+    if format == "jsonl":
+        yield safe_json(encode(found).text.decode())
+    else:
+        yield from safe_json(
+            orjson.dumps(orjson.loads(encode(found).text), option=orjson.OPT_INDENT_2).decode()
+        ).split("\n")
