@@ -70,7 +70,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("conversations.filter", "f", "filter", "Show only conversations that a filter matches.", ("conversations",)),
     Action(
-        "conversations.refresh", "ctrl+r", "refresh", "Read what was recorded since.", ("conversations",), shown=False
+        "conversations.refresh", "ctrl+r", "refresh", "Read what was recorded since.", ("conversations", "runs"), shown=False
     ),
     Action("conversation.waterfall", "w", "waterfall", "Show when the turn's calls ran.", ("conversation",)),
     Action("conversation.next-turn", "right_square_bracket", "next turn", "Go to the next turn.", ("conversation",), shown=False),
@@ -81,6 +81,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("diff-list.export", "e", "export", "Write the differences into a Markdown file.", ("diff-list",), cli="auditlog replay diff --format md"),
     Action("diff.pair", "b", "arms", "Compare two others of recorded, baseline and candidate.", ("diff",)),
     Action("diff.fold", "z", "unfold", "Fold or unfold what follows from the first divergence.", ("diff",)),
+    Action("diff.next-case", "right_square_bracket", "next case", "Go to the next case of the list.", ("diff",), shown=False),
+    Action("diff.previous-case", "left_square_bracket", "previous case", "Go to the case before.", ("diff",), shown=False),
     Action("diff.divergence", "D", "divergence", "Go to the first divergence.", ("diff",), shown=False),
     Action("everywhere.search", "/", "search", "Find a text and highlight it; the last one is remembered.", EVERYWHERE),
     Action("everywhere.next", "n", "next", "Go to the next place that holds the text.", EVERYWHERE, shown=False),

@@ -159,6 +159,15 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         if moved:
             self.post_message(self.Moved(self, item))
 
+    def bring(self, item: int) -> None:
+        """Put the cursor on an item, and scroll so that it stands near the top."""
+        if not self.rows.items:
+            return
+        top = self.rows.extent(item)[0]
+        self.go(item)
+        self.scroll_to(y=max(0, min(top - 2, self.rows.height - self._window)), animate=False)
+        self._reveal()
+
     def _reveal(self) -> None:
         top, end = self.rows.extent(self.cursor)
         height, y = self._window, self.scroll_offset.y

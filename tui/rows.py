@@ -87,23 +87,33 @@ class Sheet(Rows):
         self.blocks = list(blocks)
         self.items = len(self.blocks)
         self._width = -1
-        self._lines: list[list[Line]] = []
+        self._lines: list[list[Line] | None] = []
         self._starts: list[int] = [0]
         self._index = {block.key: item for item, block in enumerate(self.blocks)}
 
     def layout(self, width: int) -> None:
-        """Draw every block, once a width."""
+        """Draw every block whose height depends on the width, once a width."""
         if width == self._width:
             return
         self._width = width
-        self._lines = [block.draw(width) or [BLANK] for block in self.blocks]
-        self._starts = [0, *accumulate(map(len, self._lines))]
+        self._lines = [None if block.height else (block.draw(width) or [BLANK]) for block in self.blocks]
+        heights = (
+            block.height or len(lines or ()) for block, lines in zip(self.blocks, self._lines, strict=True)
+        )
+        self._starts = [0, *accumulate(heights)]
         self.height = self._starts[-1]
 
     def line(self, y: int) -> Line:
         """Give one line."""
         item = self.item_at(y)
-        return self._lines[item][y - self._starts[item]]
+        lines, at = self._drawn(item), y - self._starts[item]
+        return lines[at] if at < len(lines) else BLANK
+
+    def _drawn(self, item: int) -> list[Line]:
+        lines = self._lines[item]
+        if lines is None:
+            lines = self._lines[item] = self.blocks[item].draw(self._width)
+        return lines
 
     def item_at(self, y: int) -> int:
         """Give the item that a line belongs to."""
@@ -129,7 +139,7 @@ class Sheet(Rows):
         """Look through the block's whole text, and what its lines add to it."""
         if pattern.search(self.blocks[item].text):
             return True
-        return any(pattern.search(made.text) for made in self._lines[item])
+        return any(pattern.search(made.text) for made in self._drawn(item))
 
 
 class PagedRows(Rows, Generic[T]):

@@ -20,3 +20,5 @@ class Block:
     """All of its recorded text, for `/`: also what the lines clip."""
     target: object = None
     """What enter opens: a span, a turn, a case; None for nothing."""
+    height: int = 0
+    """Its lines where they are the same in every width: it is then drawn only when it is seen."""

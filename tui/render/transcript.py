@@ -228,4 +228,4 @@ def turn_list(conversation: Conversation) -> list[Block]:
         facts = f"    {state.word} · {formats.counted(calls, 'call')}"
         return [title_of(turn, width), fitted(line((facts, "muted")), width)]
 
-    return [Block(turn.turn_id, partial(draw, turn), turn.user_text, turn) for turn in conversation.turns]
+    return [Block(turn.turn_id, partial(draw, turn), turn.user_text, turn, 2) for turn in conversation.turns]

@@ -76,17 +76,17 @@ class TextScreen(AuditScreen):
 
     def selected_text(self) -> str:
         """Copy all of it."""
-        return self._text if isinstance(self._text, str) else span_json(self._text)
+        return self._text if isinstance(self._text, str) else as_json(self._text)
 
 
 def laid_out(text: str | Span) -> LongText:
     """Make the rows of a text or a span; for the reader's thread."""
-    return LongText(text if isinstance(text, str) else span_json(text))
+    return LongText(text if isinstance(text, str) else as_json(text))
 
 
-def span_json(span: Span) -> str:
-    """Write a span as JSON: every field that holds something."""
-    return dumped(_plain(span), indent=True)
+def as_json(value: object) -> str:
+    """Write a span or a step as JSON: every field that holds something."""
+    return dumped(_plain(value), indent=True)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,40 @@
+"""`auditlog tui`."""
+
+from __future__ import annotations
+
+import click
+
+from auditlog.cli.options import store_option
+
+
+@click.command("tui", short_help="Look around in the terminal.")
+@store_option
+@click.option("--run", "run_id", metavar="RUN", help="Open what this replay run found; `last` for the newest.")
+@click.option("--conversation", metavar="ID", help="Open this conversation; the beginning of its id will do.")
+def tui(store: str, run_id: str | None, conversation: str | None) -> None:
+    """Look around in the terminal: conversations, what is behind them, and what replays found.
+
+    Every key is listed on `?`, and every view says on `c` which command prints the same.
+    """
+    import sys
+
+    from auditlog.store import Store
+
+    if run_id is not None and conversation is not None:
+        raise click.UsageError("--run and --conversation each open a screen: give one of them.")
+    with Store.open(store) as opened:
+        # What the command line names is looked up before the screen is taken, so that a miss is a sentence.
+        if conversation is not None:
+            conversation = opened.conversation(conversation).conversation_id
+        if run_id is not None:
+            from tui.reports import report
+
+            run_id = report(opened, run_id).run.run_id
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("`auditlog tui` needs a terminal. `auditlog ls` and `auditlog show ID` print the same.")
+    from tui.app import AuditApp
+    from tui.keys import load
+
+    AuditApp(
+        lambda: Store.open(store), store, run_id=run_id, conversation=conversation, keymap=load()
+    ).run()
