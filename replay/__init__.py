@@ -9,21 +9,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replay.planning import RunPlan, plan
-    from replay.report import CaseResult, Report, RunSummary, load_report, load_runs
+    from replay.comparisons import save_comparison
+    from replay.loading import load_report, load_runs
+    from replay.planning import RunPlan, plan, resume
+    from replay.report import CaseResult, Report, RunSummary
     from replay.runner import run
 
-__all__ = ["CaseResult", "Report", "RunPlan", "RunSummary", "load_report", "load_runs", "plan", "run"]
+__all__ = ["CaseResult", "Report", "RunPlan", "RunSummary", "load_report", "load_runs", "plan", "resume", "run", "save_comparison"]
 
 _HOME = {
     "CaseResult": "report",
     "Report": "report",
     "RunPlan": "planning",
     "RunSummary": "report",
-    "load_report": "report",
-    "load_runs": "report",
+    "load_report": "loading",
+    "load_runs": "loading",
     "plan": "planning",
+    "resume": "planning",
     "run": "runner",
+    "save_comparison": "comparisons",
 }
 
 

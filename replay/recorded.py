@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from auditlog.values import Effect, Fault, Json, Span, Turn
 
@@ -49,6 +49,7 @@ class Recorded:
     ended: bool = True
     """Its END was recorded."""
     lossy: bool = False
+    """Its result could not be kept as it was."""
     epoch: int = 0
     """How many writes were recorded before it."""
     facts: Mapping[str, Json] = field(default_factory=dict)
@@ -62,6 +63,17 @@ class Recorded:
         if self.fault is None and self.lossy and (self.kind != "model" or lost_something(self.output)):
             return "its result could not be recorded as it was (make it return plain data: dicts, lists, text, numbers)"
         return None
+
+
+def side_lost(span: Span, side: Literal["input", "output"]) -> bool:
+    """Whether a lossy span lost something on this side; where nobody said which, it was both.
+
+    Args:
+        span: the recorded call.
+        side: its arguments, or its result.
+    """
+    sides = [name for name in ("input", "output") if span.attributes.get(f"auditlog.lossy_{name}") is True]
+    return span.lossy and (not sides or side in sides)
 
 
 def is_write(kind: str, effect: Effect | None) -> bool:
@@ -107,7 +119,7 @@ def _recorded(span: Span, epoch: int, spans: list[Span]) -> Recorded:
         output=span.output,
         fault=span.fault or (Fault("Exception", "a recorded error without a text") if span.status == "error" else None),
         ended=span.status != "incomplete",
-        lossy=span.lossy,
+        lossy=side_lost(span, "output"),
         epoch=epoch,
         facts={name: value for name, value in span.attributes.items() if name.startswith(_FACTS)},
         handoffs=tuple(_handoffs(span, spans)),

@@ -1,0 +1,137 @@
+"""What a run hands out: each case in each arm, with what a worker needs to run it.
+
+The rules:
+
+1. Turns are read many conversations at a time and handed out one at a time, so that a run's memory does not grow with it.
+2. A replayed turn is a conversation of its own, `RUN/ARM/original`, with the customer and the tags of the original.
+3. Every span of an execution says which run, arm and recorded turn it belongs to.
+4. A turn that cannot be replayed is handed out without a job, and with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditlog.values import Json, Turn
+
+from replay.case import Case, case_key, unreplayable
+from replay.planning import PlannedTarget, RunPlan
+from replay.protocol import Job
+from replay.recorded import recorded_calls, to_json
+from replay.records import ARM, CANDIDATE_DIGEST, CASE, MODE, REPEAT, RUN, SOURCE_SPAN, SOURCE_TRACE, Place
+from replay.runs import Execution as Done
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+_BATCH = 32
+"""Conversations that are read at once."""
+
+
+class Execution(NamedTuple):
+    """One case in one arm."""
+
+    case: Case
+    arm: str
+    target: PlannedTarget
+
+    @property
+    def key(self) -> Done:
+        """What the store knows it by."""
+        return Done(self.arm, 0, self.case.span_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One execution, ready to run."""
+
+    execution: Execution
+    place: Place
+    agent_name: str
+    arguments: Json
+    job: Job | None
+    """None for a turn that cannot be replayed."""
+    why: str = ""
+    recorded: Turn | None = field(default=None, repr=False)
+
+
+def executions(plan: RunPlan) -> Iterator[Execution]:
+    """Give every execution of a run, in the order in which they are handed out."""
+    for position, case in enumerate(plan.cases):
+        yield from _arms(plan, case, position)
+
+
+def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[list[Task]]:
+    """Read the recorded turns and give what is left to run, some conversations at a time.
+
+    Args:
+        store: where the turns are.
+        plan: the run.
+        done: the executions that are done.
+    """
+    for first in range(0, len(plan.cases), _BATCH):
+        batch = plan.cases[first : first + _BATCH]
+        wanted = [
+            execution
+            for position, case in enumerate(batch, first)
+            for execution in _arms(plan, case, position)
+            if execution.key not in done
+        ]
+        if not wanted:
+            continue
+        turns = _turns(store, {execution.case.conversation_id for execution in wanted})
+        yield [_task(plan, execution, turns.get(execution.case.span_id)) for execution in wanted]
+
+
+def _arms(plan: RunPlan, case: Case, position: int) -> list[Execution]:
+    found = [Execution(case, "candidate", plan.candidate)]
+    if plan.baseline is not None:
+        found.insert(0, Execution(case, "baseline", plan.baseline))
+        if case.sampled:
+            found.append(Execution(case, "baseline_2", plan.baseline))
+    turn = position % len(found)
+    return found[turn:] + found[:turn]
+
+
+def _turns(store: Store, conversations: Collection[str]) -> dict[str, Turn]:
+    from auditlog.store.build import conversations_of
+
+    names = sorted(conversations)
+    marks = ", ".join("?" * len(names))
+    spans = store.spans(f"conversation_id IN ({marks}) AND replay_run_id IS NULL", names)
+    return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
+
+
+def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
+    case = execution.case
+    lineage = {
+        RUN: plan.run_id,
+        ARM: execution.arm,
+        REPEAT: 0,
+        SOURCE_TRACE: case.trace_id,
+        SOURCE_SPAN: case.span_id,
+        CANDIDATE_DIGEST: execution.target.digest,
+        MODE: plan.mode,
+        CASE: case_key(plan.config_digest, case.trace_id, case.span_id, execution.arm),
+    }
+    tags: Mapping[str, str] = {} if turn is None else turn.agent.tags
+    user = None if turn is None else turn.agent.user_id
+    place = Place(f"{plan.run_id}/{execution.arm}/{case.conversation_id}", user, tags, lineage)
+    arguments = None if turn is None else turn.agent.input
+    name = execution.target.name
+    why = unreplayable(turn)
+    if why is not None or turn is None:
+        return Task(execution, place, name, arguments, None, why or "", turn)
+    job = Job(
+        case_id=case.case_id,
+        arguments=arguments,
+        cassette=to_json(recorded_calls(turn, models=plan.model == "recorded")),
+        lineage=lineage,
+        conversation_id=place.conversation_id,
+        user_id=user,
+        tags=tags,
+        agent_version=execution.target.version,
+    )
+    return Task(execution, place, name, arguments, job, "", turn if plan.baseline is None else None)

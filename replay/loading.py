@@ -1,0 +1,218 @@
+"""Reads runs and their reports back from a store.
+
+The rules:
+
+1. A report is made of the store alone: the manifest says which cases there are, the agent spans how each ended, and
+   the diffs are computed when they are read.
+2. Every case of the manifest is in the report; one that has not run yet counts as not done, and is left out of the classes.
+3. Without a baseline target the recorded turns are the baseline. A baseline that could not be served makes its case
+   `no-recording`; one that behaves as unlike itself as the candidate does, `unstable`.
+4. A case whose agent fails as it did in the baseline is compared like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from auditlog.values import Turn
+
+from replay import comparisons
+from replay.case import Case
+from replay.diff import CLASSES, CaseClass, CaseStatus, Diff, compare
+from replay.diff.noise import with_noise
+from replay.records import WHY
+from replay.report import CaseResult, Report, RunStatus, RunSummary
+from replay.runs import ends, is_under_way, load_manifest, manifests
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+_BATCH = 64
+"""Cases that are read at once."""
+
+_UNSERVED: tuple[CaseStatus, ...] = ("diverged", "blocked", "unreplayable", "invalid")
+
+
+def load_runs(store: Store) -> list[RunSummary]:
+    """Give every run of a store, newest first."""
+    ended = ends(store)
+    done = _done(store)
+    return [_summary(manifest, ended, done) for manifest in manifests(store)]
+
+
+def summary_of(store: Store, run_id: str) -> RunSummary:
+    """Give one run.
+
+    Raises:
+        NotFoundError: there is none; the message names the nearest.
+    """
+    return _summary(load_manifest(store, run_id), ends(store), _done(store))
+
+
+def load_report(store: Store, run_id: str) -> Report:
+    """Give everything that a run found.
+
+    Args:
+        store: where it is.
+        run_id: its id, an unambiguous beginning of it, or `last`.
+
+    Raises:
+        NotFoundError: there is none; the message names the nearest.
+    """
+    manifest = load_manifest(store, run_id)
+    summary = _summary(manifest, ends(store), _done(store))
+    if manifest["kind"] == "compare":
+        return comparisons.report(store, manifest, summary)
+    results = tuple(case_results(store, manifest))
+    return Report(replace(summary, classes=_counted(result.diff for result in results)), results)
+
+
+def case_results(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseResult]:
+    """Give a run's finished cases in the order of its manifest, reading some at a time."""
+    cases = [Case(*case) for case in manifest["cases"]]
+    for first in range(0, len(cases), _BATCH):
+        batch = cases[first : first + _BATCH]
+        recorded = _recorded(store, {case.conversation_id for case in batch})
+        arms = _replayed(store, manifest["run_id"], [case.span_id for case in batch])
+        for case in batch:
+            found = _result(case, manifest, recorded, arms)
+            if found is not None:
+                yield found
+
+
+def _result(
+    case: Case,
+    manifest: Mapping[str, Any],
+    recorded: Mapping[str, Turn],
+    arms: Mapping[tuple[str, str], Turn],
+) -> CaseResult | None:
+    candidate = arms.get(("candidate", case.span_id))
+    rerun = arms.get(("baseline", case.span_id))
+    again = arms.get(("baseline_2", case.span_id))
+    source = recorded.get(case.span_id)
+    if candidate is None or (manifest["baseline"] is not None and rerun is None):
+        return None
+    baseline = rerun if manifest["baseline"] is not None else source
+    status = _status(candidate)
+    diff = _compared(baseline, candidate, status)
+    noise = None
+    if rerun is not None and again is not None:
+        noise = _compared(rerun, again, _status(again))
+        diff = with_noise(diff, noise)
+    said = source or candidate
+    return CaseResult(
+        case_id=case.case_id,
+        conversation_id=case.conversation_id,
+        turn_index=case.turn_index,
+        user_text=said.user_text,
+        recorded=() if source is None else (source,),
+        baseline=() if baseline is None else (baseline,),
+        candidate=(candidate,),
+        status=status,
+        why=str(candidate.agent.attributes.get(WHY) or ""),
+        diff=diff,
+        noise=noise,
+    )
+
+
+def _compared(before: Turn | None, after: Turn, status: CaseStatus) -> Diff:
+    if before is None:
+        return compare((), (after,), "unreplayable")
+    if before.agent.replay is not None and _status(before) in _UNSERVED:
+        # What the baseline could not do either says nothing about the candidate.
+        return replace(compare((before,), (after,), status), case_class="no-recording")
+    if status == "errored" and _same_fault(before, after):
+        status = "complete"
+    return compare((before,), (after,), status)
+
+
+def _same_fault(before: Turn, after: Turn) -> bool:
+    old, new = before.agent.fault, after.agent.fault
+    return old is not None and new is not None and (old.type, old.message) == (new.type, new.message)
+
+
+def _status(turn: Turn) -> CaseStatus:
+    status: Any = turn.agent.replay.status if turn.agent.replay is not None else None
+    return status or "complete"
+
+
+def _recorded(store: Store, conversations: Iterable[str]) -> dict[str, Turn]:
+    from auditlog.store.build import conversations_of
+
+    names = sorted(conversations)
+    spans = store.spans(f"conversation_id IN ({_marks(names)}) AND replay_run_id IS NULL", names)
+    return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
+
+
+def _replayed(store: Store, run_id: str, sources: list[str]) -> dict[tuple[str, str], Turn]:
+    """Give the finished executions by arm and recorded span; of two of the same, the earlier."""
+    from auditlog.store.build import turns_of
+
+    condition = f"replay_run_id = ? AND replay_source_span_id IN ({_marks(sources)})"
+    by_conversation: dict[str, list[Any]] = defaultdict(list)
+    for span in store.spans(condition, [run_id, *sources]):
+        by_conversation[span.conversation_id or ""].append(span)
+    found: dict[tuple[str, str], Turn] = {}
+    for spans in by_conversation.values():
+        for turn in turns_of(spans):
+            lineage = turn.agent.replay
+            if turn.agent.kind != "agent" or lineage is None or lineage.status is None:
+                continue
+            key = lineage.arm, lineage.source_span_id or ""
+            if key not in found or turn.agent.start_ns < found[key].agent.start_ns:
+                found[key] = turn
+    return found
+
+
+def _marks(values: Iterable[str]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+def _done(store: Store) -> dict[str, int]:
+    """Count each run's cases whose every arm is done."""
+    table = store.query(
+        "SELECT replay_run_id AS run, replay_arm AS arm, count(DISTINCT replay_source_span_id) AS n FROM all_spans "
+        "WHERE replay_status IS NOT NULL AND kind = 'agent' GROUP BY ALL"
+    )
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in table.to_pylist():
+        counts[row["run"]][row["arm"]] = row["n"]
+    return {run: min(n for arm, n in arms.items() if arm != "baseline_2") if arms else 0 for run, arms in counts.items()}
+
+
+def _summary(
+    manifest: Mapping[str, Any], ended: Mapping[str, Mapping[str, Any]], done: Mapping[str, int]
+) -> RunSummary:
+    run_id = str(manifest["run_id"])
+    end = ended.get(run_id)
+    status: RunStatus = "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
+    baseline = manifest["baseline"]
+    created = datetime.fromisoformat(manifest["created"])
+    return RunSummary(
+        run_id=run_id,
+        created=created if created.tzinfo is not None else created.replace(tzinfo=UTC),
+        kind=manifest["kind"],
+        candidate=_named(manifest["candidate"]),
+        baseline="the recording" if baseline is None else _named(baseline),
+        where=str(manifest.get("where") or ""),
+        cases=len(manifest["cases"]),
+        done=len(manifest["cases"]) if end is not None else min(done.get(run_id, 0), len(manifest["cases"])),
+        status=status,
+        classes=_in_order((end or {}).get("classes") or {}),
+    )
+
+
+def _named(target: Any) -> str:
+    return str(target["path"]) if isinstance(target, dict) else str(target)
+
+
+def _counted(diffs: Iterable[Diff]) -> dict[CaseClass, int]:
+    return _in_order(Counter(diff.case_class for diff in diffs))
+
+
+def _in_order(counts: Mapping[CaseClass, int]) -> dict[CaseClass, int]:
+    return {name: counts[name] for name in CLASSES if counts.get(name)}

@@ -1,0 +1,339 @@
+"""Plans a run: what is replayed, with what, against what, and which cases.
+
+The rules:
+
+1. A plan is made before anything runs, and is written into the store as the run's first record: a run can be read,
+   and resumed, from the store alone.
+2. The configuration's digest covers targets (with their sources), filter, modes and hosts. The same command resumes
+   its unfinished run; a run whose code changed since is not resumed, since its halves would not compare.
+3. The baseline is a second target, run again. Where none is named, the recorded turns are the baseline, and the plan
+   says that there is no noise to compare with.
+4. `verify` serves models, too, and compares with the recording: it must come out identical.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from auditlog.journal import boot_id
+from auditlog.values import Json
+
+from replay.canonical import digest_of
+from replay.case import Case, freeze, select
+from replay.errors import RunError
+from replay.pool import Launch, probe
+from replay.protocol import Ready, Setup
+from replay.runs import find_unfinished, load_manifest, process_birth
+from replay.sandbox.hosts import parse_host
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+SAMPLE = 0.2
+"""The share of the cases that the second baseline runs."""
+DEADLINE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """A target, and what a worker found it to be."""
+
+    path: str
+    adapter: bool
+    name: str
+    digest: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run, before it runs."""
+
+    run_id: str
+    kind: Literal["replay", "verify"]
+    created: datetime
+    candidate: PlannedTarget
+    baseline: PlannedTarget | None
+    """None: the recorded turns are the baseline."""
+    model: Literal["live", "recorded"]
+    where: str
+    since: str | None
+    until: str | None
+    limit: int | None
+    sample: float
+    hosts: tuple[str, ...]
+    config_digest: str
+    cases: tuple[Case, ...]
+    locks: tuple[str, ...]
+    """The locks that took hold on this machine."""
+
+    env: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    workers: int = 1
+    deadline: float = DEADLINE_SECONDS
+    memory_bytes: int | None = None
+    resumed: bool = False
+    notes: tuple[str, ...] = ()
+    """What whoever starts the run should know."""
+
+    @property
+    def mode(self) -> str:
+        """What is served, in one line."""
+        return f"model={self.model} read=recorded write=recorded_or_block network=deny"
+
+    @property
+    def executions(self) -> int:
+        """How many times an agent is called."""
+        sampled = sum(case.sampled for case in self.cases) if self.baseline is not None else 0
+        return len(self.cases) * (1 if self.baseline is None else 2) + sampled
+
+    def launch(self, target: PlannedTarget) -> Launch:
+        """Say how to start the workers of one of its targets."""
+        setup = Setup(
+            target=target.path,
+            adapter=target.adapter,
+            model=self.model,
+            paths=self.paths,
+            scratch="",
+            hosts=tuple((host.name, host.port) for host in map(parse_host, self.hosts)),
+            memory_bytes=self.memory_bytes,
+        )
+        return Launch(setup, cwd=self.paths[0], env=self.env, deadline=self.deadline)
+
+    def manifest(self) -> dict[str, Json]:
+        """Give what the store keeps of it."""
+        fields = asdict(replace(self, notes=()))
+        fields["created"] = self.created.isoformat()
+        fields["cases"] = [
+            [case.case_id, case.conversation_id, case.trace_id, case.span_id, case.turn_index, case.sampled]
+            for case in self.cases
+        ]
+        fields["cases_digest"] = digest_of([case.case_id for case in self.cases])
+        for name in ("notes", "resumed"):
+            del fields[name]
+        # Whoever looks for a run that is under way looks for this process.
+        return {**fields, "host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "born": process_birth(os.getpid())}
+
+
+def plan(
+    store: Store,
+    candidate: str,
+    *,
+    baseline: str | None = None,
+    adapter: bool = False,
+    baseline_adapter: bool = False,
+    kind: Literal["replay", "verify"] = "replay",
+    where: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+    sample: float = SAMPLE,
+    hosts: Iterable[str] = (),
+    env: Iterable[str] = (),
+    path: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    deadline: float = DEADLINE_SECONDS,
+    memory_bytes: int | None = None,
+    fresh: bool = False,
+) -> RunPlan:
+    """Plan a run, or find the unfinished one that the same plan began.
+
+    Args:
+        store: where the recorded turns are, and where the results go.
+        candidate: `module:attribute` of the agent to try; in a `verify`, of the recorded version.
+        baseline: that of the version to compare with; None compares with the recording.
+        adapter: the candidate is an adapter: a function of the recorded arguments as one mapping.
+        baseline_adapter: the baseline is one.
+        kind: `replay`, or `verify` with models served, too.
+        where: a filter that chooses conversations.
+        since: aware; conversations that began then or later.
+        until: aware; conversations that began before.
+        limit: how many cases at most.
+        sample: the share of the cases that the second baseline runs.
+        hosts: model hosts that may be reached, as name:port or address.
+        env: names of environment variables that the agent gets, such as OPENAI_API_KEY.
+        path: the directory to run in and to import from; by default the current one.
+        workers: processes for each target; by default one a core.
+        deadline: seconds that a case may take.
+        memory_bytes: what a worker may address at most.
+        fresh: begin anew, even where an unfinished run could go on.
+
+    Raises:
+        TargetError: a target cannot be imported or is no agent.
+        NotFoundError: no recorded turn fits.
+        FilterError: the filter does not parse.
+        RunError: a host is none, or the plan has no meaning.
+    """
+    env, hosts = tuple(env), tuple(hosts)
+    _refuse_nonsense(kind, baseline, env, sample, deadline, workers)
+    directory = str(Path(path or ".").resolve())
+    model: Literal["live", "recorded"] = "recorded" if kind == "verify" else "live"
+    draft = RunPlan(
+        run_id="",
+        kind=kind,
+        created=datetime.now(UTC),
+        candidate=PlannedTarget(candidate, adapter, "", ""),
+        baseline=None if baseline is None else PlannedTarget(baseline, baseline_adapter, "", ""),
+        model=model,
+        where=where,
+        since=None if since is None else since.isoformat(),
+        until=None if until is None else until.isoformat(),
+        limit=limit,
+        sample=sample,
+        hosts=hosts,
+        config_digest="",
+        cases=(),
+        locks=(),
+        env=env,
+        paths=(directory,),
+        workers=workers or os.cpu_count() or 1,
+        deadline=deadline,
+        memory_bytes=memory_bytes,
+    )
+    described, notes = _described(draft)
+    digest = _config_digest(described)
+    if not fresh and (manifest := find_unfinished(store, digest)) is not None:
+        return _resumed(described, manifest, notes)
+    chosen = select(store, described.candidate.name, where=where, since=since, until=until, limit=limit)
+    for name, count in chosen.left_out.items():
+        notes.append(f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {described.candidate.name}.")
+    return replace(
+        described,
+        run_id=f"{described.created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        config_digest=digest,
+        cases=freeze(chosen.turns, digest, sample),
+        notes=tuple(notes),
+    )
+
+
+def resume(store: Store, run_id: str, *, workers: int | None = None) -> RunPlan:
+    """Plan to go on with a run by its id.
+
+    Args:
+        store: where the run is.
+        run_id: its id, an unambiguous beginning of it, or `last`.
+        workers: processes for each target; by default as before.
+
+    Raises:
+        NotFoundError: there is no such run.
+        RunError: it is complete, under way, or of code that changed since.
+        TargetError: a target cannot be imported any more.
+    """
+    manifest = load_manifest(store, run_id)
+    if manifest["kind"] == "compare":
+        msg = f"Run {manifest['run_id']} compares recordings: there is nothing to resume."
+        raise RunError(msg)
+    before = _from_manifest(manifest)
+    described, notes = _described(replace(before, workers=workers or before.workers))
+    if _config_digest(described) != before.config_digest:
+        changed = [
+            old.path
+            for old, new in ((before.candidate, described.candidate), (before.baseline, described.baseline))
+            if old is not None and new is not None and old.digest != new.digest
+        ]
+        msg = (
+            f"Run {before.run_id} cannot go on: {' and '.join(changed) or 'its set-up'} changed since it began, "
+            "and its halves would not compare. Start a new run."
+        )
+        raise RunError(msg)
+    if find_unfinished(store, before.config_digest, before.run_id) is None:
+        msg = f"Run {before.run_id} is complete: there is nothing to resume. `auditlog replay show {before.run_id}` shows it."
+        raise RunError(msg)
+    return _resumed(described, manifest, notes)
+
+
+def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
+    """Let a worker look at each target; give the plan with what they are, and what is worth saying."""
+    notes: list[str] = []
+    environment = dict(os.environ)
+    notes += [f"The variable {name} is not set here, so the agent does not get it." for name in draft.env if name not in environment]
+    targets = [target for target in (draft.candidate, draft.baseline) if target is not None]
+
+    async def look() -> list[Ready]:
+        return [await probe(draft.launch(target), environment) for target in targets]
+
+    seen = asyncio.run(look())
+    for target, ready in zip(targets, seen, strict=True):
+        notes += [f"{target.path}, while it was imported, tried to {what}: refused." for what in dict.fromkeys(ready.refused)]
+    notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
+    found = [
+        replace(target, name=ready.name, digest=ready.digest, version=ready.version)
+        for target, ready in zip(targets, seen, strict=True)
+    ]
+    if draft.baseline is None and draft.kind == "replay":
+        notes.append(
+            "No baseline is named, so the candidate is compared with the recording: there is no second run to tell "
+            "a change from chance. Name the version in production with --baseline."
+        )
+    described = replace(
+        draft, candidate=found[0], baseline=found[1] if draft.baseline is not None else None, locks=seen[0].locks
+    )
+    return described, notes
+
+
+def _config_digest(described: RunPlan) -> str:
+    return digest_of(
+        {
+            "kind": described.kind,
+            "candidate": asdict(described.candidate),
+            "baseline": None if described.baseline is None else asdict(described.baseline),
+            "model": described.model,
+            "where": described.where,
+            "since": described.since,
+            "until": described.until,
+            "limit": described.limit,
+            "sample": described.sample,
+            "hosts": sorted(described.hosts),
+            "env": sorted(described.env),
+            "path": list(described.paths),
+        }
+    )
+
+
+def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) -> RunPlan:
+    before = _from_manifest(manifest)
+    return replace(
+        described,
+        run_id=before.run_id,
+        created=before.created,
+        config_digest=before.config_digest,
+        cases=before.cases,
+        resumed=True,
+        notes=tuple(notes),
+    )
+
+
+def _from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
+    fields = {name: manifest[name] for name in RunPlan.__slots__ if name in manifest}
+    for name in ("candidate", "baseline"):
+        if fields[name] is not None:
+            fields[name] = PlannedTarget(**fields[name])
+    for name in ("hosts", "locks", "env", "paths"):
+        fields[name] = tuple(fields[name])
+    fields["created"] = datetime.fromisoformat(fields["created"])
+    fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
+    return RunPlan(**fields)
+
+
+def _refuse_nonsense(
+    kind: str, baseline: str | None, env: tuple[str, ...], sample: float, deadline: float, workers: int | None
+) -> None:
+    if kind == "verify" and baseline is not None:
+        raise RunError("A verify compares with the recording. Leave --baseline out, or run a replay without --verify.")
+    if not 0 <= sample <= 1:
+        raise RunError(f"The sample is a share of the cases, from 0 to 1, and not {sample:g}.")
+    if deadline <= 0:
+        raise RunError(f"A deadline is a number of seconds above 0, and not {deadline:g}.")
+    if workers is not None and workers < 1:
+        raise RunError(f"A run takes at least one worker, and not {workers}.")
+    for name in env:
+        if not name.isidentifier():
+            raise RunError(f"{name!r} is no name of a variable. Write its name only, such as --env OPENAI_API_KEY.")

@@ -1,0 +1,154 @@
+"""Finds runs in a store: their manifests, what is done of them, and whether one is under way.
+
+The rules:
+
+1. A run is its manifest, a record like any other; its last record says that it is complete.
+2. An execution is done exactly when its agent span has a replay status; the done-set is what a resumed run leaves out.
+3. Of two executions of the same case and arm the earlier counts, so that nothing is counted twice.
+4. A run without an end is `running` while the process of its newest manifest lives on this machine, else `interrupted`.
+5. A run is named by its id, an unambiguous beginning of it, or `last`; a miss names the nearest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from auditlog.errors import NotFoundError
+from auditlog.journal import boot_id
+
+from replay.errors import RunError
+from replay.records import MANIFEST, RUN_END
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+_MOST_NAMED = 5
+
+active: set[str] = set()
+"""The ids of the runs that this very process runs."""
+
+
+class Execution(NamedTuple):
+    """One case in one arm."""
+
+    arm: str
+    repeat: int
+    span_id: str
+    """The recorded agent span's."""
+
+
+def manifests(store: Store) -> list[Mapping[str, Any]]:
+    """Give every run's manifest, newest first; of a resumed run the newest process's."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [MANIFEST]):
+        # A manifest that is none (an erased or foreign one) is no run.
+        if isinstance(span.input, dict) and "cases" in span.input and "created" in span.input:
+            found[str(span.input["run_id"])] = span.input
+    return sorted(found.values(), key=lambda manifest: str(manifest["created"]), reverse=True)
+
+
+def ends(store: Store) -> dict[str, Mapping[str, Any]]:
+    """Give what the complete runs' last records say, by run id."""
+    spans = store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_END])
+    return {span.replay.run_id: span.input or {} for span in spans if span.replay is not None}
+
+
+def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
+    """Give one run's manifest.
+
+    Args:
+        store: where it is.
+        run_id: the id, an unambiguous beginning of it, or `last`.
+
+    Raises:
+        NotFoundError: there is none, or several.
+    """
+    known = manifests(store)
+    if not known:
+        msg = f"There is no run {run_id!r}: the store holds none. `auditlog replay run --agent module:agent` makes one."
+        raise NotFoundError(msg)
+    if run_id == "last":
+        return known[0]
+    fitting = [m for m in known if m["run_id"] == run_id] or [m for m in known if m["run_id"].startswith(run_id)]
+    if len(fitting) == 1 and run_id:
+        return fitting[0]
+    if len(fitting) > 1 and run_id:
+        named = ", ".join(m["run_id"] for m in fitting[:_MOST_NAMED])
+        msg = f"{run_id!r} is the beginning of several runs: {named}. Write more of it."
+        raise NotFoundError(msg)
+    near = difflib.get_close_matches(run_id, [m["run_id"] for m in known], 1, 0)
+    msg = f"There is no run {run_id!r}. The nearest is {near[0] if near else known[0]['run_id']!r}. `auditlog replay ls` lists them."
+    raise NotFoundError(msg)
+
+
+def find_unfinished(store: Store, config_digest: str, run_id: str | None = None) -> Mapping[str, Any] | None:
+    """Give the newest run of this configuration that is not complete and not under way.
+
+    Args:
+        store: where to look.
+        config_digest: the configuration.
+        run_id: only this one.
+
+    Raises:
+        RunError: the one that is meant is under way.
+    """
+    ended = ends(store)
+    for manifest in manifests(store):
+        if manifest.get("config_digest") != config_digest or manifest["run_id"] in ended:
+            continue
+        if run_id is not None and manifest["run_id"] != run_id:
+            continue
+        if is_under_way(manifest):
+            msg = (
+                f"Run {manifest['run_id']} of this very configuration is under way in process {manifest['pid']}. "
+                "Wait for it, or start a new one with --new."
+            )
+            raise RunError(msg)
+        return manifest
+    return None
+
+
+def done_executions(store: Store, run_id: str) -> set[Execution]:
+    """Give what of a run is done."""
+    found = store.query(
+        "SELECT DISTINCT replay_arm, coalesce(replay_repeat, 0), replay_source_span_id FROM all_spans "
+        "WHERE replay_run_id = ? AND replay_status IS NOT NULL AND kind = 'agent'",
+        [run_id],
+    )
+    return {Execution(*row.values()) for row in found.to_pylist()}
+
+
+def is_under_way(manifest: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a manifest still runs it, as far as this machine can tell."""
+    if manifest.get("host") != socket.gethostname() or manifest.get("boot") != boot_id():
+        return False
+    pid = manifest.get("pid")
+    if pid == os.getpid():
+        return manifest["run_id"] in active
+    born = process_birth(pid) if isinstance(pid, int) else None
+    return born is not None and born == manifest.get("born")
+
+
+def process_birth(pid: int) -> str | None:
+    """Give what tells a process from a later one of the same id; None where there is no such process.
+
+    Args:
+        pid: the process id.
+    """
+    try:
+        # The 22nd field is the start time; the second, the program's name in parentheses, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        pass
+    return None if Path("/proc/self/stat").exists() else ""
