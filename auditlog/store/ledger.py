@@ -26,7 +26,7 @@ import google_crc32c
 import orjson
 
 from auditlog.errors import FormatError, StoreError
-from auditlog.journal import HEADER_BYTES, MAGIC, MAX_PAYLOAD_BYTES, read_frames
+from auditlog.journal import HEADER_BYTES, MAGIC
 from auditlog.store.layout import sync_directory
 
 FORMAT = 1
@@ -87,27 +87,30 @@ def read_ledger(path: Path, known: Ledger | None = None) -> Ledger:
     """
     known = known or Ledger()
     try:
-        size = path.stat().st_size
-        if size == known.size:
-            return known
-        if size < known.size:
-            known = Ledger()
-        entries, at = list(known.entries), known.size
-        for frame in read_frames(path, at):
-            if frame.sequence != len(entries):
-                raise StoreError(_damaged(path, at))
-            entries.append(_entry(path, frame.payload, at))
-            at = frame.end
-        torn = _torn_bytes(path, at)
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < known.size:
+                known = Ledger()
+            file.seek(known.size)
+            # One read: a sealer may append meanwhile, and what it appends is for the next time.
+            data = file.read()
     except FileNotFoundError:
         return Ledger()
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}. Check its owner and mode."
         raise StoreError(msg) from None
+    if not data:
+        return known
+    entries, at = list(known.entries), 0
+    while (payload := _payload(data, at, len(entries))) is not None:
+        entries.append(_entry(path, payload, known.size + at))
+        at += HEADER_BYTES + len(payload)
+    if not _is_torn(data[at:]):
+        raise StoreError(_damaged(path, known.size + at))
     fresh = entries[len(known.entries) :]
     sealed = [segment for entry in fresh for segment in _segments(path, entry)]
     writers = {source["writer"] for entry in fresh if entry["type"] == "seal" for source in entry["sources"]}
-    return Ledger((*known.segments, *sealed), known.sources | writers, tuple(entries), at, torn)
+    size = known.size + at
+    return Ledger((*known.segments, *sealed), known.sources | writers, tuple(entries), size, len(data) - at)
 
 
 def append_entry(path: Path, known: Ledger, entry: dict[str, Any]) -> Ledger:
@@ -216,18 +219,25 @@ def _segments(path: Path, entry: dict[str, Any]) -> list[Segment]:
     return found
 
 
-def _torn_bytes(path: Path, at: int) -> int:
-    """Count what follows the last whole frame; raise StoreError when it is damage and no torn write."""
-    with path.open("rb") as file:
-        file.seek(at)
-        rest = file.read(HEADER_BYTES + MAX_PAYLOAD_BYTES)
-    if not rest or not rest.strip(b"\0"):
-        return len(rest)
-    if len(rest) < HEADER_BYTES and MAGIC.startswith(rest[: len(MAGIC)]):
-        return len(rest)
-    if rest.startswith(MAGIC) and len(rest) < HEADER_BYTES + _HEAD.unpack_from(rest)[1]:
-        return len(rest)
-    raise StoreError(_damaged(path, at))
+def _payload(data: bytes, at: int, sequence: int) -> bytes | None:
+    """Give the payload of the whole frame of this sequence at an offset; None where there is none."""
+    if len(data) - at < HEADER_BYTES:
+        return None
+    magic, length, crc = _HEAD.unpack_from(data, at)
+    end = at + HEADER_BYTES + length
+    checked = data[at + _HEAD.size : end]
+    if magic != MAGIC or end > len(data) or google_crc32c.value(checked) != crc:
+        return None
+    return checked[_SEQUENCE.size :] if _SEQUENCE.unpack_from(checked)[0] == sequence else None
+
+
+def _is_torn(rest: bytes) -> bool:
+    """Say whether what follows the last whole frame is what an append leaves that was cut short, and not damage."""
+    if not rest.strip(b"\0"):
+        return True
+    if len(rest) < HEADER_BYTES:
+        return MAGIC.startswith(rest[: len(MAGIC)])
+    return rest.startswith(MAGIC) and len(rest) < HEADER_BYTES + _HEAD.unpack_from(rest)[1]
 
 
 def _damaged(path: Path, at: int) -> str:

@@ -174,7 +174,7 @@ class _Sealing:
         self._ledger = append_entry(self._layout.entries, self._ledger, entry)
         self._unlink(file)
         self._sealed.append(file.stem)
-        self._segments += segments
+        self._segments += self._ledger.segments[len(self._ledger.segments) - len(segments) :]
         self._spans += len(spans)
         self._incomplete += sum(span.end is None for span in spans)
         self._gaps += gaps

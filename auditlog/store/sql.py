@@ -101,6 +101,8 @@ def _lock_down(
     for statement in views.derived_views():
         connection.execute(statement)
     connection.execute("SET python_enable_replacements = false")
-    connection.execute("SET allowed_directories = [?]", [f"{root / 'segments'}/"])
+    # The engine checks a path as it was written in the view, and again as what it matched.
+    segments = f"{root / 'segments'}/"
+    connection.execute("SET allowed_directories = [?, ?]", [segments, views.literal_path(segments)])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -26,7 +26,7 @@ def all_spans(paths: Iterable[str], root: str) -> str:
         paths: the sealed files, absolute.
         root: the store's path; what follows it is a row's `segment`.
     """
-    listed = ", ".join(_quoted(_literal_path(path)) for path in paths)
+    listed = ", ".join(_quoted(literal_path(path)) for path in paths)
     live = "SELECT *, NULL::VARCHAR AS segment FROM live"
     if not listed:
         return f"CREATE OR REPLACE VIEW all_spans AS {live}"
@@ -71,7 +71,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _literal_path(path: str) -> str:
+def literal_path(path: str) -> str:
     """Keep DuckDB from taking a path for a pattern."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
