@@ -61,7 +61,8 @@ def kind_of(attributes: Mapping[str, Any]) -> str:
     kind = attributes.get("auditlog.kind")
     if kind in KINDS:
         return kind
-    return mapping()["kinds"].get(attributes.get("gen_ai.operation.name"), "other")
+    operation = attributes.get("gen_ai.operation.name")
+    return mapping()["kinds"].get(operation, "other") if isinstance(operation, str) else "other"
 
 
 def name_of(kind: str, attributes: Mapping[str, Any], span_name: str) -> str:
