@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,9 +21,14 @@ from auditlog.cli.ls import say_nothing_found
 from auditlog.cli.options import limit_option, open_store, selection, selection_options, store_option
 from auditlog.cli.output import Progress, narrate
 from auditlog.errors import FilterError
+from auditlog.filter import MAX_CHARACTERS, Filter, Match, Pattern
 from auditlog.values import Conversation, Message, Span
 
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
 _AROUND = 32
+_READ_AT_ONCE = 32
 
 COLUMNS = (
     Column("conversation_id", "CONVERSATION", 0, shrinks=True),
@@ -65,8 +70,8 @@ def find(
         found = opened.summaries(chosen.where, chosen.since, chosen.until)
         if not found:
             say_nothing_found(opened, chosen)
-        for done, summary in enumerate(found):
-            rows += matches(opened.conversation(summary.conversation_id), wanted)
+        for done, conversation in enumerate(_read(opened, [summary.conversation_id for summary in found])):
+            rows += matches(conversation, wanted)
             progress.update(done + 1, len(found))
             if limit and len(rows) > limit:
                 break
@@ -77,6 +82,20 @@ def find(
         write_rows(rows, COLUMNS, format, output)
     if not rows:
         raise click.exceptions.Exit(Exit.NO)
+
+
+def _read(store: Store, ids: Sequence[str]) -> Iterator[Conversation]:
+    """Read conversations in this order, some at a time: each reading has its price, whatever it reads."""
+    for first in range(0, len(ids), _READ_AT_ONCE):
+        batch = ids[first : first + _READ_AT_ONCE]
+        named = Filter((Match("conversation", tuple(Pattern((name,)) for name in batch)),))
+        if len(str(named)) > MAX_CHARACTERS:
+            yield from map(store.conversation, batch)
+            continue
+        found = {
+            conversation.conversation_id: conversation for conversation in store.conversations(str(named))
+        }
+        yield from (found[name] for name in batch if name in found)
 
 
 def matches(conversation: Conversation, wanted: str) -> Iterator[dict[str, Any]]:

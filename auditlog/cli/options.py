@@ -100,26 +100,25 @@ def selection(
     return Selection(str(Filter(terms)), begin, end)
 
 
-def selection_options(command: Decorated) -> Decorated:
-    """Add `--where`, `--agent`, `--since` and `--until` to a command."""
-    for option in reversed(
-        (
-            click.option(
-                "--where",
-                metavar="FILTER",
-                help="Such as \"status:error tool:issue_refund text:'two words'\".",
-            ),
-            click.option(
-                "--agent", metavar="NAME", help="Only this agent's; the same as agent:NAME in the filter."
-            ),
-            click.option("--since", metavar="WHEN", help="From then on: yesterday, 2h, 3d, or a date."),
-            click.option(
-                "--until", metavar="WHEN", help="Up to then: today, 2h, or a date, which it includes."
-            ),
-        )
+def filter_options(command: Decorated) -> Decorated:
+    """Add `--where`, `--since` and `--until` to a command."""
+    for option in (
+        click.option("--until", metavar="WHEN", help="Up to then: today, 2h, or a date, which it includes."),
+        click.option("--since", metavar="WHEN", help="From then on: yesterday, 2h, 3d, or a date."),
+        click.option(
+            "--where", metavar="FILTER", help="Such as \"status:error tool:issue_refund text:'two words'\"."
+        ),
     ):
         command = option(command)
     return command
+
+
+def selection_options(command: Decorated) -> Decorated:
+    """Add `--where`, `--agent`, `--since` and `--until` to a command."""
+    agent = click.option(
+        "--agent", metavar="NAME", help="Only this agent's; the same as agent:NAME in the filter."
+    )
+    return filter_options(agent(command))
 
 
 def limit_option(help: str, default: int | None = None) -> Callable[[Decorated], Decorated]:
