@@ -9,6 +9,7 @@ The rules:
 3. A line `…` stands for any lines, `…` inside a line for any text; space within a line counts as one.
 4. A command exits with 0, or with the N of its trailing comment `# exits with N`.
 5. `<!-- file: NAME -->` above a code block writes that block to NAME first.
+6. The directory is like a checkout in that `sample_traces` is there.
 """
 
 import os
@@ -102,6 +103,7 @@ def environment(home: Path) -> dict[str, str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     """Each command of a page prints what stands below it and exits as it should."""
+    (tmp_path / "sample_traces").symlink_to(ROOT / "sample_traces")
     for step in steps_of(page.read_text(encoding="utf-8")):
         if isinstance(step, File):
             (tmp_path / step.name).write_text(step.text, encoding="utf-8")
