@@ -14,6 +14,7 @@ The rules:
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -63,10 +64,15 @@ def align(before: Sequence[Step], after: Sequence[Step]) -> tuple[Pair, ...]:
     keys = _Keys([key_of(step) for step in before], [key_of(step) for step in after])
     head = _common(keys.before, keys.after)
     tail = _common(keys.before[head:][::-1], keys.after[head:][::-1])
-    middle = _search(before, after, keys, head, tail)
+    # Of several best alignments the same one is taken in either direction.
+    if keys.before > keys.after:
+        turned = _search(after, before, _Keys(keys.after, keys.before), head, tail)
+        middle = [Pair(pair.after, pair.before) for pair in turned]
+    else:
+        middle = _search(before, after, keys, head, tail)
     pairs = [
         *(Pair(i, i) for i in range(head)),
-        *middle,
+        *_new_before_gone(middle),
         *(Pair(len(before) - i, len(after) - i) for i in range(tail, 0, -1)),
     ]
     return tuple(_with_swapped(_with_reordered(pairs, keys), keys))
@@ -105,10 +111,10 @@ def _search(
     if len(rows) * len(columns) > LARGEST_TABLE:
         return _equal_calls_only(keys, head, tail)
     scores = _pair_scores(before, after, keys, rows, columns)
-    best = [[GAP * column for column in range(len(columns) + 1)]]
-    for row, row_scores in enumerate(scores, start=1):
+    best = [list(itertools.accumulate(itertools.repeat(GAP, len(columns)), initial=0.0))]
+    for row_scores in scores:
         above = best[-1]
-        line = [GAP * row]
+        line = [above[0] + GAP]
         for column, score in enumerate(row_scores, start=1):
             line.append(max(above[column - 1] + score, above[column] + GAP, line[column - 1] + GAP))
         best.append(line)
@@ -141,7 +147,7 @@ def _pair_scores(
 
 
 def _walk_back(best: list[list[float]], scores: list[list[float]], head: int) -> list[Pair]:
-    """Follow the best path from the end; a baseline step without counterpart is taken first, so it stands last."""
+    """Follow the best path from the end to the beginning."""
     row, column = len(best) - 1, len(best[0]) - 1
     pairs: list[Pair] = []
     while row or column:
@@ -149,13 +155,13 @@ def _walk_back(best: list[list[float]], scores: list[list[float]], head: int) ->
         if row and column and here == best[row - 1][column - 1] + scores[row - 1][column - 1]:
             row, column = row - 1, column - 1
             pairs.append(Pair(head + row, head + column))
-        elif row and here == best[row - 1][column] + GAP:
+        elif not column or (row and here == best[row - 1][column] + GAP):
             row -= 1
             pairs.append(Pair(head + row, None))
         else:
             column -= 1
             pairs.append(Pair(None, head + column))
-    return _new_before_gone(pairs[::-1])
+    return pairs[::-1]
 
 
 def _new_before_gone(pairs: list[Pair]) -> list[Pair]:
@@ -183,7 +189,7 @@ def _equal_calls_only(keys: _Keys, head: int, tail: int) -> list[Pair]:
         else:
             pairs.extend(Pair(head + i, None) for i in sources)
             pairs.extend(Pair(None, head + j) for j in targets)
-    return _new_before_gone(pairs)
+    return pairs
 
 
 def _with_reordered(pairs: list[Pair], keys: _Keys) -> list[Pair]:

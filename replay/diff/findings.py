@@ -8,7 +8,7 @@ The rules:
 3. Claims: a number, id or date in the candidate's answer that nothing in its turn, or in the turns before it,
    supports, unless the baseline's answers hold it without support as well.
 4. Failures: an agent that failed where the baseline's did not, and a tool that failed where its counterpart did not.
-   What the sandbox refused to serve is no tool's failure.
+   What the sandbox refused to serve is no tool's failure, and where it ended the case, the agent's stop is none.
 5. Documents: the same search that found other documents.
 6. A run that was stopped proves nothing by what it did not do, except at the very point where it was stopped: what
    the baseline did there is what the candidate did not do.
@@ -27,7 +27,7 @@ from replay.diff.steps import is_escalation, is_write, unserved
 from replay.diff.values import clip, show
 
 _MONEY = frozenset(
-    (  # noqa: SIM905 - a table reads better so
+    (
         "amount balance charge cost credit discount fee money payment payout price refund shipping sum "
         "tax tip total value cents usd eur gbp chf jpy"
     ).split()
@@ -51,7 +51,7 @@ def findings_of(
         *_write_findings(steps, undone),
         *_escalation_findings(before, after, steps, undone, status),
         *_claim_findings(before, after, steps),
-        *_error_findings(before, after, steps),
+        *_error_findings(before, after, steps, status),
         *_document_findings(steps),
     )
 
@@ -176,11 +176,12 @@ def _sources(turn: Turn) -> Iterator[Json]:
 
 
 def _error_findings(
-    before: Sequence[Turn], after: Sequence[Turn], steps: Sequence[StepDiff]
+    before: Sequence[Turn], after: Sequence[Turn], steps: Sequence[StepDiff], status: CaseStatus
 ) -> Iterator[Finding]:
     known = {_fault_type(turn) for turn in before if turn.status == "error"}
     told: set[str] = set()
-    for turn in after:
+    # The agent of a case that the sandbox ended did not fail: it was stopped.
+    for turn in () if status in ("diverged", "blocked") else after:
         fault = _fault_type(turn)
         if turn.status == "error" and fault not in known | told:
             told.add(fault)

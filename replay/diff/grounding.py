@@ -51,7 +51,7 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _NUMBER_WORDS = {
     word: number
     for number, word in enumerate(
-        (  # noqa: SIM905 - a table reads better so
+        (
             "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
             "sixteen seventeen eighteen nineteen twenty"
         ).split()
@@ -67,7 +67,7 @@ _NUMBER_WORDS = {
     "hundred": 100,
 }
 
-_MONTH = r"(?P<{0}>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\.?"
+_MONTH = r"(?P<{0}>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")(?:\.(?=,?\s+\d))?"
 _CURRENCY = r"[$€£¥]|\b(?:USD|EUR|GBP)\b"
 _FIGURE = (
     r"\d{1,3}(?:,\d{3}){1,9}(?:\.\d{1,20})?|\d{1,3}(?:\.\d{3}){1,9},\d{1,2}|\d{1,30},\d{1,2}"

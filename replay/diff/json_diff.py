@@ -20,7 +20,7 @@ from rapidfuzz.distance import Indel
 from auditlog.values import Json
 from replay.diff.model import PathChange
 
-_DEEPEST = 100
+_DEEPEST = 32
 """Below this nesting two values are compared as wholes, so that hostile content cannot exhaust the stack."""
 
 
@@ -154,6 +154,8 @@ def _aligned(before: list[Json], after: list[Json]) -> tuple[list[tuple[int, int
     changed: list[tuple[int, int]] = []
     removed: list[int] = []
     added: list[int] = []
+    if len(before) == len(after) == 1:
+        return [(0, 0)], removed, added
     old_run: list[int] = []
     new_run: list[int] = []
 
@@ -165,8 +167,11 @@ def _aligned(before: list[Json], after: list[Json]) -> tuple[list[tuple[int, int
         old_run.clear()
         new_run.clear()
 
-    texts = [canonical(item) for item in before], [canonical(item) for item in after]
-    for code in Indel.opcodes(*texts):
+    old_texts, new_texts = [canonical(item) for item in before], [canonical(item) for item in after]
+    # Of several best alignments the same one is taken in either direction.
+    turned = old_texts > new_texts
+    codes = Indel.opcodes(new_texts, old_texts).inverse() if turned else Indel.opcodes(old_texts, new_texts)
+    for code in codes:
         if code.tag == "equal":
             close_run()
         old_run.extend(range(code.src_start, code.src_end) if code.tag != "equal" else ())

@@ -30,7 +30,7 @@ _CallKind = Literal["tool", "retriever", "handoff"]
 _STEP_KINDS: tuple[_CallKind, ...] = ("tool", "retriever", "handoff")
 
 _READING = frozenset(
-    (  # noqa: SIM905 - a table reads better so
+    (
         "calculate check count describe fetch find get list look lookup peek query read retrieve search "
         "show think view"
     ).split()
