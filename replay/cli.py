@@ -1,0 +1,439 @@
+"""`auditlog replay`: runs recorded turns again, and shows what behaves differently.
+
+The rules:
+
+1. What a run finds is data and goes to stdout; how far it is, and what to know about it, goes to stderr.
+2. A run that ends with differences has done its work: the exit code is 0. `diff --fail-on-difference` makes a
+   difference a 1, and a `verify` that is not identical is a 1, since it says that the harness does not hold.
+3. Ctrl-C keeps what is done, exits with 130 and says how to go on.
+4. A sub-command's module work is imported when it is used, so that `--help` is cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlog.cli.exits import Exit
+from auditlog.cli.options import filter_options, open_store, selection, store_option
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+    from replay.planning import RunPlan
+    from replay.report import RunSummary
+
+
+class _Group(click.Group):
+    """A group that names the nearest of its commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
+        from auditlog.cli.main import refuse_unknown
+
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            refuse_unknown(args[0], list(self.commands), ctx)
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """Give the commands in the order in which one uses them."""
+        return list(self.commands)
+
+
+@click.group(cls=_Group)
+def replay() -> None:
+    """Run recorded turns against another version, and see what differs.
+
+    Reads are served from the recording, writes are blocked, and the network is closed.
+    """
+
+
+def _target_options(command: Any) -> Any:
+    for option in (
+        click.option(
+            "--deadline",
+            type=click.FloatRange(min=0, min_open=True),
+            default=60,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long a case may take.",
+        ),
+        click.option(
+            "--concurrency",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Worker processes; one a core where it is not given.",
+        ),
+        click.option(
+            "--env",
+            multiple=True,
+            metavar="NAME",
+            help="A variable that the agent gets, such as OPENAI_API_KEY; may be repeated.",
+        ),
+        click.option(
+            "--allow-host",
+            "hosts",
+            multiple=True,
+            metavar="HOST",
+            help="A model's host that may be reached, as name:port or address; may be repeated.",
+        ),
+        click.option(
+            "--path",
+            metavar="DIR",
+            type=click.Path(exists=True, file_okay=False),
+            help="Where the agent is imported from and runs; the current directory where it is not given.",
+        ),
+        click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N cases."),
+        filter_options,
+        click.option(
+            "--adapter",
+            metavar="MODULE:FUNCTION",
+            help="Instead of an agent: a function of the recorded arguments as one mapping.",
+        ),
+        click.option(
+            "--agent",
+            metavar="MODULE:ATTR",
+            help="The decorated agent to run, such as examples.support_bot:v2.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@replay.command()
+@_target_options
+@click.option(
+    "--baseline",
+    metavar="MODULE:ATTR",
+    help="The version in production, run again to compare with; the recording where it is not given.",
+)
+@click.option("--baseline-adapter", metavar="MODULE:FUNCTION", help="The same, as an adapter.")
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    metavar="SHARE",
+    help="The share of the cases that the second baseline runs.",
+)
+@click.option(
+    "--verify",
+    "verifies",
+    is_flag=True,
+    help="Serve the model too, and compare with the recording: the same as `replay verify`.",
+)
+@click.option("--resume", metavar="RUN", help="Go on with this unfinished run; `last` for the newest.")
+@click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write the summary.",
+)
+@store_option
+def run(
+    agent: str | None,
+    adapter: str | None,
+    baseline: str | None,
+    baseline_adapter: str | None,
+    where: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    path: str | None,
+    hosts: Sequence[str],
+    env: Sequence[str],
+    concurrency: int | None,
+    deadline: float,
+    sample: float,
+    verifies: bool,
+    resume: str | None,
+    fresh: bool,
+    format: str,
+    store: str,
+) -> None:
+    """Run recorded turns with a candidate, and with the version in production.
+
+    The same command goes on with its run where it was interrupted.
+    """
+    import replay as engine
+
+    candidate, is_adapter = _one_of("--agent", agent, "--adapter", adapter, required=resume is None)
+    compared, is_baseline_adapter = _one_of("--baseline", baseline, "--baseline-adapter", baseline_adapter)
+    chosen = selection(where, None, since, until)
+    with open_store(store) as opened:
+        if resume is not None:
+            _execute(opened, engine.resume(opened, resume, workers=concurrency), format)
+            return
+        _refuse_empty(opened)
+        planned = engine.plan(
+            opened,
+            candidate,
+            baseline=compared or None,
+            adapter=is_adapter,
+            baseline_adapter=is_baseline_adapter,
+            kind="verify" if verifies else "replay",
+            where=chosen.where,
+            since=chosen.since,
+            until=chosen.until,
+            limit=limit or None,
+            sample=sample,
+            hosts=hosts,
+            env=env,
+            path=path,
+            workers=concurrency,
+            deadline=deadline,
+            fresh=fresh,
+        )
+        _execute(opened, planned, format)
+
+
+@replay.command()
+@_target_options
+@click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write the summary.",
+)
+@store_option
+def verify(
+    agent: str | None,
+    adapter: str | None,
+    where: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    path: str | None,
+    hosts: Sequence[str],
+    env: Sequence[str],
+    concurrency: int | None,
+    deadline: float,
+    fresh: bool,
+    format: str,
+    store: str,
+) -> None:
+    """Test the harness: the recorded version with recorded model and tools must come out identical.
+
+    Exits with 1 where a case does not.
+    """
+    import replay as engine
+
+    candidate, is_adapter = _one_of("--agent", agent, "--adapter", adapter, required=True)
+    chosen = selection(where, None, since, until)
+    with open_store(store) as opened:
+        _refuse_empty(opened)
+        planned = engine.plan(
+            opened,
+            candidate,
+            adapter=is_adapter,
+            kind="verify",
+            where=chosen.where,
+            since=chosen.since,
+            until=chosen.until,
+            limit=limit or None,
+            hosts=hosts,
+            env=env,
+            path=path,
+            workers=concurrency,
+            deadline=deadline,
+            fresh=fresh,
+        )
+        _execute(opened, planned, format)
+
+
+def _one_of(
+    name: str, value: str | None, other: str, other_value: str | None, *, required: bool = False
+) -> tuple[str, bool]:
+    if value is not None and other_value is not None:
+        raise click.UsageError(f"{name} and {other} each name one: give one of them.")
+    if required and value is None and other_value is None:
+        raise click.UsageError(
+            f"Name what to run with {name} MODULE:ATTR, such as {name} examples.support_bot:v2, or with {other}."
+        )
+    return (other_value, True) if other_value is not None else (value or "", False)
+
+
+def _refuse_empty(store: Store) -> None:
+    from auditlog.errors import NotFoundError
+
+    if store.count() == 0:
+        raise NotFoundError(
+            f"The store {store.path} holds no conversations, so there is nothing to replay. "
+            f"Record some, or import some with `auditlog import FILE --store {store.path}`."
+        )
+
+
+def _execute(store: Store, planned: RunPlan, format: str) -> None:
+    from auditlog.cli.output import narrate
+    from replay.progress import ProgressLine
+    from replay.runner import run as execute
+    from replay.summary import print_summary
+
+    for note in planned.notes:
+        narrate(note)
+    goes_on = " goes on" if planned.resumed else ""
+    narrate(
+        f"Run {planned.run_id}{goes_on}: {len(planned.cases)} cases, {planned.executions} executions, {planned.mode}"
+    )
+    line = ProgressLine()
+    try:
+        summary = execute(store, planned, progress=line)
+    finally:
+        line.close()
+    print_summary(store, summary.run_id, as_json=format == "json")
+    _end(summary)
+
+
+def _end(summary: RunSummary) -> None:
+    from auditlog.cli.output import narrate
+
+    if summary.status != "complete":
+        narrate(
+            f"Interrupted; what is done is kept. `auditlog replay run --resume {summary.run_id}` goes on."
+        )
+        raise click.exceptions.Exit(Exit.INTERRUPTED)
+    if summary.kind == "verify" and summary.classes.get("identical", 0) != summary.cases:
+        narrate(
+            "The recording does not replay as it was: what comes out of a replay of it cannot be trusted yet."
+        )
+        raise click.exceptions.Exit(Exit.NO)
+
+
+@replay.command()
+@click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N, the newest.")
+@click.option(
+    "--format",
+    type=click.Choice(("table", "json", "jsonl", "csv", "parquet")),
+    default="table",
+    show_default=True,
+    help="How to write it.",
+)
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
+)
+@store_option
+def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
+    """List runs, newest first."""
+    from auditlog.cli.formats import write_rows
+    from auditlog.cli.output import narrate
+    from replay.loading import load_runs
+    from replay.summary import RUN_COLUMNS, run_row
+
+    with open_store(store) as opened:
+        runs = load_runs(opened)[: limit or None]
+    if runs or format != "table":
+        write_rows([run_row(found) for found in runs], RUN_COLUMNS, format, output)
+    if not runs:
+        narrate("There are no runs in this store yet. `auditlog replay run --agent MODULE:ATTR` makes one.")
+        raise click.exceptions.Exit(Exit.NO)
+
+
+@replay.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@store_option
+def show(run_id: str, format: str, store: str) -> None:
+    """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
+    from replay.summary import print_summary
+
+    with open_store(store) as opened:
+        print_summary(opened, run_id, as_json=format == "json", cases=True)
+
+
+@replay.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--case", "case_id", metavar="ID", help="Only this case: its id, or the id of its conversation."
+)
+@click.option("--all", "everything", is_flag=True, help="The cases that behave the same too.")
+@click.option("--fail-on-difference", is_flag=True, help="Exit with 1 where a case behaves differently.")
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json", "md", "junit")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
+)
+@store_option
+def diff(
+    run_id: str,
+    case_id: str | None,
+    everything: bool,
+    fail_on_difference: bool,
+    format: str,
+    output: str | None,
+    store: str,
+) -> None:
+    """Print how the candidate behaves differently, grouped by the first divergence.
+
+    RUN is an id, a beginning of one, or `last`.
+    """
+    from replay.loading import load_report
+    from replay.summary import only_case, write_report
+
+    with open_store(store) as opened:
+        report = load_report(opened, run_id)
+    if case_id is not None:
+        report = only_case(report, case_id)
+    write_report(
+        report, format, output, everything=everything or case_id is not None, one=case_id is not None
+    )
+    if fail_on_difference and any(case.diff.behaves_differently for case in report.cases):
+        raise click.exceptions.Exit(Exit.NO)
+
+
+@replay.command()
+@click.option(
+    "--baseline", required=True, metavar="FILTER", help="The conversations of one side, such as tag.arm:base."
+)
+@click.option("--candidate", required=True, metavar="FILTER", help="Those of the other side.")
+@click.option(
+    "--by",
+    default="task_id",
+    show_default=True,
+    metavar="TAG",
+    help="The tag that pairs them, or `conversation` for their ids.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@store_option
+def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> None:
+    """Compare two sets of recorded conversations, without running anything.
+
+    The comparison is kept as a run, so that `replay diff` and the terminal UI show what is behind the figures.
+    """
+    from auditlog.cli.output import Progress
+    from auditlog.filter import parse
+    from replay.compare import compare_conversations
+    from replay.comparisons import save_comparison
+    from replay.summary import print_summary
+
+    one, other = str(parse(baseline)), str(parse(candidate))
+    with open_store(store) as opened:
+        with Progress("Comparing conversations") as progress:
+            sides = [list(opened.conversations(one)), list(opened.conversations(other))]
+            progress.update(sum(map(len, sides)))
+            found = compare_conversations(*sides, by=by)
+        run_id = save_comparison(opened, found, baseline=one, candidate=other)
+        print_summary(opened, run_id, as_json=format == "json")
