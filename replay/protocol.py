@@ -30,7 +30,7 @@ from replay.diff.model import CaseStatus
 LENGTH = struct.Struct("<I")
 MAX_MESSAGE_BYTES = 1 << 30
 
-LOCKS = ("guard", "intercept", "network", "landlock")
+LOCKS = ("guard", "intercept", "threads", "network", "landlock")
 """Every lock that a worker takes; a test that shows what a lock is for leaves it out."""
 
 

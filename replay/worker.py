@@ -82,6 +82,8 @@ def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts]:
     if "intercept" in setup.locks:
         interception.install(CaseInterceptor(process))
         held.append("intercept")
+    if "threads" in setup.locks:
+        held.append("threads")
     if "guard" in setup.locks:
         Guard(process, rules.rules([setup.scratch], hosts), rules.native_rules()).install()
         held.append("guard")
@@ -112,7 +114,7 @@ def _run_case(target: Target, job: Job, interceptor: Any, setup: Setup) -> Resul
     before = threads.running()
     process.begin(case)
     error = contextvars.copy_context().run(_call, target, job, case)
-    outliving = threads.outliving(before, PATIENCE_SECONDS)
+    outliving = threads.outliving(before, PATIENCE_SECONDS) if "threads" in setup.locks else ()
     violations = process.end()
     status, why = _verdict(case, error, violations, outliving)
     payloads = sink.take()

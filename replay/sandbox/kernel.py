@@ -104,7 +104,9 @@ def landlock(scratch: Iterable[str], ports: Iterable[int]) -> int:
         return 0
     try:
         on_a_file = _WRITE_FILE | (_TRUNCATE if version >= _TRUNCATE_SINCE else 0)
-        allowed = [_allow_path(libc, ruleset, path, writing) for path in scratch]
+        # Semaphores and shared memory live there; without them many a library does not import.
+        writable = [*scratch, *(path for path in ("/dev/shm",) if os.path.isdir(path))]  # noqa: PTH112, S108
+        allowed = [_allow_path(libc, ruleset, path, writing) for path in writable]
         allowed.append(_allow_path(libc, ruleset, "/dev/null", on_a_file))
         if network:
             for port in ports:
