@@ -66,7 +66,7 @@ class ImportedSpan:
 
 def content_digest(*values: Json) -> str:
     """Give SHA-256, hex, of JSON values; the order of an object's keys does not matter."""
-    return hashlib.sha256(_encoded(values)).hexdigest()
+    return hashlib.sha256(_encoded(values, orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def conversation_name(tags: Mapping[str, str], digest: str) -> str:
@@ -85,13 +85,13 @@ def ignore(reason: str) -> None:
     """Take a reason why something was skipped, and do nothing with it."""
 
 
-def _encoded(value: Json) -> bytes:
-    """Encode what was read from JSON.
+def _encoded(value: Json, option: int = 0) -> bytes:
+    """Encode what was read from JSON, with its keys in the order they came: an agent may have shown them to a model.
 
     Raises:
         RecursionError: it is nested too deeply, the one thing that can be read and not written.
     """
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, option=option)
     except orjson.JSONEncodeError as error:
         raise RecursionError(str(error)) from None
