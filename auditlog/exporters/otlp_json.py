@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from auditlog.recorder import SCOPE
 from auditlog.values import Conversation, Json, Message, Part, Span
 
 SPAN_KINDS = {"UNSPECIFIED": 0, "INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
+_TRACE, _SPAN = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{16}")
 _WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _CONTENT_OF_TOOLS = {"input": "gen_ai.tool.call.arguments", "output": "gen_ai.tool.call.result"}
 
@@ -77,7 +79,10 @@ def span_object(span: Span) -> dict[str, Any]:
         "status": _status(span),
     }
     for what in ("attributes", "events", "links"):
-        found[f"dropped{what.capitalize()}Count"] = span.attributes.get(f"otel.dropped_{what}_count")
+        count = span.attributes.get(f"otel.dropped_{what}_count")
+        found[f"dropped{what.capitalize()}Count"] = (
+            count if type(count) is int and 0 < count < 1 << 32 else None
+        )
     return {name: value for name, value in found.items() if value is not None and value != []}
 
 
@@ -161,6 +166,9 @@ def _content(span: Span) -> dict[str, Json]:
     if span.kind == "tool":
         names |= _CONTENT_OF_TOOLS
     system = span.system_instructions
+    documents = [_present(d, ("id", "content", "score", "source")) for d in span.documents]
+    # A retriever that says nothing of its documents returned them, so that it had none has to be said.
+    told = documents or (span.kind == "retriever" and isinstance(decoded(span.output), list))
     return {
         names["input"]: _undecodable(span.input),
         names["output"]: span.output,
@@ -168,8 +176,7 @@ def _content(span: Span) -> dict[str, Json]:
         names["input_messages"]: [_message(m) for m in span.input_messages] or None,
         names["output_messages"]: [_message(m) for m in span.output_messages] or None,
         names["tool_definitions"]: _undecodable(span.tool_definitions),
-        names["documents"]: [_present(d, ("id", "content", "score", "source")) for d in span.documents]
-        or None,
+        names["documents"]: documents if told else None,
         names["error"]: None if span.fault is None else _present(span.fault, ("type", "message", "stack")),
         names["evaluations"]: [
             _present(e, ("name", "value", "label", "explanation")) for e in span.evaluations
@@ -229,7 +236,9 @@ def _links(links: Json) -> list[dict[str, Any]]:
     found = []
     for link in links if isinstance(links, list) else ():
         match link:
-            case {"trace": str(trace), "span": str(span), **rest}:
+            case {"trace": str(trace), "span": str(span), **rest} if _TRACE.fullmatch(
+                trace
+            ) and _SPAN.fullmatch(span):
                 attributes = rest.get("attributes")
                 pairs = key_values(attributes) if isinstance(attributes, dict) else []
                 found.append({"traceId": trace, "spanId": span, "attributes": pairs})

@@ -148,7 +148,10 @@ def import_into(
         return set(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
 
     writer = store.writer()
-    report = import_file(path, writer, format=format, tags=tags, known=known, progress=progress)
-    writer.flush()
+    try:
+        report = import_file(path, writer, format=format, tags=tags, known=known, progress=progress)
+    finally:
+        # A file without a writer can be sealed at once.
+        writer.close()
     store.refresh()
     return report

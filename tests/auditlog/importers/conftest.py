@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +25,13 @@ def store(tmp_path):
 
 
 def _message(role, time, **more):
-    return {"role": role, "timestamp": f"2025-08-01T10:00:{time:02}.5", "usage": None, "raw_data": None, **more}
+    return {
+        "role": role,
+        "timestamp": f"2025-08-01T10:00:{time:02}.5",
+        "usage": None,
+        "raw_data": None,
+        **more,
+    }
 
 
 def _call(number, name, arguments, by="assistant"):
@@ -96,18 +103,6 @@ def tau2_document():
 
 
 @pytest.fixture
-def message():
-    """Give a function that makes a τ² message."""
-    return _message
-
-
-@pytest.fixture
-def call():
-    """Give a function that makes a τ² tool call."""
-    return _call
-
-
-@pytest.fixture
-def result():
-    """Give a function that makes a τ² tool result."""
-    return _result
+def make():
+    """Give functions that make a τ² message, tool call and tool result."""
+    return SimpleNamespace(message=_message, call=_call, result=_result)

@@ -167,7 +167,9 @@ def test_a_wanted_format_that_does_not_fit_or_exist_is_refused(write, tau2_docum
 
 def test_other_packages_add_shapes(monkeypatch, write):
     """An entry point of the group `auditlog.importers` is asked for files that are of none of our shapes."""
-    made = Shape(name="toy", title="toys", keys=frozenset({"toys"}), records=lambda source, tags, skip: iter(()))
+    made = Shape(
+        name="toy", title="toys", keys=frozenset({"toys"}), records=lambda source, tags, skip: iter(())
+    )
     monkeypatch.setattr(detect, "TOY", made, raising=False)
     points = [EntryPoint("toy", f"{detect.__name__}:TOY", detect.GROUP)]
     monkeypatch.setattr(detect, "entry_points", lambda group: points)
@@ -177,4 +179,3 @@ def test_other_packages_add_shapes(monkeypatch, write):
     assert "importer 'toy' (no_such_module:TOY) cannot be loaded" in refusal(write({"toys": []}))
     points[0] = EntryPoint("toy", "json:dumps", detect.GROUP)
     assert "must be an auditlog.importers.Shape" in refusal(write({"toys": []}))
-

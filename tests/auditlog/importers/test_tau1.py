@@ -21,7 +21,9 @@ DOCUMENT = [
             {
                 "role": "assistant",
                 "content": None,
-                "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}],
+                "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
+                ],
             },
             {"role": "tool", "tool_call_id": "c1", "name": "find", "content": "Error: user not found"},
             {"role": "assistant", "content": "Who are you?"},

@@ -144,13 +144,13 @@ def test_the_same_simulation_is_the_same_conversation_in_any_file(tau2_document)
     assert own not in ids(tau2_document, {"arm": "cand"})
 
 
-def test_a_users_own_tool_calls_are_marked_and_not_the_agents(store, tmp_path, tau2_document, message, call, result):
+def test_a_users_own_tool_calls_are_marked_and_not_the_agents(store, tmp_path, tau2_document, make):
     """A call that the simulated user made is kept, and is no tool call of the agent."""
     tau2_document["simulations"][0]["messages"] = [
-        message("user", 1, content=None, tool_calls=[call(1, "restart_phone", {}, by="user")]),
-        result(1, 2, "done", requestor="user", error=False),
-        message("user", 3, content="I restarted it."),
-        message("assistant", 4, content="Good.", usage={"prompt_tokens": 1, "completion_tokens": 1}),
+        make.message("user", 1, content=None, tool_calls=[make.call(1, "restart_phone", {}, by="user")]),
+        make.result(1, 2, "done", requestor="user", error=False),
+        make.message("user", 3, content="I restarted it."),
+        make.message("assistant", 4, content="Good.", usage={"prompt_tokens": 1, "completion_tokens": 1}),
     ]
     (turn,) = conversation(store, tmp_path, tau2_document).turns
     assert ("I restarted it.", (), ["agent", "other", "model"]) == (
@@ -158,7 +158,10 @@ def test_a_users_own_tool_calls_are_marked_and_not_the_agents(store, tmp_path, t
         turn.of_kind("tool"),
         [span.kind for span in turn.spans],
     )
-    assert ("restart_phone", "user") == (turn.spans[1].name, turn.spans[1].attributes["auditlog.tool.requestor"])
+    assert ("restart_phone", "user") == (
+        turn.spans[1].name,
+        turn.spans[1].attributes["auditlog.tool.requestor"],
+    )
 
 
 def test_a_call_without_a_result_is_incomplete(store, tmp_path, tau2_document):
@@ -166,7 +169,8 @@ def test_a_call_without_a_result_is_incomplete(store, tmp_path, tau2_document):
     messages = tau2_document["simulations"][0]["messages"]
     tau2_document["simulations"][0]["messages"] = [m for m in messages if m.get("id") != "call-2"]
     done, lost = sorted(
-        conversation(store, tmp_path, tau2_document).turns[1].of_kind("tool"), key=lambda span: span.tool_call_id
+        conversation(store, tmp_path, tau2_document).turns[1].of_kind("tool"),
+        key=lambda span: span.tool_call_id,
     )
     assert ("ok", "incomplete", None) == (done.status, lost.status, lost.end_ns)
 
@@ -205,7 +209,11 @@ def test_zones_are_honoured_where_a_time_names_one():
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
