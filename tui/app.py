@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -23,6 +24,7 @@ from tui import clipboard
 from tui.palette import ActionProvider
 from tui.reader import Reader
 from tui.reading import Standing
+from tui.screens.base import AuditScreen
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversations import ConversationsScreen
 from tui.theme import Colorless, Guard, Look
@@ -102,6 +104,12 @@ class AuditApp(App[None]):
             self.open_run(self._first_run)
         elif self._first_conversation is not None:
             self.open_conversation(self._first_conversation)
+
+    async def on_event(self, event: Event) -> None:
+        """Let a key end the error that the screen shows, before it does what it does."""
+        if isinstance(event, Key) and isinstance(self.screen, AuditScreen):
+            self.screen.forget_error()
+        await super().on_event(event)
 
     def on_unmount(self) -> None:
         """Let the reader go."""

@@ -30,7 +30,8 @@ def tui(store: str, run_id: str | None, conversation: str | None) -> None:
             from tui.reports import report
 
             run_id = report(opened, run_id).run.run_id
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on stderr and reads from stdin.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise click.UsageError("`auditlog tui` needs a terminal. `auditlog ls` and `auditlog show ID` print the same.")
     from tui.app import AuditApp
     from tui.keys import load

@@ -10,6 +10,7 @@ The rules:
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from rich.style import Style
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tui.app import AuditApp
 
 GUTTER = 1
+SETTLE_AFTER = 0.005
+"""Seconds between two portions, so that keys are heard."""
 
 
 class LineView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -279,6 +282,25 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def _lay_out(self) -> None:
         self.rows.layout(self.room)
         self.virtual_size = Size(self.room + GUTTER, self.rows.height)
+        self._settle_later()
+
+    def _settle_later(self) -> None:
+        if isinstance(self.rows, Sheet) and not self.rows.settled:
+            self.set_timer(SETTLE_AFTER, partial(self._settle, self.rows))
+
+    def _settle(self, rows: Sheet) -> None:
+        """Put real heights for guessed ones, and keep what is seen where it is."""
+        if rows is not self.rows or rows.settled:
+            return
+        seen = rows.item_at(self.scroll_offset.y)
+        offset = rows.extent(seen)[0] - self.scroll_offset.y
+        rows.settle()
+        self.virtual_size = Size(self.room + GUTTER, rows.height)
+        y = max(0, rows.extent(seen)[0] - offset)
+        if y != self.scroll_offset.y:
+            self.scroll_to(y=y, animate=False)
+            self.refresh()
+        self._settle_later()
 
     def render_line(self, y: int) -> Strip:
         """Paint one visible line."""

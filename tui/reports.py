@@ -24,7 +24,7 @@ class Pair:
 
 def runs(store: Store) -> list[RunSummary]:
     """Read the runs, newest first."""
-    from replay.report import load_runs
+    from replay.loading import load_runs
 
     return load_runs(store)
 
@@ -37,7 +37,7 @@ def runs_refreshed(store: Store) -> list[RunSummary]:
 
 def report(store: Store, run_id: str) -> Report:
     """Read what a run found."""
-    from replay.report import load_report
+    from replay.loading import load_report
 
     return load_report(store, run_id)
 

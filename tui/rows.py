@@ -2,8 +2,8 @@
 
 The rules:
 
-1. A list knows its height without drawing what is not visible: rows of one line are paged, blocks are laid out once
-   a width, and a long text is cut by arithmetic.
+1. A list is there before all of it is drawn: rows of one line are paged, blocks are drawn from the first on while the
+   height of the others is guessed, and a long text is cut by arithmetic.
 2. An item is what the cursor stops at; it takes one line or several.
 3. Searching goes through the items' whole text, also what their lines clip.
 """
@@ -26,6 +26,7 @@ from tui.render.line import BLANK, Line, line
 PAGE = 128
 PAGES_KEPT = 64
 WRAPPED_AT_MOST = 20_000
+SETTLED_AT_ONCE = 150
 
 T = TypeVar("T")
 
@@ -88,20 +89,36 @@ class Sheet(Rows):
         self.items = len(self.blocks)
         self._width = -1
         self._lines: list[list[Line] | None] = []
+        self._heights: list[int] = []
+        self._settled = 0
         self._starts: list[int] = [0]
         self._index = {block.key: item for item, block in enumerate(self.blocks)}
 
     def layout(self, width: int) -> None:
-        """Draw every block whose height depends on the width, once a width."""
+        """Draw the first blocks, and guess the height of the others; `settle` draws them."""
         if width == self._width:
             return
-        self._width = width
-        self._lines = [None if block.height else (block.draw(width) or [BLANK]) for block in self.blocks]
-        heights = (
-            block.height or len(lines or ()) for block, lines in zip(self.blocks, self._lines, strict=True)
-        )
-        self._starts = [0, *accumulate(heights)]
+        self._width = max(1, width)
+        self._lines = [None] * self.items
+        self._heights = [block.estimate(self._width) for block in self.blocks]
+        self._settled = 0
+        self.settle()
+
+    def settle(self, count: int = SETTLED_AT_ONCE) -> bool:
+        """Draw so many more blocks and put their real height for the guess; say whether guesses are left."""
+        last = min(self.items, self._settled + count)
+        for item in range(self._settled, last):
+            if not self.blocks[item].height:
+                self._heights[item] = len(self._drawn(item))
+        self._settled = last
+        self._starts = [0, *accumulate(self._heights)]
         self.height = self._starts[-1]
+        return self._settled < self.items
+
+    @property
+    def settled(self) -> bool:
+        """Whether every height is real."""
+        return self._settled == self.items
 
     def line(self, y: int) -> Line:
         """Give one line."""
@@ -112,7 +129,7 @@ class Sheet(Rows):
     def _drawn(self, item: int) -> list[Line]:
         lines = self._lines[item]
         if lines is None:
-            lines = self._lines[item] = self.blocks[item].draw(self._width)
+            lines = self._lines[item] = self.blocks[item].draw(self._width) or [BLANK]
         return lines
 
     def item_at(self, y: int) -> int:
@@ -137,7 +154,7 @@ class Sheet(Rows):
 
     def holds(self, item: int, pattern: re.Pattern[str]) -> bool:
         """Look through the block's whole text, and what its lines add to it."""
-        if pattern.search(self.blocks[item].text):
+        if pattern.search(self.blocks[item].whole_text):
             return True
         return any(pattern.search(made.text) for made in self._drawn(item))
 

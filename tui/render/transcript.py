@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from auditlog.values import Conversation, Document, Span, Turn
+from auditlog.values import Conversation, Document, Span, Turn, user_text_of
 from auditlog.safe_text import cell_width, safe_text
 
 from tui.render import formats
@@ -46,12 +46,12 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
     for span in turn.spans:
         if span.span_id != agent.span_id:
             draw = partial(_call, span, depths[span.span_id])
-            made.append(Block(span.span_id, draw, _text_of(span), span))
+            made.append(Block(span.span_id, draw, partial(_text_of, span), span))
     if answer := turn.answer_text:
         draw = partial(_said, "agent", answer, message_lines)
         made.append(Block(f"{agent.span_id}/answer", draw, answer, Whole("agent", answer)))
     elif agent.output is not None:
-        made.append(Block(f"{agent.span_id}/answer", partial(_output, agent), searchable(agent.output), agent))
+        made.append(Block(f"{agent.span_id}/answer", partial(_output, agent), partial(searchable, agent.output), agent))
     if agent.fault is not None:
         text = f"{agent.fault.type}: {agent.fault.message}"
         made.append(Block(f"{agent.span_id}/fault", partial(_fault, agent), text, agent))
@@ -184,8 +184,10 @@ def _asked(span: Span, room: int) -> str:
         return safe_text(f"calls {names}", width=room) if names else ""
     if span.kind == "agent":
         return ""
-    if span.kind == "retriever" and isinstance(span.input, dict) and len(span.input) == 1:
-        return compact(next(iter(span.input.values())), room)
+    if span.kind == "retriever" and isinstance(span.input, dict) and (query := user_text_of(span.input)):
+        # What was looked for comes first, and needs no name.
+        others = {name: value for name, value in span.input.items() if value != query}
+        return safe_text(f"{compact(query, room)} {arguments(others, room)}".rstrip(), width=room)
     return arguments(span.input, room)
 
 

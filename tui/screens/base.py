@@ -47,6 +47,7 @@ class AuditScreen(Screen[None]):
         super().__init__()
         self.needle = ""
         self.error = ""
+        self._had_error = False
         self._before_prompt: LineView | None = None
         self._asking = ""
 
@@ -110,6 +111,12 @@ class AuditScreen(Screen[None]):
         self.error = error
         self.refresh_bars()
 
+    def forget_error(self) -> None:
+        """Take the error away at the next key; while one types, the next letter decides."""
+        self._had_error = bool(self.error)
+        if self.error and not self._asking:
+            self.say("")
+
     def refresh_bars(self) -> None:
         """Draw the title and the status anew."""
         for bar in self.query(Bar):
@@ -148,7 +155,7 @@ class AuditScreen(Screen[None]):
         """Say what is searched."""
         if not self.needle:
             return []
-        return [("search ", "muted"), (safe_text(self.needle, width=40), "match"), (" n next · N previous · esc ends", "muted")]
+        return [("search ", "muted"), (safe_text(self.needle, width=40), "match"), ("  n next · N previous · esc ends", "muted")]
 
     # Prompt.
 
@@ -241,8 +248,9 @@ class AuditScreen(Screen[None]):
 
     def action_clear(self) -> None:
         """End the search, else go back."""
-        if self.error:
-            self.error = ""
+        if self._had_error:
+            # The key has taken it away already.
+            pass
         elif self.needle:
             self.needle = ""
             for view in self.query(LineView):

@@ -1,0 +1,214 @@
+"""What the tests of the terminal UI share: fixed traffic in a real store, an app on it, and the text of its screen."""
+
+import datetime as dt
+from pathlib import Path
+
+import orjson
+import pytest
+
+from auditlog.record import encode_record
+from auditlog.store import Store
+from tui.app import AuditApp
+
+BEGAN = int(dt.datetime(2026, 11, 20, 8, 0, tzinfo=dt.UTC).timestamp()) * 10**9
+MS = 10**6
+
+
+class Traffic:
+    """Writes conversations with fixed ids and times, as an import does."""
+
+    def __init__(self, store):
+        self.writer = store.writer()
+        self.now = BEGAN
+        self.count = 0
+
+    def span(self, *, kind, name, turn, conversation, parent=None, took=2, status="ok", attributes=None, **parts):
+        """Write one call; times go on by `took` milliseconds."""
+        self.count += 1
+        span_id = f"{self.count:016x}"
+        entry = {
+            "type": "span",
+            "time": self.now,
+            "end": self.now + took * MS,
+            "trace": f"{int(turn or span_id, 16):032x}",
+            "span": span_id,
+            "turn": turn or span_id,
+            "conversation": conversation,
+            "kind": kind,
+            "name": name,
+            "status": status,
+            "source": "decorator",
+        }
+        if parent:
+            entry["parent"] = parent
+        encoded = {key: orjson.dumps(value) for key, value in {"attributes": attributes or {}, **parts}.items()}
+        self.writer.append(encode_record(entry, encoded))
+        self.now += took * MS
+        return span_id
+
+    def turn(self, conversation, user, answer, *, tools=(), documents=(), status="ok", version="v1", escalated=None):
+        """Write a turn: the agent, a retrieval, a model call and the tools' calls."""
+        began = self.now
+        facts = {"gen_ai.agent.name": "support-bot", "gen_ai.agent.version": version, "user.id": "u-17"}
+        self.count += 1
+        turn = f"{self.count:016x}"
+        shared = {"turn": turn, "conversation": conversation, "parent": turn}
+        self.now += MS
+        if documents:
+            found = [{"id": name, "content": text, "score": score, "source": "help"} for name, text, score in documents]
+            self.span(kind="retriever", name="help", input={"query": user}, documents=found, output=found, **shared)
+        self.span(
+            kind="model",
+            name="chat",
+            took=40,
+            attributes={
+                "gen_ai.request.model": "small-1",
+                "gen_ai.response.model": "small-1-0714",
+                "gen_ai.provider.name": "test",
+                "gen_ai.usage.input_tokens": 512,
+                "gen_ai.usage.output_tokens": 88,
+                "auditlog.cost_usd": 0.0021,
+            },
+            system_instructions="Be kind and brief.",
+            input_messages=[{"role": "user", "parts": [{"type": "text", "content": user}]}],
+            output_messages=[{"role": "assistant", "parts": [{"type": "text", "content": answer}]}],
+            **shared,
+        )
+        for name, effect, arguments, result, ended in tools:
+            outcome = {"output": result} if ended == "ok" else {"error": {"type": "RefundError", "message": result}}
+            self.span(
+                kind="tool",
+                name=name,
+                status=ended,
+                attributes={"auditlog.tool.effect": effect},
+                input=arguments,
+                **outcome,
+                **shared,
+            )
+        if escalated:
+            facts |= {"auditlog.escalation.reason": escalated, "auditlog.escalation.to": "front desk"}
+        parts = {"input": orjson.dumps({"question": user}), "attributes": orjson.dumps(facts)}
+        if status == "ok":
+            parts["output"] = orjson.dumps(answer)
+        else:
+            parts["error"] = orjson.dumps({"type": "TimeoutError", "message": answer})
+        self.writer.append(
+            encode_record(
+                {
+                    "type": "span",
+                    "time": began,
+                    "end": self.now,
+                    "trace": f"{int(turn, 16):032x}",
+                    "span": turn,
+                    "turn": turn,
+                    "conversation": conversation,
+                    "kind": "agent",
+                    "name": "support-bot",
+                    "status": status,
+                    "source": "decorator",
+                },
+                parts,
+            )
+        )
+        self.now += 60_000 * MS
+        return turn
+
+
+DOCUMENTS = (
+    ("refund-limit", "Refunds above 100 EUR need an approval by a person.", 0.83),
+    ("returns", "Goods can be returned within 30 days.", 0.41),
+)
+
+
+def write_fixed(store):
+    """Write four conversations: a refund, an escalation, an error, and one that is ordinary."""
+    traffic = Traffic(store)
+    traffic.turn("case-8810", "Hello, do you ship to Norway?", "Yes, within five days.", documents=DOCUMENTS[1:])
+    traffic.turn(
+        "case-8811",
+        "I was charged twice and want my money back",
+        "I have refunded 400 EUR to your card.",
+        documents=DOCUMENTS,
+        tools=(
+            ("look_up_order", "read", {"order_id": "A-7"}, {"order_id": "A-7", "total": 400}, "ok"),
+            ("issue_refund", "write", {"order_id": "A-7", "amount": 400}, {"ok": True, "refund": 400}, "ok"),
+        ),
+    )
+    traffic.turn("case-8811", "Thank you!", "You are welcome.")
+    traffic.turn("case-8812", "This is the third time. I want a person.", "A person will call you.", escalated="angry customer")
+    traffic.turn(
+        "case-8813",
+        "Where is my parcel?",
+        "the model did not answer in 30 s",
+        status="error",
+        version="v2",
+        tools=(("look_up_order", "read", {"order_id": "A-9"}, "order A-9 is unknown", "error"),),
+    )
+    traffic.writer.close()
+
+
+@pytest.fixture(scope="session")
+def fixed_store(tmp_path_factory):
+    """Give the path of a store with fixed traffic; nobody writes to it."""
+    path = tmp_path_factory.mktemp("fixed") / "audit"
+    with Store.create(path) as store:
+        write_fixed(store)
+    return path
+
+
+@pytest.fixture(scope="session")
+def traffic_for():
+    """Give a function that makes a writer of fixed traffic."""
+    return Traffic
+
+
+@pytest.fixture
+def app_on():
+    """Give a function that makes the application on a store's path."""
+
+    def make(path, **options):
+        return AuditApp(lambda: Store.open(path), options.pop("shown_path", "./audit"), **options)
+
+    return make
+
+
+@pytest.fixture
+def own_directory(tmp_path, monkeypatch):
+    """Run in a directory of the test's own, where keys write files."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def screen_text(app):
+    """Give what the screen shows, as lines without trailing spaces."""
+    return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
+
+
+async def settled(pilot, wanted=None, tries=200):
+    """Wait until the screen shows a text, or for one round of messages."""
+    if wanted is None:
+        await pilot.pause()
+        return screen_text(pilot.app)
+    for _ in range(tries):
+        await pilot.pause(0.02)
+        if wanted in (text := screen_text(pilot.app)):
+            return text
+    raise AssertionError(f"{wanted!r} never came up:\n{screen_text(pilot.app)}")
+
+
+@pytest.fixture
+def until():
+    """Give the function that waits for a text on the screen."""
+    return settled
+
+
+@pytest.fixture
+def text_of_screen():
+    """Give the function that reads the screen."""
+    return screen_text
+
+
+@pytest.fixture(scope="session")
+def repository():
+    """Give the repository's root."""
+    return Path(__file__).resolve().parents[2]
