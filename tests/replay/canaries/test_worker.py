@@ -1,0 +1,157 @@
+"""A worker runs what it should, and says how whatever else ended."""
+
+from __future__ import annotations
+
+import pytest
+from auditlog.record import decode_record
+
+
+def read(name, arguments, output, **more):
+    """Make a recorded read as a cassette's JSON has it."""
+    recorded = {
+        "span_id": "a" * 16,
+        "kind": "tool",
+        "name": name,
+        "arguments": arguments,
+        "effect": "read",
+        "digest": None,
+        "output": output,
+        "fault": None,
+        "ended": True,
+        "lossy": False,
+        "epoch": 0,
+        "facts": {},
+        "handoffs": [],
+    }
+    return {**recorded, **more}
+
+
+SERVED = [
+    read("read_tool", {"path": "A1"}, {"status": "sent"}),
+    read("retriever", {"path": "A1"}, [{"id": "d1", "content": "text"}], kind="retriever", effect=None),
+]
+
+
+def records(result):
+    """Decode a result's records."""
+    return [decode_record(payload) for payload in result.payloads]
+
+
+def agent_end(result):
+    """Give the agent's END record, which is the last."""
+    return records(result)[-1]
+
+
+def test_what_every_agent_may_do_is_not_refused(make_bench):
+    """Scratch files, reading, threads, event loops, printing and served calls leave a case complete."""
+    result = make_bench("well_behaved").run({"question": "A1"}, SERVED)
+    assert (result.status, result.why) == ("complete", "")
+    assert agent_end(result).json("output") == (
+        '{"order": {"status": "sent"}, "found": [{"id": "d1", "content": "text"}]}'
+    )
+
+
+def test_the_agents_end_is_last_and_carries_the_status_and_every_start_the_lineage(make_bench):
+    """A case is done exactly when its last record is there, and each of its spans says which run it belongs to."""
+    result = make_bench("well_behaved").run({"question": "A1"}, SERVED)
+    last = agent_end(result)
+    assert (last.type, last.json("attributes")["auditlog.replay.status"]) == ("end", "complete")
+    starts = [record for record in records(result) if record.type == "start"]
+    assert ["canary-agent", "read_tool", "retriever"] == [record.entry["name"] for record in starts]
+    assert {"r"} == {record.json("attributes")["auditlog.replay.run_id"] for record in starts}
+    ends = [record for record in records(result) if record.type == "end"][:-1]
+    assert ["exact", "exact"] == [end.json("attributes")["auditlog.replay.match_tier"] for end in ends]
+
+
+def test_a_refused_call_is_recorded_with_what_was_nearest(make_bench):
+    """A miss stands in the records as a step, with the nearest recorded call and the difference as a patch."""
+    other = [read("read_tool", {"path": "A2"}, {})]
+    result = make_bench("well_behaved").run({"question": "A1"}, other)
+    assert result.status == "diverged"
+    assert "/path \"A2\" → \"A1\"" in result.why
+    end = next(r for r in records(result) if r.type == "end" and "auditlog.replay.miss_rule" in r.json("attributes"))
+    facts = end.json("attributes")
+    assert facts["auditlog.replay.match_tier"] == "miss"
+    assert facts["auditlog.replay.miss_rule"] == "arguments differ"
+    assert facts["auditlog.replay.difference"] == [{"op": "replace", "path": "/path", "value": "A1"}]
+
+
+def test_a_call_whose_result_was_not_kept_makes_the_case_unreplayable(make_bench):
+    """A lossy recording is never served as if it were whole."""
+    lossy = [read("read_tool", {"path": "A1"}, {"$auditlog": "object"}, lossy=True)]
+    result = make_bench("well_behaved").run({"question": "A1"}, lossy)
+    assert (result.status, "could not be recorded as it was" in result.why) == ("unreplayable", True)
+
+
+def test_an_executors_idle_thread_is_no_thread_that_goes_on(make_bench):
+    """An agent with a thread pool of its own completes case after case in one worker."""
+    bench = make_bench("with_a_pool_of_its_own")
+    results = [bench.run({"question": "abc"}) for _ in range(3)]
+    assert [("complete", False)] * 3 == [(result.status, result.spent) for result in results]
+
+
+def test_a_worker_holds_no_credential_and_another_home(make_bench, monkeypatch):
+    """A variable that nobody named is not in the worker, and its home is its scratch directory."""
+    monkeypatch.setenv("CANARY_TOKEN", "s3cret")
+    result = make_bench("credential").run({"path": ""})
+    assert agent_end(result).json("output").startswith("none ['worker.log'")
+
+
+def test_a_variable_that_is_named_is_let_through(make_bench, monkeypatch):
+    """What the user names with --env reaches the agent."""
+    monkeypatch.setenv("CANARY_TOKEN", "s3cret")
+    result = make_bench("credential", env=("CANARY_TOKEN",)).run({"path": ""})
+    assert agent_end(result).json("output").startswith("s3cret")
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_an_allowed_host_is_reached_and_no_other(name, make_bench, nest):
+    """A model's host is allowed by name and port; another port of the same host is not."""
+    nest.reset()
+    bench = make_bench("fetch", hosts=((name, nest.port),))
+    result = bench.run({"url": f"http://{name}:{nest.port}/"})
+    assert (result.status, agent_end(result).json("output")) == ("complete", "hi")
+    other = bench.run({"url": f"http://{name}:{nest.port + 1}/"})
+    assert (other.status, f"{nest.port + 1}" in other.why) == ("invalid", True)
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "why"),
+    [
+        ("raise", "errored", "the agent raised ValueError"),
+        ("sys.exit", "errored", "the agent raised SystemExit"),
+        ("answer", "complete", ""),
+    ],
+)
+def test_how_an_agent_ends_is_told(how, status, why, make_bench):
+    """An agent that raises, whatever it raises, is errored, and the worker goes on."""
+    result = make_bench("misbehave").run({"how": how})
+    assert (result.status, result.why) == (status, why)
+
+
+def test_an_agent_that_ends_its_process_is_told(make_bench):
+    """A worker that dies costs one case, and says how it died."""
+    bench = make_bench("misbehave")
+    assert bench.run({"how": "os._exit"}) == "its process exited with code 3 before it had answered"
+    assert bench.run({"how": "answer"}).status == "complete"
+
+
+def test_an_agent_that_hangs_misses_the_deadline(make_bench):
+    """A case that takes too long is ended, and its worker with it."""
+    bench = make_bench("misbehave", deadline=1.0)
+    assert bench.run({"how": "hang"}) == "it was not done after 1 s (--deadline)"
+    assert not bench.worker.alive
+
+
+def test_an_agent_that_eats_memory_meets_its_limit(make_bench):
+    """With a limit on memory the agent's allocation fails, and not the machine's."""
+    result = make_bench("misbehave", memory_bytes=2 << 30).run({"how": "memory"})
+    assert (result.status, result.why) == ("errored", "the agent raised MemoryError")
+
+
+def test_arguments_that_the_agent_does_not_take_are_said_before_it_is_called(make_bench):
+    """A recorded argument that the candidate lacks makes the case errored, and names it."""
+    result = make_bench("misbehave").run({"how": "answer", "history": []})
+    assert result.status == "errored"
+    assert "does not take the recorded argument history; it takes how" in result.why
+    assert agent_end(result).entry["kind"] == "agent"
