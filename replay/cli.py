@@ -3,8 +3,9 @@
 The rules:
 
 1. What a run finds is data and goes to stdout; how far it is, and what to know about it, goes to stderr.
-2. A run that ends with differences has done its work: the exit code is 0. `diff --fail-on-difference` makes a
-   difference a 1, and a `verify` that is not identical is a 1, since it says that the harness does not hold.
+2. A run that ends with differences has done its work: the exit code is 0. `diff --fail-on-difference` makes of a
+   difference a 1 (one that the baseline's own noise explains is none), and a `verify` that is not identical is a 1, since
+   it says that the harness does not hold.
 3. Ctrl-C keeps what is done, exits with 130 and says how to go on.
 4. A sub-command's module work is imported when it is used, so that `--help` is cheap.
 """
@@ -272,9 +273,10 @@ def _refuse_empty(store: Store) -> None:
 
 def _execute(store: Store, planned: RunPlan, format: str) -> None:
     from auditlog.cli.output import narrate
+    from replay.loading import load_report
     from replay.progress import ProgressLine
     from replay.runner import run as execute
-    from replay.summary import print_summary
+    from replay.summary import write_summary
 
     for note in planned.notes:
         narrate(note)
@@ -287,7 +289,8 @@ def _execute(store: Store, planned: RunPlan, format: str) -> None:
         summary = execute(store, planned, progress=line)
     finally:
         line.close()
-    print_summary(store, summary.run_id, as_json=format == "json")
+    store.seal(wait=False)
+    write_summary(load_report(store, summary.run_id), as_json=format == "json")
     _end(summary)
 
 
@@ -347,10 +350,11 @@ def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
 @store_option
 def show(run_id: str, format: str, store: str) -> None:
     """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
-    from replay.summary import print_summary
+    from replay.loading import load_report
+    from replay.summary import write_summary
 
     with open_store(store) as opened:
-        print_summary(opened, run_id, as_json=format == "json", cases=True)
+        write_summary(load_report(opened, run_id), as_json=format == "json", cases=True)
 
 
 @replay.command()
@@ -385,16 +389,16 @@ def diff(
     RUN is an id, a beginning of one, or `last`.
     """
     from replay.loading import load_report
-    from replay.summary import only_case, write_report
+    from replay.render.grouping import differs
+    from replay.summary import write_case, write_report
 
     with open_store(store) as opened:
         report = load_report(opened, run_id)
     if case_id is not None:
-        report = only_case(report, case_id)
-    write_report(
-        report, format, output, everything=everything or case_id is not None, one=case_id is not None
-    )
-    if fail_on_difference and any(case.diff.behaves_differently for case in report.cases):
+        report = write_case(report, case_id, format, output)
+    else:
+        write_report(report, format, output, everything=everything)
+    if fail_on_difference and any(map(differs, report.cases)):
         raise click.exceptions.Exit(Exit.NO)
 
 
@@ -427,7 +431,8 @@ def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> 
     from auditlog.filter import parse
     from replay.compare import compare_conversations
     from replay.comparisons import save_comparison
-    from replay.summary import print_summary
+    from replay.loading import load_report
+    from replay.summary import write_summary
 
     one, other = str(parse(baseline)), str(parse(candidate))
     with open_store(store) as opened:
@@ -436,4 +441,4 @@ def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> 
             progress.update(sum(map(len, sides)))
             found = compare_conversations(*sides, by=by)
         run_id = save_comparison(opened, found, baseline=one, candidate=other)
-        print_summary(opened, run_id, as_json=format == "json")
+        write_summary(load_report(opened, run_id), as_json=format == "json")
