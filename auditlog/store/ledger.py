@@ -18,7 +18,7 @@ import re
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ import orjson
 from auditlog.errors import FormatError, StoreError
 from auditlog.journal import HEADER_BYTES, MAGIC
 from auditlog.store.layout import sync_directory
+from auditlog.store.merge import Gap
 
 FORMAT = 1
 """The version of a ledger entry; it stands in every entry as `v`."""
@@ -145,41 +146,22 @@ def append_entry(path: Path, known: Ledger, entry: dict[str, Any]) -> Ledger:
     return read_ledger(path, Ledger(known.segments, known.sources, known.entries, known.size))
 
 
-def seal_entry(
-    writer: str,
-    last: int,
-    torn_bytes: int,
-    segments: Sequence[Segment],
-    counts: dict[str, int],
-    gaps: Sequence[Any],
-) -> dict[str, Any]:
+def seal_entry(source: dict[str, Any], segments: Sequence[Segment], gaps: Sequence[Gap]) -> dict[str, Any]:
     """Make the entry that tells of one sealed journal file.
 
     Args:
-        writer: the journal file's stem.
-        last: the last sequence in it; sequences begin at 0.
-        torn_bytes: what followed its last whole frame.
+        source: the file: `writer` (its stem), `first` and `last` sequence, `torn_bytes` behind its last whole frame, and
+            counts of records that made no row.
         segments: the sealed files made of it.
-        counts: records that made no row: `duplicates`, `conflicts`, `unreadable`.
         gaps: what its writer could not write.
     """
     return {
         "type": "seal",
-        "sources": [{"writer": writer, "first": 0, "last": last, "torn_bytes": torn_bytes, **counts}],
+        "sources": [source],
         "gaps": [{"lost": gap.lost, "since": gap.since_ns, "reason": gap.reason} for gap in gaps],
         "segments": [
-            {
-                "path": s.path,
-                "day": s.day,
-                "rows": s.rows,
-                "bytes": s.bytes,
-                "sha256": s.sha256,
-                "leaves": s.leaves,
-                "root": s.root,
-                "min_start_ns": s.min_start_ns,
-                "max_start_ns": s.max_start_ns,
-            }
-            for s in segments
+            {name: value for name, value in asdict(segment).items() if name != "sealed_ns"}
+            for segment in segments
         ],
     }
 

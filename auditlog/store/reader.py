@@ -22,20 +22,19 @@ import pyarrow as pa
 
 from auditlog.errors import FilterError, StoreError
 from auditlog.store import views
+from auditlog.store.engine import DEAD, first_line, is_askers
 from auditlog.store.layout import Layout, refuse_irregular
 from auditlog.store.ledger import Ledger, Segment, read_ledger
 from auditlog.store.live import LiveRows
 from auditlog.store.rows import arrow_schema
 from auditlog.store.segment import damaged, read_segment
 
-_DEAD = (duckdb.InternalException, duckdb.FatalException, duckdb.ConnectionException)
-
 
 class Reader:
     """A picture of a store, and queries on it."""
 
     def __init__(self, layout: Layout) -> None:
-        """Read the ledger and the journals.
+        """Read the ledger and the journals; the engine starts with the first query.
 
         Raises:
             StoreError: a file is damaged, missing, or not what it should be.
@@ -45,7 +44,10 @@ class Reader:
         self._lock = threading.RLock()
         self._live_rows = LiveRows(layout.journal)
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._shown: tuple[tuple[Segment, ...], pa.Table] | None = None
+        """The sealed files and live rows that the engine's views show."""
         self._chosen: tuple[str | None, str | None] = (None, None)
+        self._has_replayed = False
         self._checked: set[str] = set()
         self.ledger = Ledger()
         self.live: pa.Table = arrow_schema().empty_table()
@@ -62,26 +64,20 @@ class Reader:
         return self.ledger.segments
 
     def refresh(self) -> None:
-        """Take a new picture: what was written or sealed since."""
+        """Take a new picture: what was written or sealed since.
+
+        Raises:
+            StoreError: as when opening.
+            FormatError: as when opening.
+        """
         with self._lock:
-            before = self.ledger
             while True:
                 self.ledger = read_ledger(self._layout.entries, self.ledger)
                 self._check_segments()
                 live = self._live_rows.read(self.ledger.sources)
                 if live is not None and read_ledger(self._layout.entries, self.ledger) == self.ledger:
                     break
-            fresh = self._connection is None
-            if fresh:
-                self._connect()
-            if live is not self.live or fresh:
-                self.live = live
-                self._open().register("live", live)
-            if fresh or self.ledger.segments != before.segments:
-                self._open().execute(views.all_spans(self.paths, str(self._layout.root)))
-            if fresh:
-                for statement in views.derived_views():
-                    self._open().execute(statement)
+            self.live = live
 
     def table(
         self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
@@ -99,27 +95,18 @@ class Reader:
             StoreError: a sealed file is damaged.
         """
         with self._lock:
-            connection = self._open()
             try:
+                connection = self._open()
                 self._choose(connection, run, arm)
                 relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
                 return _EMPTY if relation is None else relation.to_arrow_table()
-            except _DEAD as error:
+            except DEAD as error:
                 self.close()
-                self.refresh()
                 msg = f"The query broke the engine ({first_line(error)}). The store is unharmed; ask in another way."
                 raise StoreError(msg) from None
-            except (
-                duckdb.IOException,
-                duckdb.InvalidInputException,
-                duckdb.SerializationException,
-                OSError,
-            ) as error:
-                self.name_damage()
-                raise StoreError(
-                    f"The store {self._layout.root} cannot be read: {first_line(error)}"
-                ) from None
-            except duckdb.Error as error:
+            except (duckdb.Error, OSError) as error:
+                if not is_askers(error):
+                    self.name_damage()
                 raise FilterError(f"The query fails: {first_line(error)}") from None
 
     def close(self) -> None:
@@ -130,29 +117,40 @@ class Reader:
                 self._connection = None
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        """Give the connection, its views brought up to the present picture."""
         if self._connection is None:
-            self.refresh()
-        assert self._connection is not None
-        return self._connection
-
-    def _connect(self) -> None:
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "preserve_insertion_order": "false",
-                "python_enable_replacements": "false",
-                "temp_directory": str(self._layout.cache / "duckdb"),
-            },
-        )
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._chosen = (None, None)
+            self._connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                    "preserve_insertion_order": "false",
+                    "python_enable_replacements": "false",
+                    "temp_directory": str(self._layout.cache / "duckdb"),
+                },
+            )
+            self._connection.execute("SET TimeZone = 'UTC'")
+            self._shown, self._chosen, self._has_replayed = None, (None, None), False
+        connection = self._connection
+        before, (segments, live) = self._shown, (self.ledger.segments, self.live)
+        if before is None or before[1] is not live:
+            connection.register("live", live)
+        if before is None or before[0] != segments:
+            connection.execute(views.all_spans(self.paths, str(self._layout.root)))
+        if before is None:
+            for statement in views.derived_views():
+                connection.execute(statement)
+        self._shown = (segments, live)
+        return connection
 
     def _choose(self, connection: duckdb.DuckDBPyConnection, run: str | None, arm: str | None) -> None:
         """Let `spans`, `turns` and `conversations` mean the ordinary ones, or those of a run."""
         if (run, arm) == self._chosen:
             return
+        if run is not None and not self._has_replayed:
+            for statement in views.replayed_views():
+                connection.execute(statement)
+            self._has_replayed = True
         connection.execute("SET VARIABLE run = ?", [run])
         connection.execute("SET VARIABLE arm = ?", [arm])
         connection.execute(f"SET search_path = '{'main' if run is None else f'{views.REPLAYED},main'}'")
@@ -195,9 +193,3 @@ class Reader:
 
 
 _EMPTY = pa.table({})
-
-
-def first_line(error: BaseException) -> str:
-    """Give an engine error's first line, clipped."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -10,7 +10,8 @@ The rules:
    is only unlinked.
 4. Readers never look for a journal file that the ledger lists, so nothing shows twice; one that vanishes under them makes
    them look at the ledger again.
-5. What was torn, lost, unreadable or doubled is counted in the ledger's entry and in the report.
+5. What was torn, lost, unreadable or doubled is counted in the ledger's entry and in the report. A file in which records
+   follow the damage is renamed, not unlinked.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlog.errors import StoreError
-from auditlog.journal import boot_id, tail_of
+from auditlog.journal import MAGIC, boot_id, tail_of
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
 from auditlog.store.merge import Gap, MergedSpan, Merger
 from auditlog.store.rows import table_of
 from auditlog.store.scan import JournalFile, by_process, feed, journal_files
 from auditlog.store.segment import DRAFT_SUFFIX, split_by_day, write_segment
+
+KEPT_SUFFIX = ".damaged"
+"""The name of a journal file in which damage hides records: it is sealed up to there, and kept for whoever can mend it."""
 
 LATE_SECONDS = 600.0
 """How long a file without a writer waits for the ENDs of spans left open, while its process seems to run."""
@@ -168,11 +172,16 @@ class _Sealing:
         if spans:
             for day, columns in split_by_day(table_of(spans)):
                 segments.append(write_segment(self._layout, file.stem, day, columns))
-        entry = seal_entry(
-            file.stem, merger.last_sequence(file.stem), tail.torn_bytes, segments, counts, gaps
-        )
+        source = {
+            "writer": file.stem,
+            "first": 0,
+            "last": merger.last_sequence(file.stem),
+            "torn_bytes": tail.torn_bytes,
+            **counts,
+        }
+        entry = seal_entry(source, segments, gaps)
         self._ledger = append_entry(self._layout.entries, self._ledger, entry)
-        self._unlink(file)
+        self._unlink(file, keep=_holds_frames(file.path, end))
         self._sealed.append(file.stem)
         self._segments += self._ledger.segments[len(self._ledger.segments) - len(segments) :]
         self._spans += len(spans)
@@ -183,9 +192,12 @@ class _Sealing:
         for name, count in counts.items():
             self._counts[name] += count
 
-    def _unlink(self, file: JournalFile) -> None:
+    def _unlink(self, file: JournalFile, *, keep: bool = False) -> None:
         with contextlib.suppress(FileNotFoundError):
-            file.path.unlink()
+            if keep:
+                file.path.rename(file.path.with_suffix(KEPT_SUFFIX))
+            else:
+                file.path.unlink()
         sync_directory(self._layout.journal)
 
 
@@ -239,6 +251,13 @@ def _seen_later(
         if keys <= carried | ended:
             break
     return carried, ended - carried
+
+
+def _holds_frames(path: Path, end: int) -> bool:
+    """Say whether anything behind a file's last whole frame, but for a first torn one, looks like another frame."""
+    with path.open("rb") as file:
+        file.seek(end + 1)
+        return MAGIC in file.read()
 
 
 def _key(span: MergedSpan) -> tuple[str, str]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from auditlog.errors import FilterError, StoreError
 from auditlog.store import views
-from auditlog.store.reader import first_line
+from auditlog.store.engine import first_line, is_askers
 
 MEMORY = "2GB"
 SECONDS = 60.0
@@ -72,10 +72,10 @@ def select(
     except duckdb.OutOfMemoryException:
         msg = f"The query needs more than {MEMORY} of memory and was stopped. Ask for less: fewer columns, a day, a LIMIT."
         raise FilterError(msg) from None
-    except (duckdb.IOException, duckdb.SerializationException) as error:
-        raise StoreError(f"The store {root} cannot be read: {first_line(error)}") from None
-    except duckdb.Error as error:
-        raise FilterError(f"The query fails: {first_line(error)}") from None
+    except (duckdb.Error, OSError) as error:
+        if is_askers(error):
+            raise FilterError(f"The query fails: {first_line(error)}") from None
+        raise StoreError(f"The query cannot read the store {root}: {first_line(error)}") from None
     finally:
         connection.close()
 

@@ -38,18 +38,23 @@ def all_spans(paths: Iterable[str], root: str) -> str:
 
 
 def derived_views() -> list[str]:
-    """Give the other views, ordinary and replayed."""
-    ordinary = "replay_run_id IS NULL"
+    """Give the ordinary views."""
+    return _derived("main", "replay_run_id IS NULL")
+
+
+def replayed_views() -> list[str]:
+    """Give the same views over one replay run."""
     arm = "(getvariable('arm') IS NULL OR replay_arm = getvariable('arm'))"
     of_run = f"replay_run_id = getvariable('run') AND {arm}"
-    made = [f"CREATE SCHEMA IF NOT EXISTS {REPLAYED}"]
-    for schema, condition in (("main", ordinary), (REPLAYED, of_run)):
-        made += [
-            f"CREATE OR REPLACE VIEW {schema}.spans AS SELECT {_span_columns()} FROM main.all_spans WHERE {condition}",
-            f"CREATE OR REPLACE VIEW {schema}.turns AS {_TURNS.format(schema=schema)}",
-            f"CREATE OR REPLACE VIEW {schema}.conversations AS {_CONVERSATIONS.format(schema=schema)}",
-        ]
-    return made
+    return [f"CREATE SCHEMA IF NOT EXISTS {REPLAYED}", *_derived(REPLAYED, of_run)]
+
+
+def _derived(schema: str, condition: str) -> list[str]:
+    return [
+        f"CREATE OR REPLACE VIEW {schema}.spans AS SELECT {_span_columns()} FROM main.all_spans WHERE {condition}",
+        f"CREATE OR REPLACE VIEW {schema}.turns AS {_TURNS.format(schema=schema)}",
+        f"CREATE OR REPLACE VIEW {schema}.conversations AS {_CONVERSATIONS.format(schema=schema)}",
+    ]
 
 
 def _span_columns() -> str:

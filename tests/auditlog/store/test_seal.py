@@ -1,6 +1,7 @@
 """Sealing: what is sealed when, interrupted anywhere, by several at once."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,23 +149,41 @@ def test_lost_records_are_told(store, script, monkeypatch):
 
 
 STEPS = [
-    "auditlog.store.seal.feed",
-    "auditlog.store.seal.split_by_day",
-    "auditlog.store.segment._write",
-    "auditlog.store.segment._compare",
-    "auditlog.store.segment.Path.replace",
-    "auditlog.store.segment.sync_directory",
-    "auditlog.store.seal.append_entry",
-    "auditlog.store.ledger._write",
-    "auditlog.store.ledger.os.fsync",
-    "auditlog.store.seal.Path.unlink",
-    "auditlog.store.seal.sync_directory",
+    "seal.feed",
+    "seal.split_by_day",
+    "segment._write",
+    "segment._compare",
+    "segment.Path.replace",
+    "segment.sync_directory",
+    "seal.append_entry",
+    "ledger._write",
+    "ledger.os.fsync",
+    "seal.Path.unlink",
+    "seal.sync_directory",
 ]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+DIES = """
+import os, signal, sys
+from auditlog.store import layout, ledger, seal, segment
+seal.LATE_SECONDS = -1.0
+path, step, moment = sys.argv[1:]
+holder, *names, name = step.split(".")
+holder = {"seal": seal, "segment": segment, "ledger": ledger}[holder]
+for part in names:
+    holder = getattr(holder, part)
+real = getattr(holder, name)
+def dies(*args, **kwargs):
+    if moment == "after":
+        real(*args, **kwargs)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(holder, name, dies)
+seal.seal(layout.find(path))
+"""
+
+
 @pytest.mark.parametrize("step", STEPS)
-def test_a_sealing_that_dies_at_any_step_is_mended_by_the_next(store, script, script_for, step, moment):
+def test_a_sealing_that_dies_at_any_step_is_mended_by_the_next(store, script, step, tmp_path, monkeypatch):
     """A sealer killed before or after any step leaves each row once for readers, and once after sealing again."""
     script.turn("case-1")
     script.turn("case-2", ended=False)
@@ -172,40 +191,26 @@ def test_a_sealing_that_dies_at_any_step_is_mended_by_the_next(store, script, sc
     script.turn("case-3")
     script.writer.close()
     expected = everything(store)
-    child = (
-        "import sys, os, signal\n"
-        "from auditlog.store import Store, seal\n"
-        "import auditlog.store.seal, auditlog.store.segment, auditlog.store.ledger\n"
-        "import pathlib\n"
-        "seal.LATE_SECONDS = -1.0\n"
-        "step, moment = sys.argv[2:]\n"
-        "owner, name = step.rsplit('.', 1)\n"
-        "parts = owner.split('.')\n"
-        "holder = sys.modules['.'.join(parts[:3])]\n"
-        "for part in parts[3:]: holder = getattr(holder, part)\n"
-        "real = getattr(holder, name)\n"
-        "def dies(*args, **kwargs):\n"
-        "    if moment == 'after': real(*args, **kwargs)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "setattr(holder, name, dies)\n"
-        "Store.open(sys.argv[1]).seal()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", child, store.path, step, moment], check=False, capture_output=True
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert everything(store) == expected
-    with Store.open(store.path) as fresh, pytest.MonkeyPatch.context() as patch:
-        assert everything(fresh) == expected
-        patch.setattr(seal, "LATE_SECONDS", -1.0)
-        fresh.seal()
-        assert everything(fresh) == expected
-        assert fresh.seal() == seal.SealReport()
-    assert everything(store) == expected
-    assert os.listdir(store.path / "journal") == []
-    assert sum(s.rows for s in store.segments()) == len(expected)
-    left = [p for p in (store.path / "segments").rglob("*") if p.is_file()]
-    assert sorted(str(p.relative_to(store.path)) for p in left) == sorted(s.path for s in store.segments())
+    monkeypatch.setattr(seal, "LATE_SECONDS", -1.0)
+    for moment in ("before", "after"):
+        path = tmp_path / moment
+        shutil.copytree(store.path, path)
+        child = subprocess.run(
+            [sys.executable, "-c", DIES, path, step, moment], check=False, capture_output=True
+        )
+        assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+        with Store.open(path) as left:
+            assert everything(left) == expected
+            left.seal()
+            assert everything(left) == expected
+            assert left.seal() == seal.SealReport()
+            assert sum(s.rows for s in left.segments()) == len(expected)
+            files = [str(p.relative_to(path)) for p in (path / "segments").rglob("*") if p.is_file()]
+            assert sorted(files) == sorted(s.path for s in left.segments())
+        assert os.listdir(path / "journal") == []
+
+
+SEALS = "import sys; from auditlog.store import layout, seal; seal.seal(layout.find(sys.argv[1]))"
 
 
 def test_two_sealers_at_once_seal_each_file_once(store, script_for):
@@ -214,17 +219,7 @@ def test_two_sealers_at_once_seal_each_file_once(store, script_for):
         writer = store.writer()
         script_for(writer).turn(f"case-{number}")
         writer.close()
-    children = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "import sys; from auditlog.store import Store; Store.open(sys.argv[1]).seal()",
-                store.path,
-            ]
-        )
-        for _ in range(3)
-    ]
+    children = [subprocess.Popen([sys.executable, "-c", SEALS, store.path]) for _ in range(3)]
     assert [child.wait() for child in children] == [0, 0, 0]
     store.refresh()
     assert store.count() == 4
