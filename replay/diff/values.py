@@ -16,6 +16,9 @@ from auditlog.values import Json
 LONGEST_VALUE = 40
 """Characters of a value in a summary."""
 
+_MOST_PARTS = 12
+"""Parts of a container that is written out; of a larger one only the size is told."""
+
 
 def clip(text: str, longest: int = LONGEST_VALUE) -> str:
     """Give a text on one line and within a length; what was cut shows as an ellipsis."""
@@ -51,7 +54,16 @@ def _json(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _is_large(value: dict[str, Json] | list[Json]) -> bool:
+def _is_large(value: Json) -> bool:
     """Whether a container would not fit, without walking all of it."""
-    items = value.values() if isinstance(value, dict) else value
-    return len(value) > 5 or any(isinstance(item, dict | list) for item in items)
+    waiting, seen = [value], 0
+    while waiting:
+        item = waiting.pop()
+        seen += 1
+        if seen + len(waiting) > _MOST_PARTS:
+            return True
+        if isinstance(item, dict | list):
+            if len(item) > _MOST_PARTS:
+                return True
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return False
