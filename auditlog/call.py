@@ -170,7 +170,10 @@ class ActiveCall:
                 start_time=self._started,
             )
             ids = self._span.get_span_context()
-            if ids.is_valid:
+            # A disabled SDK opens no span: it gives an invalid one, or the current one again.
+            if not ids.is_valid or ids == trace.get_current_span().get_span_context():
+                self._span = None
+            else:
                 trace_id, span_id = f"{ids.trace_id:032x}", f"{ids.span_id:016x}"
                 turn_id = span_id if self.frame.turn_id == self.frame.span_id else self.frame.turn_id
                 self.frame = _with_ids(self.frame, trace_id, span_id, turn_id)

@@ -27,6 +27,7 @@ Context = otel_context.Context
 
 _FRAME = otel_context.create_key("auditlog-frame")
 _TALK = otel_context.create_key("auditlog-conversation")
+_STAND_IN = otel_context.create_key("auditlog-stand-in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +67,37 @@ def current_talk(context: Context | None = None) -> Talk | None:
     return talk if isinstance(talk, Talk) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _StandIn:
+    """The ids of a call that has no OpenTelemetry span, and the span that is current around it."""
+
+    ids: trace.SpanContext
+    around: trace.SpanContext
+
+
 def with_frame(frame: Frame, span: trace.Span | None) -> Context:
     """Make the context in which the body of a call runs.
 
     Args:
         frame: the call.
-        span: the span that the user's provider opened for it; without one, a non-recording span with our ids
-            stands in, so that a provider set up later still continues our trace.
+        span: the span that the user's provider opened for it. Without one, the current span stays the user's own:
+            a span of ours in its place, sampled or not, would decide for the samplers of providers that we know
+            nothing of.
     """
-    if span is None:
-        ids = trace.SpanContext(int(frame.trace_id, 16), int(frame.span_id, 16), is_remote=False)
-        span = trace.NonRecordingSpan(ids)
-    return otel_context.set_value(_FRAME, frame, trace.set_span_in_context(span))
+    inside = otel_context.set_value(_FRAME, frame)
+    if span is not None:
+        return otel_context.set_value(_STAND_IN, None, trace.set_span_in_context(span, inside))
+    ids = trace.SpanContext(int(frame.trace_id, 16), int(frame.span_id, 16), is_remote=False)
+    stand_in = _StandIn(ids, trace.get_current_span().get_span_context())
+    return otel_context.set_value(_STAND_IN, stand_in, inside)
 
 
-def parent_span() -> trace.SpanContext | None:
-    """Give the OpenTelemetry span around here, whoever opened it."""
-    found = trace.get_current_span().get_span_context()
+def parent_span(context: Context | None = None) -> trace.SpanContext | None:
+    """Give the ids of the innermost call around here: a recorded one, or an OpenTelemetry span, whoever opened it."""
+    found = trace.get_current_span(context).get_span_context()
+    stand_in = otel_context.get_value(_STAND_IN, context)
+    if isinstance(stand_in, _StandIn) and found == stand_in.around:
+        return stand_in.ids
     return found if found.is_valid else None
 
 

@@ -87,7 +87,7 @@ class AuditSpanProcessor(SpanProcessor):
             if recorder is None or ids is None or not ids.is_valid or _is_ours(span):
                 return
             standing = _standing(span, parent_context)
-            entry = {**_placed(span, ids), **standing.entry}
+            entry = {**_placed(span, ids, context.parent_span(parent_context)), **standing.entry}
             attributes = {
                 name: _plain(value) for name, value in (span.attributes or {}).items() if _is_short(value)
             }
@@ -117,7 +117,7 @@ class AuditSpanProcessor(SpanProcessor):
                 recorder.end({"time": span.end_time, **_ids(ids), **told}, mapped.attributes, parts)
                 return
             placed, standing = (
-                (begun.entry, begun.standing) if begun is not None else (_placed(span, ids), {})
+                (begun.entry, begun.standing) if begun is not None else (_placed(span, ids, None), {})
             )
             recorder.span({**placed, **told, "end": span.end_time}, {**mapped.attributes, **standing}, parts)
         except Exception as error:  # noqa: BLE001 - rule 2
@@ -157,10 +157,18 @@ def _ids(ids: SpanContext) -> dict[str, Any]:
     return {"trace": f"{ids.trace_id:032x}", "span": f"{ids.span_id:016x}"}
 
 
-def _placed(span: ReadableSpan, ids: SpanContext) -> dict[str, Any]:
+def _placed(span: ReadableSpan, ids: SpanContext, around: SpanContext | None) -> dict[str, Any]:
+    """Give the entry that places a span.
+
+    Args:
+        span: the span.
+        ids: its ids.
+        around: what it started in: a recorded call that has no OpenTelemetry span is a parent that the SDK cannot know.
+    """
     entry: dict[str, Any] = {"time": span.start_time, **_ids(ids), "source": "otel"}
-    if span.parent is not None and span.parent.is_valid:
-        entry["parent"] = f"{span.parent.span_id:016x}"
+    parent = around if around is not None and around.is_valid else span.parent
+    if parent is not None and parent.is_valid:
+        entry["parent"] = f"{parent.span_id:016x}"
     return entry
 
 

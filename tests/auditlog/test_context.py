@@ -133,3 +133,27 @@ def test_an_unsampled_provider_loses_nothing(recording, monkeypatch):
     answer("hi")
     assert ["bot", "step"] == [row["name"] for row in recording.rows]
     assert 1 == len({row["trace_id"] for row in recording.rows})
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_a_disabled_sdk_changes_nothing(recording, monkeypatch, around):
+    """With `OTEL_SDK_DISABLED`, calls keep their own ids, parents and trace, also inside of somebody's span."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
+
+    @auditlog.tool
+    def inner():
+        return 1
+
+    @auditlog.agent
+    def outer():
+        return inner() + inner()
+
+    theirs = trace.NonRecordingSpan(trace.SpanContext(0xA, 0xB, is_remote=True))
+    with trace.use_span(theirs if around else trace.INVALID_SPAN):
+        outer()
+    agent, first, second = recording.rows
+    assert [agent["span_id"]] * 2 == [first["parent_span_id"], second["parent_span_id"]]
+    assert 1 == len({row["trace_id"] for row in recording.rows})
+    assert 3 == len({row["span_id"] for row in recording.rows})
+    assert (f"{0xB:016x}" if around else None) == agent["parent_span_id"]
