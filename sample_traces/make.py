@@ -5,8 +5,9 @@ The rules:
 1. The sample agent plays its scripted conversations and the SDK records them into a temporary store, as in production;
    nothing in a trace is written by hand.
 2. The traffic of a version is exported as OTLP-JSON lines, compressed.
-3. One thing is changed on the way: a play takes a second, so conversations and their turns are moved apart, over the
+3. Starts are changed on the way: a play takes a second, so conversations and their turns are moved apart, over the
    shop's `TODAY`. What happens inside a turn keeps its measured times.
+4. Stack traces name files from the repository's root on, not where it lies on this machine.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def make(version: str, target: Path) -> None:
         record(version, store)
         with auditlog.Store.open(store) as opened:
             lines = b"".join(FORMATS["otlp-json"](moved_apart(opened.conversations())))
+    lines = lines.replace(f"{HERE.parent}{os.sep}".encode(), b"")
     # No name and no time in the header: the same traffic gives the same bytes.
     target.write_bytes(gzip.compress(lines, compresslevel=9, mtime=0))
     print(f"{target.name}: {target.stat().st_size:,} bytes", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -44,4 +45,5 @@ def test_traces_are_small_and_name_no_machine(version):
     text = gzip.decompress(path.read_bytes()).decode()
 
     assert path.stat().st_size < 1_500_000
-    assert [] == [word for word in ("/home/", "/root", "/tmp", "site-packages", "host.name") if word in text]
+    machine = (str(Path.home()), str(TRACES.parent), tempfile.gettempdir(), "site-packages", "host.name")
+    assert [] == [word for word in machine if word in text]
