@@ -17,6 +17,7 @@ import asyncio
 import contextvars
 import inspect
 import os
+import platform
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,8 @@ def main() -> None:
 
 def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts]:
     held = ["environment"]
+    # Model clients name the platform in a header, for which Python runs `uname` once and remembers it. Here it is no leak.
+    platform.platform()
     hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
     hosts.pin()
     if setup.memory_bytes is not None:
