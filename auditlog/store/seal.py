@@ -219,19 +219,21 @@ def process_lives(file: JournalFile) -> bool:
         return False
     except OSError:
         pass
-    # A process that began after the file was made only has the same number.
-    return _began_ns(file.pid) <= file.created_ns
+    state, began_ns = _state_of(file.pid)
+    # A zombie writes nothing more; and a process that began after the file was made only has the same number.
+    return state not in ("Z", "X") and began_ns <= file.created_ns
 
 
-def _began_ns(pid: int) -> int:
+def _state_of(pid: int) -> tuple[str, int]:
+    """Give a process's state letter and when it began, in nanoseconds since the epoch; 0 where nobody tells."""
     try:
-        fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        )
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        fields = stat.rpartition(")")[2].split()
         since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot) * 1e9)
+        booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return fields[0], int((booted + since_boot) * 1e9)
     except (OSError, ValueError, IndexError, AttributeError):
-        return 0
+        return "", 0
 
 
 def _seen_later(
@@ -269,6 +271,11 @@ def _remove_drafts(layout: Layout) -> None:
     for draft in layout.segments.glob(f"day=*/*{DRAFT_SUFFIX}"):
         with contextlib.suppress(OSError):
             draft.unlink()
+    # A journal file that never got its name holds no acknowledged record; a young one may be about to get it.
+    for draft in layout.journal.glob("*.new"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > LATE_SECONDS:
+                draft.unlink()
 
 
 @contextlib.contextmanager
