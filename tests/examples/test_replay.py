@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import auditlog
 from auditlog.importers import import_into
 from auditlog.store import Store
 from examples.support_bot import conversations
@@ -83,3 +85,30 @@ def test_version_1_against_itself_is_identical(report):
     noise = [case.noise for case in report.cases]
 
     assert all(diff is not None and diff.case_class == "identical" and not diff.findings for diff in noise)
+
+
+NAMES_ITS_PLATFORM = """
+import platform
+
+import auditlog
+
+
+@auditlog.agent("client")
+def answer(question: str) -> str:
+    return platform.platform()
+"""
+
+
+def test_an_agent_may_name_its_platform(tmp_path, monkeypatch):
+    """What the OpenAI client asks of the machine, for a header of its requests, is no leak in a replay."""
+    (tmp_path / "platform_client.py").write_text(NAMES_ITS_PLATFORM)
+    monkeypatch.syspath_prepend(tmp_path)
+    auditlog.configure(tmp_path / "audit")
+    importlib.import_module("platform_client").answer("Who are you?")
+    auditlog.shutdown()
+
+    with Store.open(tmp_path / "audit") as store:
+        planned = plan(store, "platform_client:answer", path=tmp_path, workers=1)
+        [case] = load_report(store, run(store, planned).run_id).cases
+
+    assert (case.status, case.diff.case_class) == ("complete", "identical")
