@@ -172,8 +172,8 @@ def _marks(values: Iterable[str]) -> str:
     return ", ".join("?" for _ in values)
 
 
-def _done(store: Store) -> dict[str, int]:
-    """Count each run's cases whose every arm is done."""
+def _done(store: Store) -> dict[str, dict[str, int]]:
+    """Count the finished executions, by run and arm."""
     table = store.query(
         "SELECT replay_run_id AS run, replay_arm AS arm, count(DISTINCT replay_source_span_id) AS n FROM all_spans "
         "WHERE replay_status IS NOT NULL AND kind = 'agent' GROUP BY ALL"
@@ -181,17 +181,20 @@ def _done(store: Store) -> dict[str, int]:
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for row in table.to_pylist():
         counts[row["run"]][row["arm"]] = row["n"]
-    return {run: min(n for arm, n in arms.items() if arm != "baseline_2") if arms else 0 for run, arms in counts.items()}
+    return counts
 
 
 def _summary(
-    manifest: Mapping[str, Any], ended: Mapping[str, Mapping[str, Any]], done: Mapping[str, int]
+    manifest: Mapping[str, Any], ended: Mapping[str, Mapping[str, Any]], done: Mapping[str, Mapping[str, int]]
 ) -> RunSummary:
     run_id = str(manifest["run_id"])
     end = ended.get(run_id)
     status: RunStatus = "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
     baseline = manifest["baseline"]
     created = datetime.fromisoformat(manifest["created"])
+    arms = done.get(run_id, {})
+    # A case is done when it is in every arm that it is compared in.
+    finished = min(arms.get("candidate", 0), arms.get("candidate" if baseline is None else "baseline", 0))
     return RunSummary(
         run_id=run_id,
         created=created if created.tzinfo is not None else created.replace(tzinfo=UTC),
@@ -200,7 +203,7 @@ def _summary(
         baseline="the recording" if baseline is None else _named(baseline),
         where=str(manifest.get("where") or ""),
         cases=len(manifest["cases"]),
-        done=len(manifest["cases"]) if end is not None else min(done.get(run_id, 0), len(manifest["cases"])),
+        done=len(manifest["cases"]) if end is not None else min(finished, len(manifest["cases"])),
         status=status,
         classes=_in_order((end or {}).get("classes") or {}),
     )

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from auditlog.filter import parse
 from auditlog.journal import boot_id
 from auditlog.values import Json
 
@@ -174,6 +175,10 @@ def plan(
     """
     env, hosts = tuple(env), tuple(hosts)
     _refuse_nonsense(kind, baseline, env, sample, deadline, workers)
+    # What is wrong with the words is said before a process is started for them.
+    parse(where)
+    for host in hosts:
+        parse_host(host)
     directory = str(Path(path or ".").resolve())
     model: Literal["live", "recorded"] = "recorded" if kind == "verify" else "live"
     draft = RunPlan(
@@ -258,7 +263,7 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
     targets = [target for target in (draft.candidate, draft.baseline) if target is not None]
 
     async def look() -> list[Ready]:
-        return [await probe(draft.launch(target), environment) for target in targets]
+        return await asyncio.gather(*(probe(draft.launch(target), environment) for target in targets))
 
     seen = asyncio.run(look())
     for target, ready in zip(targets, seen, strict=True):

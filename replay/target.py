@@ -141,7 +141,7 @@ def _attribute(module: ModuleType, attribute: str, path: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            near = difflib.get_close_matches(part, dir(found), 1)
+            near = difflib.get_close_matches(part, [n for n in dir(found) if not n.startswith("__")], 1, 0.5)
             nearest = f" The nearest attribute is {near[0]}." if near else ""
             msg = f"{path}: {_name_of(found)} has no attribute {part!r}.{nearest}{_offer(module)}"
             raise TargetError(msg) from None

@@ -1,0 +1,66 @@
+"""Stores with recorded conversations of the shop's agents."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import auditlog
+import pytest
+from auditlog import config
+from auditlog.recorder import Recorder
+from auditlog.store import Store
+
+AGENTS = Path(__file__).parent / "agents"
+QUESTIONS = ("hello", "refund A1", "refund A2", "refund B9", "angry: where is it?", "crash")
+
+
+@pytest.fixture(scope="session")
+def agents() -> ModuleType:
+    """The module of the shop's agents, as the workers import it."""
+    spec = importlib.util.spec_from_file_location("shop_agents", AGENTS / "shop_agents.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["shop_agents"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def record_talks(
+    path: Path, agent: Callable[..., object], talks: list[list[str]], *, prefix: str = "c", **extra: object
+) -> None:
+    """Record conversations, each a list of questions, into a store."""
+    store = Store.create(path)
+    previous = config._state.recorder
+    config.use(Recorder(store.writer(), agent_version="v1"))
+    try:
+        for number, questions in enumerate(talks):
+            history: list[dict[str, str]] = []
+            with auditlog.conversation(f"{prefix}{number}", user=f"u{number}", tags={"shop": "yes"}):
+                for question in questions:
+                    try:
+                        answer = agent(question, list(history), **extra)
+                    except LookupError as error:
+                        answer = str(error)
+                    history += [{"role": "user", "content": question}, {"role": "assistant", "content": str(answer)}]
+    finally:
+        config.use(previous)
+        store.close()
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., None]:
+    """Record conversations, each a list of questions, into a store."""
+    return record_talks
+
+
+@pytest.fixture
+def recorded(agents: ModuleType, tmp_path: Path) -> Iterator[Store]:
+    """A store with two conversations of three turns each, by `v1`."""
+    record_talks(tmp_path / "audit", agents.v1, [list(QUESTIONS[:3]), list(QUESTIONS[3:])])
+    with Store.open(tmp_path / "audit") as store:
+        yield store
