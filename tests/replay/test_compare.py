@@ -1,6 +1,5 @@
 """Two sets of recorded conversations, compared without an agent."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -166,30 +165,20 @@ def test_what_cannot_be_paired_says_why_and_what_to_do(base, cand, by, said):
     assert said in str(raised.value)
 
 
-def shared_data():
-    """Give the folder of shared data, or skip."""
-    named = os.environ.get("AUDITLOG_SHARED_DATA")
-    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
-    results = folder / "tau2-bench" / "results"
-    if not (results / "retail.baseline.gpt-4.1.json").is_file():
-        pytest.skip(f"the τ²-bench results are not in {folder}; set AUDITLOG_SHARED_DATA to the data folder")
-    return results
-
-
 def test_the_published_retail_pair_of_tau2_bench(tmp_path):
     """Equal means hide six tasks improved and six regressed, and nearly twice the tool errors.
 
     Tool calls are the agent's; in these files the simulated user calls none, so both countings agree.
     """
-    results = shared_data()
+    results = Path(__file__).parents[1] / "fixtures" / "tau2"
     from auditlog.importers import import_into
     from auditlog.store import Store
     from replay.comparisons import save_comparison
     from replay.loading import load_report
 
     with Store.create(tmp_path / "store") as store:
-        import_into(store, results / "retail.baseline.gpt-4.1.json", tags={"arm": "base"})
-        import_into(store, results / "retail.candidate.gpt-4.1-sft.json", tags={"arm": "cand"})
+        import_into(store, results / "retail.baseline.gpt-4.1.json.gz", tags={"arm": "base"})
+        import_into(store, results / "retail.candidate.gpt-4.1-sft.json.gz", tags={"arm": "cand"})
         found = compare_conversations(
             store.conversations("tag.arm:base"), store.conversations("tag.arm:cand")
         )
