@@ -143,7 +143,7 @@ def import_into(
 
     def known(keys: Collection[SpanKey]) -> Collection[SpanKey]:
         traces = sorted({trace for trace, _ in keys})
-        sql = "SELECT trace_id, span_id FROM all_spans WHERE list_contains(?, trace_id)"
+        sql = "SELECT trace_id, span_id FROM all_spans WHERE trace_id IN (SELECT unnest(?::VARCHAR[]))"
         table = store.query(sql, [traces])
         return set(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
 

@@ -35,6 +35,7 @@ from auditlog.values import (
 )
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
+SAMPLES = Path(__file__).parents[3] / "sample_traces"
 
 
 def elsewhere(span):
@@ -323,7 +324,10 @@ def test_other_readers_find_genai_names_a_status_and_events():
         "otel/genai-util.agent.traces.json",
         "otel/edge.sdk.traces.json",
         "otel/openinference-manual.agent.traces.json",
+        SAMPLES / "support_bot.v1.otlp.jsonl.gz",
+        SAMPLES / "support_bot.v2.otlp.jsonl.gz",
     ],
+    ids=str,
 )
 def test_imported_files_come_back_equal(tmp_path, name):
     """What one store exports, another imports as equal conversations."""
