@@ -41,7 +41,7 @@ _REASONS_SAID = 5
 @click.option(
     "--format",
     metavar="NAME",
-    help="The files' shape, such as otlp-json, tau2 or tau; found out where it is not given.",
+    help="The files' shape, such as otlp-json, tau2 or tau1; found out where it is not given.",
 )
 @store_option
 def import_(paths: Sequence[Path], tags: Sequence[str], format: str | None, store: str) -> None:
