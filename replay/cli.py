@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.options import filter_options, open_store, selection, store_option
+from auditlog.cli.options import filter_options, open_store, selection, store_option, store_words
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -168,7 +168,7 @@ def run(
     chosen = selection(where, None, since, until)
     with open_store(store) as opened:
         if resume is not None:
-            _execute(opened, engine.resume(opened, resume, workers=concurrency), format)
+            _execute(opened, engine.resume(opened, resume, workers=concurrency), format, store_words(store))
             return
         _refuse_empty(opened)
         planned = engine.plan(
@@ -190,7 +190,7 @@ def run(
             deadline=deadline,
             fresh=fresh,
         )
-        _execute(opened, planned, format)
+        _execute(opened, planned, format, store_words(store))
 
 
 @replay.command()
@@ -246,7 +246,7 @@ def verify(
             deadline=deadline,
             fresh=fresh,
         )
-        _execute(opened, planned, format)
+        _execute(opened, planned, format, store_words(store))
 
 
 def _one_of(
@@ -271,7 +271,7 @@ def _refuse_empty(store: Store) -> None:
         )
 
 
-def _execute(store: Store, planned: RunPlan, format: str) -> None:
+def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
     from auditlog.cli.output import narrate
     from replay.loading import load_report
     from replay.progress import ProgressLine
@@ -290,16 +290,16 @@ def _execute(store: Store, planned: RunPlan, format: str) -> None:
     finally:
         line.close()
     store.seal(wait=False)
-    write_summary(load_report(store, summary.run_id), as_json=format == "json")
-    _end(summary)
+    write_summary(load_report(store, summary.run_id), as_json=format == "json", words=words)
+    _end(summary, words)
 
 
-def _end(summary: RunSummary) -> None:
+def _end(summary: RunSummary, words: str) -> None:
     from auditlog.cli.output import narrate
 
     if summary.status != "complete":
         narrate(
-            f"Interrupted; what is done is kept. `auditlog replay run --resume {summary.run_id}` goes on."
+            f"Interrupted; what is done is kept. `auditlog replay run --resume {summary.run_id}{words}` goes on."
         )
         raise click.exceptions.Exit(Exit.INTERRUPTED)
     if summary.kind == "verify" and summary.classes.get("identical", 0) != summary.cases:
@@ -354,7 +354,9 @@ def show(run_id: str, format: str, store: str) -> None:
     from replay.summary import write_summary
 
     with open_store(store) as opened:
-        write_summary(load_report(opened, run_id), as_json=format == "json", cases=True)
+        write_summary(
+            load_report(opened, run_id), as_json=format == "json", cases=True, words=store_words(store)
+        )
 
 
 @replay.command()
@@ -363,6 +365,14 @@ def show(run_id: str, format: str, store: str) -> None:
     "--case", "case_id", metavar="ID", help="Only this case: its id, or the id of its conversation."
 )
 @click.option("--all", "everything", is_flag=True, help="The cases that behave the same too.")
+@click.option(
+    "--examples",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Cases of each group, where not all are asked for.",
+)
 @click.option("--fail-on-difference", is_flag=True, help="Exit with 1 where a case behaves differently.")
 @click.option(
     "--format",
@@ -379,6 +389,7 @@ def diff(
     run_id: str,
     case_id: str | None,
     everything: bool,
+    examples: int,
     fail_on_difference: bool,
     format: str,
     output: str | None,
@@ -397,7 +408,7 @@ def diff(
     if case_id is not None:
         report = write_case(report, case_id, format, output)
     else:
-        write_report(report, format, output, everything=everything)
+        write_report(report, format, output, everything=everything, examples=examples)
     if fail_on_difference and any(map(differs, report.cases)):
         raise click.exceptions.Exit(Exit.NO)
 
@@ -441,4 +452,4 @@ def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> 
             progress.update(sum(map(len, sides)))
             found = compare_conversations(*sides, by=by)
         run_id = save_comparison(opened, found, baseline=one, candidate=other)
-        write_summary(load_report(opened, run_id), as_json=format == "json")
+        write_summary(load_report(opened, run_id), as_json=format == "json", words=store_words(store))

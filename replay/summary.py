@@ -60,13 +60,14 @@ def run_row(summary: RunSummary) -> dict[str, Any]:
     return {**row, "classes": dict(summary.classes)}
 
 
-def write_summary(report: Report, *, as_json: bool, cases: bool = False) -> None:
+def write_summary(report: Report, *, as_json: bool, cases: bool = False, words: str = "") -> None:
     """Print a run's figures and groups.
 
     Args:
         report: the run's.
         as_json: the whole report as JSON instead.
         cases: list the cases that differ, too.
+        words: what another command needs to find the store again.
     """
     if as_json:
         _write(_json(report), None)
@@ -81,10 +82,14 @@ def write_summary(report: Report, *, as_json: bool, cases: bool = False) -> None
     _write(written, None)
     if different:
         run_id = report.run.run_id
-        narrate(f"`auditlog replay diff {run_id}` prints them, `auditlog tui --run {run_id}` opens them.")
+        narrate(
+            f"`auditlog replay diff {run_id}{words}` prints them, `auditlog tui --run {run_id}{words}` opens them."
+        )
 
 
-def write_report(report: Report, form: str, output: str | None, *, everything: bool = False) -> None:
+def write_report(
+    report: Report, form: str, output: str | None, *, everything: bool = False, examples: int = 3
+) -> None:
     """Write a report's differences to stdout or a file.
 
     Args:
@@ -92,6 +97,7 @@ def write_report(report: Report, form: str, output: str | None, *, everything: b
         form: `text`, `json`, `md` or `junit`.
         output: a file's path; None for stdout.
         everything: the cases that do not differ, too, and each in full.
+        examples: cases shown of each group, where not everything is.
     """
     match form:
         case "json":
@@ -108,7 +114,13 @@ def write_report(report: Report, form: str, output: str | None, *, everything: b
             from replay.render.text import text
 
             width = FILE_WIDTH if output else terminal_width()
-            written = text(report, width=width, colour=output is None and _colour(), everything=everything)
+            written = text(
+                report,
+                width=width,
+                colour=output is None and _colour(),
+                everything=everything,
+                per_group=examples,
+            )
     _write(written, output)
 
 
@@ -137,7 +149,7 @@ def _only(report: Report, wanted: str) -> Report:
             raise NotFoundError(f"{wanted!r} is the beginning of {len(cases)} cases. Write more of it.")
     if not cases:
         known = [name for case in report.cases for name in (case.case_id, case.conversation_id)]
-        nearest = difflib.get_close_matches(wanted, known, 1, 0.0)
+        nearest = difflib.get_close_matches(wanted, known, 1, 0.4)
         hint = f" The nearest is {nearest[0]!r}." if nearest else ""
         run_id = report.run.run_id
         raise NotFoundError(

@@ -42,6 +42,15 @@ def _store_path(ctx: click.Context, _parameter: click.Parameter, value: str | No
     return value or inherited or os.environ.get("AUDITLOG_STORE") or DEFAULT_STORE
 
 
+def store_words(path: str) -> str:
+    """Give what a command needs to find this store again: nothing, or ` --store PATH`."""
+    import os
+    import shlex
+
+    default = os.environ.get("AUDITLOG_STORE") or DEFAULT_STORE
+    return "" if os.path.realpath(path) == os.path.realpath(default) else f" --store {shlex.quote(path)}"
+
+
 def open_store(path: str) -> Store:
     """Open the store that a command names.
 

@@ -1,0 +1,221 @@
+"""Looks at a store: whether it reads, whether it takes records, and what its records lack.
+
+The rules:
+
+1. As in `checkup`: findings and no errors, and the store stays as it was.
+2. What is lost is `wrong`; what only waits, such as a journal that is not sealed, is a note.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlog.cli.checkup import Finding
+from auditlog.errors import AuditlogError
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+_LITTLE_ROOM = 1 << 30
+_NO_ROOM = 100 << 20
+_MINUTE_NS = 60 * 10**9
+_SKEW_SECONDS = 5.0
+
+_PERMISSIONS = "Check its owner and mode."
+_CLOCKS = "Synchronise the clocks (NTP) of the machines that record."
+_HEALTH = "Look at the disk's room and health."
+
+
+def the_store(path: str) -> Iterator[Finding]:
+    """Look at a store: whether it reads, whether it takes records, and what its records lack."""
+    from auditlog.store import Store
+
+    try:
+        store = Store.open(path)
+    except AuditlogError as error:
+        yield Finding("wrong", "store", str(error))
+        return
+    except OSError as error:
+        yield Finding("wrong", "store", f"{path}: {error.strerror}", _PERMISSIONS)
+        return
+    with store:
+        yield Finding("ok", "store", f"{store.path}, format {store.settings.format}, id {store.id}")
+        for check in (_writable, _room, _journals, _sealed, _records):
+            try:
+                yield from check(store)
+            except AuditlogError as error:
+                yield Finding("wrong", "store", str(error))
+            except OSError as error:
+                yield Finding(
+                    "wrong",
+                    "store",
+                    f"{error.filename or path}: {error.strerror}",
+                    _PERMISSIONS,
+                )
+
+
+def _writable(store: Store) -> Iterator[Finding]:
+    for name in ("journal", "segments", "ledger"):
+        folder = store.path / name
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding(
+                "wrong",
+                "store",
+                f"{folder} cannot be written to, so nothing is recorded or sealed",
+                _PERMISSIONS,
+            )
+            return
+    probe = store.path / "cache"
+    if not os.access(probe, os.W_OK):
+        return
+    with tempfile.NamedTemporaryFile(dir=probe) as file:
+        skew = Path(file.name).stat().st_mtime - time.time()
+    if abs(skew) > _SKEW_SECONDS:
+        yield Finding(
+            "wrong",
+            "clock",
+            f"the store's file system is {skew:+.0f} s off this machine's clock",
+            _CLOCKS,
+        )
+    loose = [
+        p
+        for p in (store.path, store.path / "journal", store.path / "keys")
+        if p.exists() and p.stat().st_mode & 0o007
+    ]
+    if loose:
+        yield Finding(
+            "note",
+            "store",
+            f"everybody on this machine can read {', '.join(map(str, loose))}",
+            f"chmod -R o= {store.path}",
+        )
+
+
+def _room(store: Store) -> Iterator[Finding]:
+    usage = shutil.disk_usage(store.path)
+    text = f"{usage.free / 2**30:.1f} GB free of {usage.total / 2**30:.1f} GB"
+    if usage.free < _NO_ROOM:
+        yield Finding("wrong", "disk", text, "Make room: records that find none are lost, and counted.")
+    else:
+        yield Finding("note" if usage.free < _LITTLE_ROOM else "ok", "disk", text)
+
+
+def _journals(store: Store) -> Iterator[Finding]:
+    from auditlog.journal import entry_of, read_frames, tail_of
+    from auditlog.store.scan import journal_files
+
+    files = journal_files(store.path / "journal")
+    live = [file for file in files if file.live]
+    finished = [file for file in files if not file.live]
+    if live:
+        yield Finding("ok", "journal", f"{_many(len(live), 'process')} recording")
+    if finished:
+        size = sum(file.path.stat().st_size for file in finished) / 2**20
+        yield Finding(
+            "note",
+            "journal",
+            f"{_many(len(finished), 'finished file')} not sealed yet ({size:.1f} MB)",
+            "`auditlog seal` seals them.",
+        )
+    for file in files:
+        end = lost = 0
+        for frame in read_frames(file.path):
+            end = frame.end
+            entry = entry_of(frame.payload)
+            lost += int(entry.get("lost", 0)) if entry.get("type") == "gap" else 0
+        if lost:
+            yield Finding(
+                "wrong",
+                "journal",
+                f"{file.path.name}: {_many(lost, 'record')} could not be written while recording",
+                _HEALTH,
+            )
+        torn = tail_of(file.path, end).torn_bytes
+        if torn and not file.live:
+            yield Finding(
+                "note",
+                "journal",
+                f"{file.path.name}: {torn} torn bytes behind the last record of a process that died",
+                "`auditlog seal` keeps what is before them.",
+            )
+
+
+def _sealed(store: Store) -> Iterator[Finding]:
+    from auditlog.store.ledger import read_ledger
+
+    ledger = read_ledger(store.path / "ledger" / "entries.log")
+    rows, size = sum(s.rows for s in ledger.segments), sum(s.bytes for s in ledger.segments) / 2**20
+    yield Finding(
+        "ok", "segments", f"{_many(len(ledger.segments), 'file')}, {_many(rows, 'span')}, {size:.1f} MB"
+    )
+    lost = sum(gap["lost"] for entry in ledger.entries for gap in entry.get("gaps", ()))
+    if lost:
+        yield Finding(
+            "wrong",
+            "segments",
+            f"{_many(lost, 'record')} could not be written while recording",
+            "Look at the disk's room and health; the ledger says when.",
+        )
+    torn = sum(source.get("torn_bytes", 0) for entry in ledger.entries for source in entry.get("sources", ()))
+    if torn:
+        yield Finding("note", "segments", f"{torn} torn bytes were left behind by processes that died")
+
+
+def _records(store: Store) -> Iterator[Finding]:
+    sql = (
+        "SELECT count(*) AS spans, count(DISTINCT conversation_id) AS conversations, max(start_ns) AS newest, "
+        "count(*) FILTER (lossy) AS lossy, count(*) FILTER (status = 'incomplete') AS incomplete, "
+        "count(*) FILTER (kind = 'tool' AND effect IS NULL) AS undeclared FROM spans"
+    )
+    found = store.query(sql).to_pylist()[0]
+    if not found["spans"]:
+        yield Finding(
+            "note",
+            "records",
+            "the store is empty",
+            f"Record into it, or `auditlog import FILE --store {store.path}`.",
+        )
+        return
+    yield Finding(
+        "ok", "records", f"{_many(found['conversations'], 'conversation')}, {_many(found['spans'], 'span')}"
+    )
+    if found["newest"] > time.time_ns() + _MINUTE_NS:
+        ahead = (found["newest"] - time.time_ns()) / 1e9
+        yield Finding(
+            "wrong",
+            "clock",
+            f"the newest span begins {ahead:,.0f} s in the future",
+            _CLOCKS,
+        )
+    if found["lossy"]:
+        yield Finding(
+            "note",
+            "records",
+            f"{_many(found['lossy'], 'span')} lossy: a value could not be kept as it was",
+            "`auditlog ls --where why:lossy` lists them.",
+        )
+    if found["incomplete"]:
+        yield Finding(
+            "note",
+            "records",
+            f"{_many(found['incomplete'], 'span')} without an end: under way, or the process went away",
+            "`auditlog ls --where why:incomplete` lists them.",
+        )
+    if found["undeclared"]:
+        yield Finding(
+            "note",
+            "records",
+            f"{_many(found['undeclared'], 'tool call')} without a declared effect: a replay takes them for writes",
+            'Declare it: @auditlog.tool(effect="read").',
+        )
+
+
+def _many(number: int, thing: str) -> str:
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{number:,} {thing if number == 1 else plural}"
