@@ -130,6 +130,9 @@ def _has_reason(turns: Sequence[Turn]) -> bool:
 def _claim_findings(
     before: Sequence[Turn], after: Sequence[Turn], steps: Sequence[StepDiff]
 ) -> Iterator[Finding]:
+    # The same answers from the same steps rest on the same sources.
+    if all(step.op == "same" and not step.result_changes and not _reworded(step) for step in steps):
+        return
     invented = list(_unsupported_claims(after))
     if not invented:
         return
@@ -145,6 +148,10 @@ def _claim_findings(
         kind = "unsupported date" if claim.kind == "date" else "unsupported number"
         detail = f"the answer says “{clip(claim.text)}”, which nothing that the agent saw says"
         yield Finding(kind, detail, place.get(turn.turn_id))
+
+
+def _reworded(step: StepDiff) -> bool:
+    return step.text is not None and step.text.changed
 
 
 def _unsupported_claims(turns: Sequence[Turn]) -> Iterator[tuple[Turn, Claim]]:

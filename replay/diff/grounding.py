@@ -80,6 +80,8 @@ _UNIT = (
 )
 
 _CLAIM = re.compile(
+    # Everything begins at a word, a sign or a line: the middle of a word is passed over at once.
+    r"(?:(?<!\w)(?=\w)|(?=[#$€£¥])|^)(?:"
     r"(?P<iso>(?<!\w)(?P<iso_year>\d{4})-(?P<iso_month>\d{2})-(?P<iso_day>\d{2})(?!\d))"
     r"(?P<iso_time>[T ](?P<iso_hour>\d{2}):(?P<iso_minute>\d{2})(?::\d{2}(?:[.,]\d{1,9})?)?"
     r"(?:Z\b|[+-]\d{2}:?\d{2})?)?"
@@ -97,7 +99,7 @@ _CLAIM = re.compile(
     r"|(?P<amount>(?:(?P<currency>" + _CURRENCY + r")\s?)?(?<![\w.,])(?P<figure>" + _FIGURE + r")"
     # Part of a longer word is an id; `3-5 days` is two numbers, `555-0100` is one id.
     r"(?!\w|[.,]\d|-[\w-]{0,64}[a-z]|-\d{1,20}-|-\d{3})(?P<unit>" + _UNIT + r")?)"
-    r"|(?P<id>(?<![\w-])(?<!\w[.,])\#?(?=[\w-]{0,64}\d)\w(?:[\w-]*\w)?)",
+    r"|(?P<id>(?<![\w-])(?<!\w[.,])\#?(?=[\w-]{0,64}\d)\w(?:[\w-]*\w)?))",
     re.IGNORECASE | re.MULTILINE,
 )  # fmt: skip
 _ANY_CLAIM = re.compile(r"\d|day\b|tomorrow\b", re.IGNORECASE)
@@ -298,7 +300,7 @@ def _support(claim: Claim) -> Iterator[str]:
                 yield f"weekday:{_WEEKDAYS[date(year, month, day).weekday()]}"
                 yield f"number:{year}"
             case "id":
-                # `#W1234567` supports `1234567` and `ORD-1042` supports `1042`.
-                yield from (f"number:{_normal(Decimal(run))}" for run in re.findall(r"\d{3,40}", said))
+                # `ORD-1042` supports "order 1042", and `RF-00005` does not support "5 days".
+                yield from (f"id:{run}" for run in re.findall(r"\d{3,40}", said))
             case _:
                 pass
