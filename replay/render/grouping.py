@@ -64,9 +64,10 @@ def counts_of(report: Report) -> Counts:
     classes = Counter(case.diff.case_class for case in report.cases)
     different = sum(differs(case) for case in report.cases)
     unstable, not_compared = classes["unstable"], classes["no-recording"]
-    total = max(report.run.cases, len(report.cases))
+    # A report may hold some of a run's cases only; what the run has not done is missing from any of them.
+    not_done = max(report.run.cases - report.run.done, 0)
     same = len(report.cases) - different - unstable - not_compared
-    return Counts(total, different, unstable, not_compared, same, total - len(report.cases))
+    return Counts(len(report.cases) + not_done, different, unstable, not_compared, same, not_done)
 
 
 def groups_of(cases: Iterable[CaseResult]) -> tuple[Group, ...]:

@@ -16,7 +16,7 @@ from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 from auditlog.safe_text import safe_text
-from replay.render.grouping import differs
+from replay.render.grouping import counts_of, differs
 from replay.render.text import case_text
 from replay.render.wording import where_line
 from replay.report import CaseResult, Report
@@ -27,7 +27,7 @@ _Outcome = Literal["passed", "failure", "error", "skipped"]
 def junit(report: Report) -> str:
     """Write a report as a JUnit XML document that ends in a newline."""
     cases = [(_outcome(case), case) for case in report.cases]
-    not_run = max(report.run.cases - len(report.cases), 0)
+    not_run = counts_of(report).not_done
     counts = {
         name: sum(1 for outcome, _ in cases if outcome == name) for name in ("failure", "error", "skipped")
     }

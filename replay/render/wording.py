@@ -46,9 +46,8 @@ def noise_line(report: Report) -> str:
     noise = noise_of(report)
     if not noise.sampled:
         return "Noise: no case has a second baseline, so nothing is known of it."
-    verb = "differs" if noise.noise_differently == 1 else "differ"
     return (
-        f"Noise: the baseline, run again, {verb} from itself in {noise.noise_differently} of "
+        f"Noise: the baseline, run again, differs from itself in {noise.noise_differently} of "
         f"{plural(noise.sampled, 'sampled case')} ({percent(noise.noise_differently, noise.sampled)})."
     )
 

@@ -1,5 +1,7 @@
 """A report for a terminal."""
 
+from dataclasses import replace
+
 import pytest
 
 from auditlog.safe_text import cell_width
@@ -21,10 +23,10 @@ def test_noise_stands_beside_the_candidate(mixed):
 
 
 def test_cases_with_the_same_first_divergence_are_one_group(mixed):
-    """The two changed refunds stand together, behind the blocked one."""
+    """The two changed refunds stand together; among equally bad groups the larger is first."""
     written = text(mixed)
-    assert "2. blocked refund · 1 case\n" in written or "1. blocked refund · 1 case\n" in written
-    assert "arguments refund /amount · 2 cases\n" in written
+    assert "1. arguments refund /amount · 2 cases\n" in written
+    assert "2. blocked refund · 1 case\n" in written
     assert "~ refund /amount 40 → 400 ◄ first divergence\n" in written
     assert "! changed money: refund /amount 40 → 400\n" in written
 
@@ -86,3 +88,19 @@ def test_cases_that_were_not_run_are_counted(make):
     """The denominator is the run's, not what happens to be there."""
     report = make.report(make.case(1, make.turn(), make.turn()), total=5)
     assert "0 of 5 cases behave differently, 4 not run" in text(report)
+
+
+def test_no_case_of_a_group_makes_a_list_of_the_groups(mixed):
+    """A summary names the groups, one a line, and how many cases each has."""
+    lines = text(mixed, per_group=0).splitlines()
+    assert lines[-3:] == [
+        "1. arguments refund /amount · 2 cases",
+        "2. blocked refund · 1 case",
+        "3. errored · 1 case",
+    ]
+    assert not any("more" in line for line in lines)
+
+
+def test_a_part_of_a_report_counts_its_own_cases(mixed):
+    """Narrowed to one case, the others are not said to be missing."""
+    assert "1 of 1 case behaves differently\n" in text(replace(mixed, cases=mixed.cases[3:4]))
