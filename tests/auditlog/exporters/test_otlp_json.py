@@ -324,7 +324,6 @@ def test_other_readers_find_genai_names_a_status_and_events():
         "otel/genai-util.agent.traces.json",
         "otel/edge.sdk.traces.json",
         "otel/openinference-manual.agent.traces.json",
-        SAMPLES / "support_bot.v1.otlp.jsonl.gz",
         SAMPLES / "support_bot.v2.otlp.jsonl.gz",
     ],
     ids=str,

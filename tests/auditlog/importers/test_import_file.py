@@ -1,6 +1,7 @@
 """Importing is all of a file or nothing of it, and never twice."""
 
 import gzip
+import itertools
 import json
 import zlib
 from importlib.metadata import EntryPoint
@@ -118,6 +119,7 @@ def test_gzip_is_known_by_content(write, tau2_document):
         (b'{"info": {}, "simulations": 7}', "without anything to import"),
         (b'{"info": {}, "simulations": [{}]}', "Simulation 0 has no messages"),
     ],
+    ids=itertools.count(),
 )
 def test_a_file_that_cannot_be_imported_is_refused_in_words(write, content, words):
     """Every unusable file gives one sentence that names it, and writes nothing."""
