@@ -40,6 +40,16 @@ def _part_of_attribute() -> dict[str, str]:
     return {attribute: part for part, names in mapping()["parts"].items() for attribute in names}
 
 
+@functools.cache
+def _columns_of_attribute() -> dict[str, list[tuple[str, str, int]]]:
+    """Give, for each attribute, the columns it fills, their types, and its rank among the names of the column."""
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for column, names in mapping()["columns"].items():
+        for rank, name in enumerate(names):
+            found.setdefault(name, []).append((column, columns()[column]["type"], rank))
+    return found
+
+
 def split_content(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part a span's attributes into small ones and content by part name; the first name in the schema wins."""
     part_of = _part_of_attribute()
@@ -96,7 +106,8 @@ def row(start: Record | None, end: Record | None) -> dict[str, Any]:
     if start is None and end is not None and end.type == "end":
         began = ended
     parts = parts_of(start, end)
-    values: dict[str, Any] = {
+    values = dict.fromkeys(columns())
+    values |= {
         "trace_id": entry["trace"],
         "span_id": entry["span"],
         "parent_span_id": entry.get("parent"),
@@ -113,8 +124,12 @@ def row(start: Record | None, end: Record | None) -> dict[str, Any]:
         "end_attributes": _content(end, "attributes"),
         **parts,
     }
-    for column, names in mapping()["columns"].items():
-        values[column] = _typed(columns()[column]["type"], first(attributes, names))
+    ranks: dict[str, int] = {}
+    for name in attributes.keys() & _columns_of_attribute().keys():
+        for column, kind, rank in _columns_of_attribute()[name]:
+            if attributes[name] is not None and rank <= ranks.get(column, rank):
+                ranks[column] = rank
+                values[column] = _typed(kind, attributes[name])
     for column, names in mapping()["seconds"].items():
         seconds = first(attributes, names)
         if values.get(column) is None and isinstance(seconds, int | float):

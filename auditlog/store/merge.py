@@ -25,6 +25,8 @@ from auditlog.record import FORMAT, Record, decode_record
 
 MAX_ID_CHARACTERS = 256
 
+_SPAN_RECORDS = ("start", "end", "span")
+
 
 class Located(NamedTuple):
     """A record and where it was written."""
@@ -186,12 +188,13 @@ class Merger:
             self._ended[key] = record.entry_bytes
             self._done[key] = (self._open.pop(key, None), found)
         known = self._links.get(key)
-        if known is None:
-            link = self._links[key] = _link(record)
-        elif known.conversation is None:
-            link = self._links[key] = known._replace(conversation=_link(record).conversation)
-        else:
-            return
+        link = _link(record, look=known is None or known.conversation is None)
+        if known is not None:
+            # What an OpenTelemetry span is, and where it belongs, may be known only when it ends.
+            is_agent = link.is_agent if "kind" in record.entry else known.is_agent
+            parent, turn = known.parent or link.parent, known.turn or link.turn
+            link = _Link(parent, is_agent, turn, known.conversation or link.conversation)
+        self._links[key] = link
         if link.conversation is not None:
             self._conversations.setdefault(key[0], link.conversation)
 
@@ -226,15 +229,21 @@ def _decoded(payload: bytes) -> Record | None:
         _refuse_newer(payload)
         return None
     entry = record.entry
-    if not isinstance(entry["type"], str):
+    kind = entry["type"]
+    if kind in _SPAN_RECORDS:
+        if (
+            not _is_id(entry.get("trace"))
+            or not _is_id(entry.get("span"))
+            or not isinstance(entry.get("time"), int)
+        ):
+            return None
+    elif not isinstance(kind, str):
         return None
-    if entry["type"] in ("start", "end", "span"):
-        ids = (entry.get("trace"), entry.get("span"))
-        if not all(isinstance(i, str) and 0 < len(i) <= MAX_ID_CHARACTERS for i in ids):
-            return None
-        if not isinstance(entry.get("time"), int):
-            return None
     return record
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS
 
 
 def _refuse_newer(payload: bytes) -> None:
@@ -247,10 +256,11 @@ def _refuse_newer(payload: bytes) -> None:
         raise FormatError(msg)
 
 
-def _link(record: Record) -> _Link:
+def _link(record: Record, *, look: bool) -> _Link:
+    """Give what a record says of its span's place; `look` for the conversation among the attributes too."""
     entry = record.entry
     conversation = _text(entry.get("conversation"))
-    if conversation is None and "attributes" in record.parts:
+    if look and conversation is None and "attributes" in record.parts:
         try:
             attributes = normalise.attributes_of(record)
             conversation = _text(normalise.first(attributes, normalise.mapping()["conversation"]))

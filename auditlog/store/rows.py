@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -63,16 +64,14 @@ def row(span: MergedSpan) -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Make an Arrow table of rows."""
+    """Make an Arrow table of rows; each has every column."""
     columns = []
     for name, column in normalise.columns().items():
-        kind, wanted = column["type"], _PYTHON[column["type"]]
-        values = [_fitting(r.get(name), kind, wanted) for r in rows]
-        columns.append(
-            pa.chunked_array([pa.array(values, _TYPES[kind])])
-            if values
-            else pa.chunked_array([], _TYPES[kind])
-        )
+        values, kind = list(map(itemgetter(name), rows)), column["type"]
+        try:
+            columns.append(_chunked(values, kind))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            columns.append(_chunked([_fitting(value, kind) for value in values], kind))
     return pa.table(columns, schema=arrow_schema())
 
 
@@ -101,11 +100,12 @@ def _bare(span: MergedSpan) -> dict[str, Any]:
     """Give what the entries alone say, and the parts' bytes."""
     head = (span.start or span.end).record  # type: ignore[union-attr]
     tail = span.end.record.entry if span.end else {}
-    entry = {**tail, **head.entry}
+    late = {name: tail[name] for name in ("kind", "name") if name in tail}
+    entry = {**tail, **head.entry, **late}
     start = span.start.record if span.start else None
     end = span.end.record if span.end else None
     began = entry["time"]
-    return {
+    return dict.fromkeys(normalise.columns()) | {
         "trace_id": entry["trace"],
         "span_id": entry["span"],
         "parent_span_id": entry.get("parent"),
@@ -128,7 +128,14 @@ def _content(record: Any, part: str) -> bytes | None:
     return None if found is None else found.content
 
 
-def _fitting(value: Any, kind: str, wanted: type | tuple[type, ...]) -> Any:
+def _chunked(values: list[Any], kind: str) -> pa.ChunkedArray:
+    made = pa.array(values, _TYPES[kind])
+    # Content of more than 2 GB comes in chunks of itself.
+    return made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made])
+
+
+def _fitting(value: Any, kind: str) -> Any:
+    wanted = _PYTHON[kind]
     if value is None or not isinstance(value, wanted) or (kind != "bool" and isinstance(value, bool)):
         return None
     if kind in ("int64", "timestamp_us") and not -_LIMIT <= value < _LIMIT:

@@ -92,10 +92,10 @@ def feed(merger: Merger, file: JournalFile, start: int = 0) -> int:
         FormatError: the file holds records of a newer format.
         FileNotFoundError: the file has been sealed meanwhile.
     """
-    at = start
+    at, stem = start, file.stem
     try:
         for frame in read_frames(file.path, start):
-            merger.feed(file.stem, frame.sequence, frame.payload)
+            merger.feed(stem, frame.sequence, frame.payload)
             at = frame.end
     except FormatError as error:
         msg = f"{file.path} {error}"

@@ -29,7 +29,7 @@ from auditlog.store.reader import Reader
 from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
 from auditlog.values import Conversation, ConversationSummary, Span, Turn
 
-_BATCH = 256
+_BATCH = 512
 _SPAN_COLUMNS = ", ".join((*READ_COLUMNS, *EVIDENCE_COLUMNS))
 _MOST_NAMED = 5
 _MOST_COMPARED = 200_000
