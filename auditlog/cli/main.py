@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from auditlog.cli.exits import Exit
 from auditlog.cli.plugins import plugins
@@ -128,6 +129,9 @@ def _ending(error: BaseException) -> int:
     match error:
         case click.exceptions.Exit():
             return error.exit_code
+        case SystemExit() if isinstance(sys.stdout, PacifyFlushWrapper):
+            # click's sign that a pipe broke.
+            return Exit.PIPE
         case SystemExit():
             return error.code if isinstance(error.code, int) else Exit.ERROR if error.code else Exit.OK
         case click.ClickException():
@@ -188,7 +192,7 @@ def _let_go_of_stdout(error: BaseException) -> None:
             pass
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("auditlog", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="auditlog-replay", prog_name="auditlog")
 @click.option(
     "--store",

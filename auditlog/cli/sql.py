@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,26 +43,13 @@ def sql(query: str, limit: int, seconds: float, format: str, output: str | None,
     rows = _rows(found)
     columns = [
         Column(name, name, 0, right=_is_number(found, at), shrinks=True, show=_show)
-        for at, name in enumerate(_names(found))
+        for at, name in enumerate(found.column_names)
     ]
     write_rows(rows, columns, format, output)
 
 
-def _names(found: pa.Table) -> list[str]:
-    """Give the result's columns names of their own, where two have the same."""
-    seen: Counter[str] = Counter()
-    names = []
-    for name in found.column_names:
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-    return names
-
-
 def _rows(found: pa.Table) -> list[dict[str, Any]]:
-    return [
-        {key: _plain(value) for key, value in row.items()}
-        for row in found.rename_columns(_names(found)).to_pylist()
-    ]
+    return [{key: _plain(value) for key, value in row.items()} for row in found.to_pylist()]
 
 
 def _plain(value: Any) -> Any:
