@@ -2,8 +2,8 @@
 
 The rules:
 
-1. The ```console blocks of one page run in order in one directory, through a shell, stdout and stderr together as on
-   a terminal.
+1. The ```console blocks of one page run in order in one directory, stdout and stderr together as on a terminal.
+   An `auditlog` command runs in this process, where the database is loaded once; anything else through a shell.
 2. A line that starts with `$ ` is a command; the lines below it, up to the next command, are its output. A command
    with no output shown may print anything.
 3. A line `…` stands for any lines, `…` inside a line for any text; space within a line counts as one.
@@ -12,15 +12,21 @@ The rules:
 6. The directory is like a checkout in that `sample_traces` is there.
 """
 
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from auditlog.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -88,44 +94,82 @@ def matches(expected: list[str], printed: str) -> bool:
     return re.fullmatch(pattern, printed.rstrip() + "\n") is not None
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Give a reader's environment: this installation first on the path, a plain terminal, UTC."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AUDITLOG_", "OTEL_", "COV_"))
-    }
+class Printed(NamedTuple):
+    """What a command printed, and how it ended."""
+
+    text: str
+    status: int
+
+
+def run(command: str) -> Printed:
+    """Run one command line of a page in the current directory and environment."""
+    words = shlex.split(command, comments=True)
+    if words[0] == "auditlog" and not set("|&;<>$`") & set(command.partition("#")[0]):
+        return run_here(words[1:])
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+        text=True,
+    )
+    return Printed(done.stdout, done.returncode)
+
+
+def run_here(arguments: list[str]) -> Printed:
+    """Run an `auditlog` command line in this process."""
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    status = 0
+    with redirect_stdout(screen), redirect_stderr(screen):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    screen.seek(0)
+    return Printed(screen.read(), status)
+
+
+@pytest.fixture
+def readers_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A reader's directory and environment: this installation first on the path, a plain terminal, UTC."""
+    (tmp_path / "sample_traces").symlink_to(ROOT / "sample_traces")
+    for name in list(os.environ):
+        if name.startswith(("AUDITLOG_", "OTEL_")):
+            monkeypatch.delenv(name)
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    plain = {"PATH": path, "HOME": str(home), "COLUMNS": "100", "LINES": "40", "NO_COLOR": "1", "TZ": "UTC"}
-    return kept | plain
+    plain = {
+        "PATH": path,
+        "HOME": str(tmp_path),
+        "COLUMNS": "100",
+        "LINES": "40",
+        "NO_COLOR": "1",
+        "TZ": "UTC",
+    }
+    for name, value in plain.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.chdir(tmp_path)
+    time.tzset()
+    return tmp_path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
+def test_every_example_does_what_the_page_says(page: Path, readers_desk: Path) -> None:
     """Each command of a page prints what stands below it and exits as it should."""
-    (tmp_path / "sample_traces").symlink_to(ROOT / "sample_traces")
     for step in steps_of(page.read_text(encoding="utf-8")):
         if isinstance(step, File):
-            (tmp_path / step.name).write_text(step.text, encoding="utf-8")
+            (readers_desk / step.name).write_text(step.text, encoding="utf-8")
             continue
         if step.command.startswith("make "):
             continue  # Targets of the Makefile make a virtual environment of their own; CI runs them.
-        done = subprocess.run(
-            ["/bin/sh", "-c", step.command],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=300,
-            check=False,
-            text=True,
-        )
-        where = f"{page.name}:{step.line}: $ {step.command}\n{done.stdout}"
-        assert done.returncode == step.status, where
-        if step.output:
-            expected = "\n".join(step.output)
-            assert matches(step.output, done.stdout), f"{where}\n--- the page shows ---\n{expected}"
+        printed = run(step.command)
+        where = f"{page.name}:{step.line}: $ {step.command}\n{printed.text}"
+        if printed.status != step.status:
+            pytest.fail(f"{where}\n--- exited with {printed.status}, not with {step.status}", pytrace=False)
+        if step.output and not matches(step.output, printed.text):
+            pytest.fail("\n".join((where, "--- the page shows ---", *step.output)), pytrace=False)
 
 
 def test_a_page_that_shows_something_else_is_caught() -> None:
