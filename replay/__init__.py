@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from replay.report import CaseResult, Report, RunSummary
     from replay.runner import run
 
-__all__ = ["CaseResult", "Report", "RunPlan", "RunSummary", "load_report", "load_runs", "plan", "resume", "run", "save_comparison"]
+__all__ = [
+    "CaseResult",
+    "Report",
+    "RunPlan",
+    "RunSummary",
+    "load_report",
+    "load_runs",
+    "plan",
+    "resume",
+    "run",
+    "save_comparison",
+]
 
 _HOME = {
     "CaseResult": "report",

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 from auditlog.record import decode_record
 from auditlog.values import Turn
-
 from replay.canonical import match_key
 from replay.diff import steps_of
 from replay.diff.model import CaseStatus

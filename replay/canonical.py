@@ -17,7 +17,6 @@ from collections.abc import Mapping
 
 from auditlog.encode import MARK
 from auditlog.values import Json
-
 from replay.diff.json_diff import canonical
 
 _WHOLE_MARKS = frozenset({"bytes", "float", "int", "text"})

@@ -2,7 +2,8 @@
 
 The rules:
 
-1. A case is one turn: an agent call with nothing recorded around it. A filter chooses conversations, and each of their turns is a case.
+1. A case is one turn: an agent call with nothing recorded around it. A filter chooses conversations, and each of their turns
+   is a case.
 2. The list is frozen with the run: what the store takes in afterwards changes nothing, and a resumed run has the same cases.
 3. Turns of other agents than the one that is replayed are left out, and how many is said.
 4. The second baseline's sample is chosen by hash, so that the same cases are sampled in every run of them.
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Turn
-
 from replay.recorded import side_lost
 
 if TYPE_CHECKING:
@@ -110,7 +110,14 @@ def freeze(turns: Sequence[Mapping[str, Any]], config_digest: str, sample: float
     by_hash = sorted(range(len(turns)), key=lambda i: hashlib.sha256(turns[i]["span_id"].encode()).digest())
     sampled = set(by_hash[: math.ceil(sample * len(turns))])
     return tuple(
-        Case(ids[i], turn["conversation_id"], turn["trace_id"], turn["span_id"], turn["turn_index"], i in sampled)
+        Case(
+            ids[i],
+            turn["conversation_id"],
+            turn["trace_id"],
+            turn["span_id"],
+            turn["turn_index"],
+            i in sampled,
+        )
         for i, turn in enumerate(turns)
     )
 
@@ -138,7 +145,9 @@ def unreplayable(turn: Turn | None) -> str | None:
     return None
 
 
-def _turns(store: Store, where: str, since: datetime | None, until: datetime | None) -> list[Mapping[str, Any]]:
+def _turns(
+    store: Store, where: str, since: datetime | None, until: datetime | None
+) -> list[Mapping[str, Any]]:
     condition, params = "true", []
     if where.strip() or since is not None or until is not None:
         ids = [s.conversation_id for s in store.summaries(where, since, until)]

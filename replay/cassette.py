@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditlog.values import Effect, Json
-
 from replay.canonical import first_words, lost_something, match_key
 from replay.diff.json_diff import json_diff
 from replay.diff.model import PathChange
@@ -96,11 +95,11 @@ class Cassette:
         if lost_something(arguments):
             return Miss("arguments lost", self._nearest(kind, name, arguments))
         with self._lock:
+            epoch = self._writes_served
             equal = self._by_key.get(match_key(kind, name, arguments), [])
             position, tier = self._choose(equal, reusable=is_read(kind, effect))
             if position is not None:
                 self._used.add(position)
-                epoch = self._writes_served
                 if is_write(kind, effect):
                     self._writes_served += 1
         if position is None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import StoreError
 from auditlog.values import Conversation
-
 from replay.compare import Comparison, ConversationPair, compare_pairs
 from replay.records import MANIFEST, RUN_END, run_span
 from replay.report import CaseResult, Report, RunSummary
@@ -53,7 +52,8 @@ def save_comparison(store: Store, comparison: Comparison, *, baseline: str, cand
         "baseline": baseline,
         "where": comparison.by,
         "cases": [
-            [pair.key, pair.baseline.conversation_id, pair.candidate.conversation_id] for pair in comparison.pairs
+            [pair.key, pair.baseline.conversation_id, pair.candidate.conversation_id]
+            for pair in comparison.pairs
         ],
         "unpaired_baseline": list(comparison.unpaired_baseline),
         "unpaired_candidate": list(comparison.unpaired_candidate),
@@ -61,7 +61,9 @@ def save_comparison(store: Store, comparison: Comparison, *, baseline: str, cand
     end = {"cases": len(comparison.pairs), "classes": dict(comparison.classes)}
     writer = store.writer()
     try:
-        written = writer.append(run_span(MANIFEST, run_id, manifest)) and writer.append(run_span(RUN_END, run_id, end))
+        written = writer.append(run_span(MANIFEST, run_id, manifest)) and writer.append(
+            run_span(RUN_END, run_id, end)
+        )
         if not (written and writer.flush()):
             msg = f"The comparison cannot be written into {store.path}: is the disk full, or the store read-only?"
             raise StoreError(msg)
@@ -84,7 +86,9 @@ def report(store: Store, manifest: Mapping[str, Any], summary: RunSummary) -> Re
     for first in range(0, len(wanted), _BATCH):
         batch = wanted[first : first + _BATCH]
         found = _conversations(store, {name for _, *both in batch for name in both})
-        pairs += [(key, found[one], found[other]) for key, one, other in batch if one in found and other in found]
+        pairs += [
+            (key, found[one], found[other]) for key, one, other in batch if one in found and other in found
+        ]
     comparison = compare_pairs(
         pairs,
         by=summary.where,

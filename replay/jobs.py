@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditlog.values import Json, Turn
-
 from replay.case import Case, case_key, unreplayable
 from replay.planning import PlannedTarget, RunPlan
 from replay.protocol import Job
@@ -122,7 +121,7 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
     arguments = None if turn is None else turn.agent.input
     name = execution.target.name
     why = unreplayable(turn)
-    if why is not None or turn is None:
+    if why is not None or turn is None or arguments is None:
         return Task(execution, place, name, arguments, None, why or "", turn)
     job = Job(
         case_id=case.case_id,

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlog.values import Turn
-
 from replay import comparisons
 from replay.case import Case
 from replay.diff import CLASSES, CaseClass, CaseStatus, Diff, compare
@@ -189,7 +188,9 @@ def _summary(
 ) -> RunSummary:
     run_id = str(manifest["run_id"])
     end = ended.get(run_id)
-    status: RunStatus = "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
+    status: RunStatus = (
+        "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
+    )
     baseline = manifest["baseline"]
     created = datetime.fromisoformat(manifest["created"])
     arms = done.get(run_id, {})

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from auditlog.filter import parse
 from auditlog.journal import boot_id
 from auditlog.values import Json
-
 from replay.canonical import digest_of
 from replay.case import Case, freeze, select
 from replay.errors import RunError
@@ -121,7 +120,13 @@ class RunPlan:
         for name in ("notes", "resumed"):
             del fields[name]
         # Whoever looks for a run that is under way looks for this process.
-        return {**fields, "host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "born": process_birth(os.getpid())}
+        return {
+            **fields,
+            "host": socket.gethostname(),
+            "boot": boot_id(),
+            "pid": os.getpid(),
+            "born": process_birth(os.getpid()),
+        }
 
 
 def plan(
@@ -209,7 +214,9 @@ def plan(
         return _resumed(described, manifest, notes)
     chosen = select(store, described.candidate.name, where=where, since=since, until=until, limit=limit)
     for name, count in chosen.left_out.items():
-        notes.append(f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {described.candidate.name}.")
+        notes.append(
+            f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {described.candidate.name}."
+        )
     return replace(
         described,
         run_id=f"{described.created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
@@ -259,7 +266,11 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
     """Let a worker look at each target; give the plan with what they are, and what is worth saying."""
     notes: list[str] = []
     environment = dict(os.environ)
-    notes += [f"The variable {name} is not set here, so the agent does not get it." for name in draft.env if name not in environment]
+    notes += [
+        f"The variable {name} is not set here, so the agent does not get it."
+        for name in draft.env
+        if name not in environment
+    ]
     targets = [target for target in (draft.candidate, draft.baseline) if target is not None]
 
     async def look() -> list[Ready]:
@@ -267,7 +278,10 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
 
     seen = asyncio.run(look())
     for target, ready in zip(targets, seen, strict=True):
-        notes += [f"{target.path}, while it was imported, tried to {what}: refused." for what in dict.fromkeys(ready.refused)]
+        notes += [
+            f"{target.path}, while it was imported, tried to {what}: refused."
+            for what in dict.fromkeys(ready.refused)
+        ]
     notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
     found = [
         replace(target, name=ready.name, digest=ready.digest, version=ready.version)
@@ -279,7 +293,10 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
             "a change from chance. Name the version in production with --baseline."
         )
     described = replace(
-        draft, candidate=found[0], baseline=found[1] if draft.baseline is not None else None, locks=seen[0].locks
+        draft,
+        candidate=found[0],
+        baseline=found[1] if draft.baseline is not None else None,
+        locks=seen[0].locks,
     )
     return described, notes
 
@@ -332,7 +349,9 @@ def _refuse_nonsense(
     kind: str, baseline: str | None, env: tuple[str, ...], sample: float, deadline: float, workers: int | None
 ) -> None:
     if kind == "verify" and baseline is not None:
-        raise RunError("A verify compares with the recording. Leave --baseline out, or run a replay without --verify.")
+        raise RunError(
+            "A verify compares with the recording. Leave --baseline out, or run a replay without --verify."
+        )
     if not 0 <= sample <= 1:
         raise RunError(f"The sample is a share of the cases, from 0 to 1, and not {sample:g}.")
     if deadline <= 0:
@@ -341,4 +360,6 @@ def _refuse_nonsense(
         raise RunError(f"A run takes at least one worker, and not {workers}.")
     for name in env:
         if not name.isidentifier():
-            raise RunError(f"{name!r} is no name of a variable. Write its name only, such as --env OPENAI_API_KEY.")
+            raise RunError(
+                f"{name!r} is no name of a variable. Write its name only, such as --env OPENAI_API_KEY."
+            )

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from replay import protocol
 from replay.errors import RunError, TargetError
@@ -101,7 +102,9 @@ class Worker:
             msg = f"{self._launch.setup.target} is not imported after {START_SECONDS:.0f} s. Does its import wait for something?"
             raise TargetError(msg) from None
         if message is None:
-            raise RunError(f"A worker for {self._launch.setup.target} did not start: {await self._last_words(log)}")
+            raise RunError(
+                f"A worker for {self._launch.setup.target} did not start: {await self._last_words(log)}"
+            )
         if message["say"] == "failed":
             raise TargetError(message["why"] + _refusals(message["refused"]))
         self.ready = protocol.read_ready(message)
@@ -150,7 +153,9 @@ class Worker:
         self._reader = asyncio.StreamReader(limit=1 << 20)
         protocol_in = asyncio.StreamReaderProtocol(self._reader)
         await loop.connect_read_pipe(lambda: protocol_in, os.fdopen(reading, "rb", 0))
-        transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(writing, "wb", 0))
+        transport, flow = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, os.fdopen(writing, "wb", 0)
+        )
         self._writer = asyncio.StreamWriter(transport, flow, None, loop)
 
     async def _say(self, message: Mapping[str, object]) -> None:
@@ -160,7 +165,7 @@ class Worker:
             self._writer.write(protocol.pack(message))
             await self._writer.drain()
 
-    async def _hear(self) -> dict[str, object] | None:
+    async def _hear(self) -> dict[str, Any] | None:
         assert self._reader is not None
         return await protocol.receive(self._reader)
 

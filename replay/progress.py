@@ -58,7 +58,11 @@ class Progress:
         if self.eta_seconds is not None and self.done < self.total:
             parts.append(f"{_duration(self.eta_seconds)} left")
         parts.append(f"{self.differing} differing")
-        parts += [f"{count} {status}" for status, count in sorted(self.statuses.items()) if status != "complete" and count]
+        parts += [
+            f"{count} {status}"
+            for status, count in sorted(self.statuses.items())
+            if status != "complete" and count
+        ]
         return "  ".join(parts)
 
 
@@ -90,4 +94,6 @@ class ProgressLine:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    )

@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import orjson
-from auditlog.values import Json
 
+from auditlog.values import Json
 from replay.diff.model import CaseStatus
 
 LENGTH = struct.Struct("<I")
@@ -136,9 +136,10 @@ def setup_message(setup: Setup) -> dict[str, Any]:
 
 def read_setup(message: Mapping[str, Any]) -> Setup:
     """Understand `setup`."""
-    fields = {name: value for name, value in message.items() if name != "say"}
+    fields: dict[str, Any] = {name: value for name, value in message.items() if name != "say"}
     fields["hosts"] = tuple((name, port) for name, port in fields["hosts"])
-    return Setup(**{**fields, "paths": tuple(fields["paths"]), "locks": tuple(fields["locks"])})
+    fields["paths"], fields["locks"] = tuple(fields["paths"]), tuple(fields["locks"])
+    return Setup(**fields)
 
 
 def ready_message(ready: Ready) -> dict[str, Any]:
@@ -148,7 +149,9 @@ def ready_message(ready: Ready) -> dict[str, Any]:
 
 def read_ready(message: Mapping[str, Any]) -> Ready:
     """Understand `ready`."""
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in message.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in message.items()
+    }
     del fields["say"]
     return Ready(**fields)
 

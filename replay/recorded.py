@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from auditlog.values import Effect, Fault, Json, Span, Turn
-
 from replay.canonical import lost_something, match_key
 
 _SERVED_KINDS = ("tool", "retriever", "model")
@@ -117,7 +116,8 @@ def _recorded(span: Span, epoch: int, spans: list[Span]) -> Recorded:
         effect=span.effect,
         digest=span.tool_digest,
         output=span.output,
-        fault=span.fault or (Fault("Exception", "a recorded error without a text") if span.status == "error" else None),
+        fault=span.fault
+        or (Fault("Exception", "a recorded error without a text") if span.status == "error" else None),
         ended=span.status != "incomplete",
         lossy=side_lost(span, "output"),
         epoch=epoch,
@@ -159,14 +159,11 @@ def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
 
 def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:
     """Read back what `to_json` gave."""
-    return tuple(
-        Recorded(
-            **{
-                **item,
-                "fault": None if item["fault"] is None else Fault(*item["fault"]),
-                "handoffs": tuple(Handoff(*handoff) for handoff in item["handoffs"]),
-                "key": match_key(item["kind"], item["name"], item["arguments"]),
-            }
-        )
-        for item in items
-    )
+    return tuple(_read_back(item) for item in items)
+
+
+def _read_back(item: Mapping[str, Any]) -> Recorded:
+    fields: dict[str, Any] = dict(item)
+    fields["fault"] = None if item["fault"] is None else Fault(*item["fault"])
+    fields["handoffs"] = tuple(Handoff(*handoff) for handoff in item["handoffs"])
+    return Recorded(**fields, key=match_key(item["kind"], item["name"], item["arguments"]))

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
+
 from auditlog.context import new_span_id, new_trace_id
 from auditlog.record import Record, decode_record, encode_record
 from auditlog.values import Json
-
 from replay.diff.model import CaseStatus
 
 RUN = "auditlog.replay.run_id"
@@ -60,7 +60,11 @@ def stamped(payloads: Iterable[bytes], status: CaseStatus, why: str) -> tuple[by
     """
     records = [(payload, decode_record(payload)) for payload in payloads]
     agent = next(
-        (r.entry for _, r in records if r.type == "start" and r.entry["kind"] == "agent" and _begins_turn(r.entry)),
+        (
+            r.entry
+            for _, r in records
+            if r.type == "start" and r.entry["kind"] == "agent" and _begins_turn(r.entry)
+        ),
         None,
     )
     if agent is None:

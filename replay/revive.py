@@ -18,7 +18,6 @@ import sys
 from typing import Any
 
 from auditlog.values import Fault, Json
-
 from replay.errors import ReplayedError
 
 
@@ -64,7 +63,9 @@ def error_of(fault: Fault) -> Exception:
     if found is None:
         return ReplayedError(fault.type, fault.message)
     try:
-        error = found(fault.message) if found.__module__ == "builtins" else found.__new__(found, fault.message)
+        error = (
+            found(fault.message) if found.__module__ == "builtins" else found.__new__(found, fault.message)
+        )
         if str(error) == fault.message:
             return error
         # `KeyError` prints its key's repr: the text that was recorded is the text that is raised.
@@ -90,9 +91,9 @@ def _error_type(name: str) -> type[Exception] | None:
 
 
 def _saying(kind: type[Exception], message: str) -> Exception:
-    saying = type(kind.__name__, (kind,), {"__str__": lambda _: message, "__module__": kind.__module__})
+    saying: Any = type(kind.__name__, (kind,), {"__str__": lambda _: message, "__module__": kind.__module__})
     saying.__qualname__ = kind.__qualname__
-    error = saying.__new__(saying, message)
+    error: Exception = saying.__new__(saying, message)
     if str(error) != message:
         return ReplayedError(kind.__qualname__, message)
     return error

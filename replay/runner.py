@@ -24,9 +24,7 @@ from typing import TYPE_CHECKING
 
 from auditlog.errors import StoreError
 from auditlog.journal import JournalWriter, entry_of
-
 from replay.behaviour import Behaviours
-from replay.case import Case
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
 from replay.jobs import Execution, Task, executions, tasks_of
@@ -71,7 +69,10 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         store.refresh()
         if complete:
             counted = load_report(store, plan.run_id).run
-            _append(writer, run_span(RUN_END, plan.run_id, {"cases": counted.cases, "classes": dict(counted.classes)}))
+            _append(
+                writer,
+                run_span(RUN_END, plan.run_id, {"cases": counted.cases, "classes": dict(counted.classes)}),
+            )
             _flush(writer)
     finally:
         writer.close()

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
-
 from replay.errors import RunError
 from replay.records import MANIFEST, RUN_END
 
@@ -74,15 +73,17 @@ def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
         raise NotFoundError(msg)
     if run_id == "last":
         return known[0]
-    fitting = [m for m in known if m["run_id"] == run_id] or [m for m in known if m["run_id"].startswith(run_id)]
+    fitting = [m for m in known if m["run_id"] == run_id] or [
+        m for m in known if m["run_id"].startswith(run_id)
+    ]
     if len(fitting) == 1 and run_id:
         return fitting[0]
     if len(fitting) > 1 and run_id:
         named = ", ".join(m["run_id"] for m in fitting[:_MOST_NAMED])
         msg = f"{run_id!r} is the beginning of several runs: {named}. Write more of it."
         raise NotFoundError(msg)
-    near = difflib.get_close_matches(run_id, [m["run_id"] for m in known], 1, 0)
-    msg = f"There is no run {run_id!r}. The nearest is {near[0] if near else known[0]['run_id']!r}. `auditlog replay ls` lists them."
+    near = difflib.get_close_matches(run_id, [m["run_id"] for m in known], 1, 0) or [known[0]["run_id"]]
+    msg = f"There is no run {run_id!r}. The nearest is {near[0]!r}. `auditlog replay ls` lists them."
     raise NotFoundError(msg)
 
 
@@ -142,7 +143,12 @@ def process_birth(pid: int) -> str | None:
     """
     try:
         # The 22nd field is the start time; the second, the program's name in parentheses, may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        return (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()[19]
+        )
     except (OSError, IndexError):
         pass
     try:

@@ -26,7 +26,6 @@ from typing import Any
 
 from auditlog.operation import Operation
 from auditlog.values import Json
-
 from replay.errors import CaseStop, TargetError
 
 
@@ -172,7 +171,7 @@ def _where(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename == __file__ or filename == importlib.__file__
+    return filename in (__file__, importlib.__file__)
 
 
 def _is_unbound(function: Any) -> bool:

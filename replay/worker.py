@@ -26,7 +26,6 @@ import auditlog
 from auditlog import config, interception
 from auditlog.context import conversation
 from auditlog.recorder import ListSink, Recorder
-
 from replay import protocol
 from replay.cassette import Cassette
 from replay.diff.model import CaseStatus

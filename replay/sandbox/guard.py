@@ -57,9 +57,10 @@ class Guard:
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         rule = self._always.get(event)
+        if rule is None and self._process.phase != "import":
+            rule = self._in_case.get(event)
         if rule is None:
-            if self._process.phase == "import" or (rule := self._in_case.get(event)) is None:
-                return
+            return
         # Judging a path may itself raise audit events.
         if getattr(self._judging, "now", False):
             return

@@ -66,7 +66,7 @@ class AllowedHosts:
                 unresolved.append(host.name)
                 continue
             self._answers[host.name, host.port] = answers
-            self._addresses |= {(answer[4][0], host.port) for answer in answers}
+            self._addresses |= {(str(answer[4][0]), host.port) for answer in answers}
         self.unresolved = tuple(unresolved)
         socket.getaddrinfo = self._pinned  # type: ignore[assignment]
 
@@ -78,7 +78,8 @@ class AllowedHosts:
         """Whether a name may be looked up: an allowed host's, or an address that is allowed as it stands."""
         text = _text(name)
         return text is not None and (
-            any(host.name == text for host in self.hosts) or any(address == text for address, _ in self._addresses)
+            any(host.name == text for host in self.hosts)
+            or any(address == text for address, _ in self._addresses)
         )
 
     def allows_address(self, address: Any) -> bool:
@@ -90,10 +91,20 @@ class AllowedHosts:
                 return False
 
     def _pinned(
-        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0  # noqa: A002
+        self,
+        host: Any,
+        port: Any,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - the name of the function that it stands in for
+        proto: int = 0,
+        flags: int = 0,
     ) -> list[Any]:
         """Stand in for `socket.getaddrinfo`."""
-        number = int(port) if isinstance(port, int | str) and str(port).isdigit() else {"https": 443, "http": 80}.get(port, -1)
+        number = (
+            int(port)
+            if isinstance(port, int | str) and str(port).isdigit()
+            else {"https": 443, "http": 80}.get(port, -1)
+        )
         answers = self._answers.get((_text(host) or "", number))
         if answers is None:
             return self._real(host, port, family, type, proto, flags)

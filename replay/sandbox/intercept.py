@@ -21,7 +21,6 @@ from auditlog import config, context
 from auditlog.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Effect, Json
-
 from replay.cassette import Cassette, Hit, Miss
 from replay.errors import CaseStop, NotServable, ReplayLeak, ReplayMiss, WriteBlocked
 from replay.recorded import Handoff, Recorded, is_write
@@ -111,7 +110,9 @@ def _served(case: CaseState, call: Call, hit: Hit) -> Served | Raised:
     recorded = hit.recorded
     if (why := recorded.unservable) is not None:
         stop = NotServable(f"{recorded.name} cannot be served: {why}.")
-        return Raised(case.stop(stop), {TIER: "unservable", "auditlog.replay.served_span_id": recorded.span_id})
+        return Raised(
+            case.stop(stop), {TIER: "unservable", "auditlog.replay.served_span_id": recorded.span_id}
+        )
     _hand_off_again(call, recorded.handoffs)
     facts = _facts(recorded, hit)
     if recorded.fault is not None:
@@ -121,7 +122,11 @@ def _served(case: CaseState, call: Call, hit: Hit) -> Served | Raised:
 
 
 def _facts(recorded: Recorded, hit: Hit) -> Mapping[str, Json]:
-    facts: dict[str, Json] = {**recorded.facts, TIER: hit.tier, "auditlog.replay.served_span_id": recorded.span_id}
+    facts: dict[str, Json] = {
+        **recorded.facts,
+        TIER: hit.tier,
+        "auditlog.replay.served_span_id": recorded.span_id,
+    }
     if hit.definition_changed:
         facts["auditlog.replay.definition_changed"] = True
     if hit.other_epoch:
@@ -132,7 +137,9 @@ def _facts(recorded: Recorded, hit: Hit) -> Mapping[str, Json]:
 def _hand_off_again(call: Call, handoffs: tuple[Handoff, ...]) -> None:
     """Record what the body would have handed off: the body is not entered, and the turn was escalated all the same."""
     recorder, frame = config.recorder(), context.current()
-    for handoff in handoffs if recorder is not None else ():
+    if recorder is None:
+        return
+    for handoff in handoffs:
         facts = {"auditlog.escalation.reason": handoff.reason}
         if handoff.to is not None:
             facts["auditlog.escalation.to"] = handoff.to

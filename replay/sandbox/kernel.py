@@ -67,7 +67,11 @@ def without_network() -> bool:
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return False
     # Without a map the process would be nobody in its own files' eyes.
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
         try:
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - not a path to handle
                 file.write(text)

@@ -87,7 +87,7 @@ def rules(scratch: Iterable[str], hosts: AllowedHosts) -> dict[str, Rule]:
 
 def native_rules() -> dict[str, Rule]:
     """Make the rules that hold only while a case runs."""
-    return {event: _native for event in _NATIVE}
+    return dict.fromkeys(_NATIVE, _native)
 
 
 class _Files:
@@ -124,7 +124,7 @@ class _Files:
         if isinstance(path, int):
             path = f"/proc/self/fd/{path}"
         name = os.fsdecode(path)
-        if not os.path.isabs(name) and isinstance(directory, int) and directory >= 0:
+        if not name.startswith("/") and isinstance(directory, int) and directory >= 0:
             name = os.path.join(f"/proc/self/fd/{directory}", name)  # noqa: PTH118 - the hook makes no objects
         name = os.path.realpath(name)
         return name in _HARMLESS or any(name == top or name.startswith(top + os.sep) for top in self._scratch)
@@ -202,5 +202,3 @@ def _shown(path: Any) -> str:
     except TypeError:
         text = f"a {type(path).__name__}"
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
-
-

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-import auditlog
 import pytest
+
+import auditlog
 from auditlog import config
 from auditlog.recorder import Recorder
 from auditlog.store import Store
@@ -46,7 +47,10 @@ def record_talks(
                         answer = agent(question, list(history), **extra)
                     except LookupError as error:
                         answer = str(error)
-                    history += [{"role": "user", "content": question}, {"role": "assistant", "content": str(answer)}]
+                    history += [
+                        {"role": "user", "content": question},
+                        {"role": "assistant", "content": str(answer)},
+                    ]
     finally:
         config.use(previous)
         store.close()

@@ -8,10 +8,15 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from replay.canonical import digest_of, first_words, lost_something, match_key, same_arguments
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12
+)
 ARGUMENTS = st.dictionaries(st.text(min_size=1), VALUES, max_size=4)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from auditlog.values import Fault, Span, Turn
 from hypothesis import given
 from hypothesis import strategies as st
+
+from auditlog.values import Fault, Span, Turn
 from replay.canonical import match_key
 from replay.cassette import Cassette, Hit, Miss, describe
 from replay.diff.model import PathChange
 from replay.recorded import Handoff, Recorded, from_json, recorded_calls, to_json
 
 
-def call(name="look", arguments=None, output=None, *, kind="tool", effect="read", epoch=0, span_id="", **more):
+def call(
+    name="look", arguments=None, output=None, *, kind="tool", effect="read", epoch=0, span_id="", **more
+):
     arguments = {"id": "A1"} if arguments is None else arguments
     return Recorded(
         span_id or f"{name}{output}", kind, name, arguments, match_key(kind, name, arguments), effect,
@@ -33,7 +36,9 @@ def test_equal_reads_are_served_in_order_and_then_the_last_again():
     """Reads come in the order of the recording; when they are used up the latest is served again."""
     cassette = Cassette([call(output="first"), call(output="second")])
     served = [taken(cassette) for _ in range(4)]
-    assert [("first", "exact"), ("second", "exact"), ("second", "reuse"), ("second", "reuse")] == outputs(*served)
+    assert [("first", "exact"), ("second", "exact"), ("second", "reuse"), ("second", "reuse")] == outputs(
+        *served
+    )
 
 
 def test_a_write_is_served_once():
@@ -41,14 +46,19 @@ def test_a_write_is_served_once():
     cassette = Cassette([call("refund", output="paid", effect="write")])
     first, second = taken(cassette, "refund", effect="write"), taken(cassette, "refund", effect="write")
     assert [("paid", "exact"), "used up"] == outputs(first, second)
-    assert second.explain("tool", "refund") == "the recorded call of tool refund was used already, and is served once"
+    assert (
+        second.explain("tool", "refund")
+        == "the recorded call of tool refund was used already, and is served once"
+    )
 
 
 def test_an_undeclared_tool_and_a_handoff_are_served_once():
     """What nobody declared is a write, and a person is called once for each recorded time."""
     for effect in (None, "control"):
         cassette = Cassette([call("do", output="done", effect=effect)])
-        assert [("done", "exact"), "used up"] == outputs(*(taken(cassette, "do", effect=effect) for _ in range(2)))
+        assert [("done", "exact"), "used up"] == outputs(
+            *(taken(cassette, "do", effect=effect) for _ in range(2))
+        )
 
 
 def test_a_read_after_a_write_gets_what_was_recorded_after_it():
@@ -60,7 +70,10 @@ def test_a_read_after_a_write_gets_what_was_recorded_after_it():
             call(output="paid", epoch=1),
         ]
     )
-    assert outputs(taken(cassette, "refund", effect="write"), taken(cassette)) == [("ok", "exact"), ("paid", "exact")]
+    assert outputs(taken(cassette, "refund", effect="write"), taken(cassette)) == [
+        ("ok", "exact"),
+        ("paid", "exact"),
+    ]
     assert taken(cassette).other_epoch
 
 
@@ -75,7 +88,9 @@ def test_a_miss_names_the_nearest_call_and_what_differs():
     miss = taken(cassette, "refund", {"id": "A1", "amount": 400, "why": "late"})
     assert isinstance(miss, Miss)
     assert (miss.rule, miss.nearest.span_id) == ("arguments differ", "near")
-    assert miss.explain("tool", "refund") == "the nearest recorded call of tool refund differs: /amount 40 → 400"
+    assert (
+        miss.explain("tool", "refund") == "the nearest recorded call of tool refund differs: /amount 40 → 400"
+    )
 
 
 def test_a_tool_that_was_never_recorded_is_said_to_be():
@@ -155,7 +170,9 @@ def test_the_recording_itself_is_served_whole_and_in_order(recorded):
 
 
 def span(name, kind, start, parent="agent", **more):
-    return Span(trace_id="t", span_id=name, parent_span_id=parent, kind=kind, name=name, start_ns=start, **more)
+    return Span(
+        trace_id="t", span_id=name, parent_span_id=parent, kind=kind, name=name, start_ns=start, **more
+    )
 
 
 def test_a_turns_calls_are_read_with_their_epochs_and_handoffs():

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 import replay
 from auditlog.store import Store
 from replay.errors import RunError
@@ -41,14 +42,28 @@ def store_path(agents, record, tmp_path):
     return path
 
 
+@pytest.fixture
 def start(store_path):
-    """Start a run in a process of its own, and give it with its run's id."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(store_path), str(AGENTS)], stdout=subprocess.PIPE, text=True, cwd=store_path.parent
-    )
-    said = process.stdout.readline().split()
-    assert said, "the run did not start"
-    return process, *said
+    """Start a run in a process of its own, and give it with its run's id; what is left of it is ended with the test."""
+    started = []
+
+    def start_run():
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(store_path), str(AGENTS)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=store_path.parent,
+        )
+        started.append(process)
+        said = process.stdout.readline().split()
+        assert said, "the run did not start"
+        return process, *said
+
+    yield start_run
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def wait_for(process, done):
@@ -70,7 +85,9 @@ def executions(store):
 
 def children_of(pid):
     """Give the ids of a process's children."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [
+        int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    ]
 
 
 def gone(pid):
@@ -81,40 +98,42 @@ def gone(pid):
         return True
 
 
-def test_a_run_that_is_killed_again_and_again_ends_with_each_execution_once(store_path):
+def test_a_run_that_is_killed_again_and_again_ends_with_each_execution_once(start, store_path):
     """After SIGKILLs at random moments the same command finishes the same run, and counts every case once."""
     moments = random.Random(20261123)
     run_ids = set()
     for _ in range(2):
-        process, run_id, _ = start(store_path)
+        process, run_id, _ = start()
         run_ids.add(run_id)
         wait_for(process, moments.randrange(3, 30))
         time.sleep(moments.random() / 20)
         process.kill()
         process.wait()
-        process.stdout.close()
-    process, run_id, resumed = start(store_path)
+    process, run_id, resumed = start()
     assert "complete" == process.stdout.read().split()[-1]
-    process.stdout.close()
     assert (process.wait(), resumed, run_ids | {run_id}) == (0, "True", {run_id})
     with Store.open(store_path) as store:
         counts = executions(store)
         assert {1} == set(counts.values())
         assert {"baseline": 36, "candidate": 36, "baseline_2": 18} == Counter(arm for arm, _ in counts)
         (summary,) = replay.load_runs(store)
-        assert (summary.run_id, summary.done, summary.status, dict(summary.classes)) == (run_id, 36, "complete", {"identical": 36})
+        assert (summary.run_id, summary.done, summary.status, dict(summary.classes)) == (
+            run_id,
+            36,
+            "complete",
+            {"identical": 36},
+        )
         report = replay.load_report(store, run_id)
         assert 36 == len({case.case_id for case in report.cases})
 
 
-def test_the_workers_of_a_killed_run_die_with_it(store_path):
+def test_the_workers_of_a_killed_run_die_with_it(start):
     """A run that is killed leaves no process behind that could still do something."""
-    process, *_ = start(store_path)
+    process, *_ = start()
     wait_for(process, 5)
     workers = children_of(process.pid)
     process.kill()
     process.wait()
-    process.stdout.close()
     until = time.monotonic() + 10
     while not all(map(gone, workers)) and time.monotonic() < until:
         time.sleep(0.01)
@@ -122,13 +141,12 @@ def test_the_workers_of_a_killed_run_die_with_it(store_path):
     assert all(map(gone, workers))
 
 
-def test_an_interrupted_run_keeps_what_is_done(store_path):
+def test_an_interrupted_run_keeps_what_is_done(start, store_path):
     """Ctrl-C ends a run at once, says that it was interrupted, and the rest is run the next time."""
-    process, run_id, _ = start(store_path)
+    process, run_id, _ = start()
     wait_for(process, 5)
     process.send_signal(signal.SIGINT)
     assert "interrupted" == process.stdout.read().split()[-1]
-    process.stdout.close()
     assert 0 == process.wait()
     with Store.open(store_path) as store:
         (summary,) = replay.load_runs(store)
@@ -143,13 +161,12 @@ def test_an_interrupted_run_keeps_what_is_done(store_path):
         assert {1} == set(executions(store).values())
 
 
-def test_a_worker_that_is_killed_costs_its_case_and_no_other(store_path):
+def test_a_worker_that_is_killed_costs_its_case_and_no_other(start, store_path):
     """SIGKILL of a worker in the middle of a run makes one case errored, and the run completes."""
-    process, run_id, _ = start(store_path)
+    process, run_id, _ = start()
     wait_for(process, 5)
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
     assert "complete" == process.stdout.read().split()[-1]
-    process.stdout.close()
     process.wait()
     with Store.open(store_path) as store:
         counts = executions(store)
@@ -164,20 +181,15 @@ def test_a_worker_that_is_killed_costs_its_case_and_no_other(store_path):
         assert sum(found.values()) == 90
 
 
-def test_a_run_under_way_is_not_begun_twice(store_path):
+def test_a_run_under_way_is_not_begun_twice(start, store_path):
     """The same command beside a run that is under way is refused, and says which process runs it."""
-    process, run_id, _ = start(store_path)
+    process, run_id, _ = start()
     wait_for(process, 1)
     process.send_signal(signal.SIGSTOP)
-    try:
-        with Store.open(store_path) as store:
-            assert ["running"] == [summary.status for summary in replay.load_runs(store)]
-            with pytest.raises(RunError, match=f"Run {run_id} of this very configuration is under way in process {process.pid}"):
-                replay.resume(store, run_id)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with Store.open(store_path) as store:
+        assert ["running"] == [summary.status for summary in replay.load_runs(store)]
+        with pytest.raises(RunError, match=f"is under way in process {process.pid}"):
+            replay.resume(store, run_id)
 
 
 def test_a_complete_run_is_not_resumed_but_begun_anew(recorded):

@@ -6,6 +6,7 @@ import copy
 import json
 
 import pytest
+
 from auditlog.encode import error_facts
 from auditlog.values import Fault
 from replay.errors import ReplayedError
@@ -23,7 +24,14 @@ class OrderNotFoundError(Exception):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("bad"), KeyError("x"), KeyError(), OSError(2, "No such file"), TimeoutError("late"), LookupError("é")],
+    [
+        ValueError("bad"),
+        KeyError("x"),
+        KeyError(),
+        OSError(2, "No such file"),
+        TimeoutError("late"),
+        LookupError("é"),
+    ],
     ids=repr,
 )
 def test_a_builtin_error_comes_back_as_itself(error):

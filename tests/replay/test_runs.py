@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 import replay
 from auditlog.errors import FilterError, NotFoundError
 from replay.errors import RunError, TargetError
@@ -30,9 +31,18 @@ def ends(report):
 def test_a_verify_is_identical_in_every_case(agent, recorded):
     """The recorded version with recorded models and tools behaves as it was recorded: errors, hand-offs, streams and all."""
     report = run(recorded, agent, kind="verify")
-    expected = {question: ("complete", "identical") for question in ("hello", "refund A1", "refund A2", "refund B9")}
-    assert ends(report) == {**expected, "angry: where is it?": ("complete", "identical"), "crash": ("errored", "identical")}
-    assert (report.run.kind, report.run.status, report.run.done, report.run.cases) == ("verify", "complete", 6, 6)
+    expected = dict.fromkeys(("hello", "refund A1", "refund A2", "refund B9"), ("complete", "identical"))
+    assert ends(report) == {
+        **expected,
+        "angry: where is it?": ("complete", "identical"),
+        "crash": ("errored", "identical"),
+    }
+    assert (report.run.kind, report.run.status, report.run.done, report.run.cases) == (
+        "verify",
+        "complete",
+        6,
+        6,
+    )
 
 
 def test_a_verify_serves_what_models_said_of_themselves(recorded):
@@ -63,7 +73,9 @@ def test_an_escalation_inside_a_served_tool_is_in_the_replay(recorded):
         ("reworded", "hello", "complete", "cosmetic", ""),
     ],
 )
-def test_a_candidate_is_compared_with_the_baseline_run_again(agent, question, status, case_class, why, recorded):
+def test_a_candidate_is_compared_with_the_baseline_run_again(
+    agent, question, status, case_class, why, recorded
+):
     """What the candidate does differently is in its class, and nothing of it reached the shop."""
     report = run(recorded, agent, baseline="shop_agents:v1")
     case = next(case for case in report.cases if case.user_text == question)
@@ -76,9 +88,10 @@ def test_a_baseline_does_not_differ_from_itself(recorded):
     """A control run, the same version on both sides, is identical in every case, and its noise is none."""
     report = run(recorded, "v1", baseline="shop_agents:v1", sample=0.5)
     assert {"identical": 6} == dict(report.run.classes)
-    assert [3, 0] == [sum(case.noise is not None for case in report.cases), sum(
-        case.noise is not None and case.noise.behaves_differently for case in report.cases
-    )]
+    assert [3, 0] == [
+        sum(case.noise is not None for case in report.cases),
+        sum(case.noise is not None and case.noise.behaves_differently for case in report.cases),
+    ]
 
 
 @pytest.mark.parametrize("agent", ["streaming", "streaming_async"])
@@ -177,17 +190,32 @@ def test_a_run_without_a_baseline_says_so(recorded):
 @pytest.mark.parametrize(
     ("candidate", "options", "error", "message"),
     [
-        ("shop_agents:v3", {}, TargetError, r"no attribute 'v3'. The nearest attribute is v1. Decorated agents .* v1"),
+        (
+            "shop_agents:v3",
+            {},
+            TargetError,
+            r"no attribute 'v3'. The nearest attribute is v1. Decorated agents .* v1",
+        ),
         ("shop_agent:v1", {}, TargetError, r"No module shop_agent .* The nearest module is shop_agents"),
         ("shop_agents:plain", {}, TargetError, r"is not a decorated agent. .*--adapter shop_agents:plain"),
         ("shop_agents:look_up", {}, TargetError, r"is decorated as a tool"),
         ("shop_agents:Shop.answer", {}, TargetError, r"is a method without its object"),
         ("shop_agents:ORDERS", {}, TargetError, r"is a dict, and nothing that can be called"),
         ("shop_agents", {}, TargetError, r"Write module:attribute"),
-        ("shop_agents:v1", {"where": "conversation:nope"}, NotFoundError, r"No agent turn fits .* 2 conversations"),
+        (
+            "shop_agents:v1",
+            {"where": "conversation:nope"},
+            NotFoundError,
+            r"No agent turn fits .* 2 conversations",
+        ),
         ("shop_agents:v1", {"where": "colour:red"}, FilterError, r"colour"),
         ("shop_agents:v1", {"hosts": ["nowhere"]}, RunError, r"'nowhere' is no host"),
-        ("shop_agents:v1", {"kind": "verify", "baseline": "x:y"}, RunError, r"A verify compares with the recording"),
+        (
+            "shop_agents:v1",
+            {"kind": "verify", "baseline": "x:y"},
+            RunError,
+            r"A verify compares with the recording",
+        ),
         ("shop_agents:v1", {"sample": 2}, RunError, r"from 0 to 1"),
         ("shop_agents:v1", {"workers": 0}, RunError, r"at least one worker"),
         ("shop_agents:v1", {"env": ["A=B"]}, RunError, r"'A=B' is no name of a variable"),
@@ -205,7 +233,10 @@ def test_what_cannot_be_planned_says_what_to_do(candidate, options, error, messa
     ("source", "message"),
     [
         ("import no_such_package", "imports no_such_package, which is not installed"),
-        ("raise RuntimeError('broken')", r"does not import: RuntimeError: broken \(.*broken_agent.py, line 1\)"),
+        (
+            "raise RuntimeError('broken')",
+            r"does not import: RuntimeError: broken \(.*broken_agent.py, line 1\)",
+        ),
         ("def x(:", "does not import: SyntaxError"),
         ("import sys; sys.exit(2)", "does not import: SystemExit: 2"),
         (
@@ -231,7 +262,10 @@ def test_what_a_module_is_refused_while_it_is_imported_is_told(recorded, tmp_pat
         encoding="utf-8",
     )
     plan = replay.plan(recorded, "curious_agent:x", path=tmp_path)
-    assert "curious_agent:x, while it was imported, tried to run uname (subprocess.Popen): refused." in plan.notes
+    assert (
+        "curious_agent:x, while it was imported, tried to run uname (subprocess.Popen): refused."
+        in plan.notes
+    )
     assert not (tmp_path / "audit-of-its-own").exists()
 
 

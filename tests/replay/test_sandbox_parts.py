@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+
 from replay.errors import RunError
 from replay.sandbox.environment import scrubbed
 from replay.sandbox.hosts import AllowedHosts, Host, parse_host
@@ -29,7 +30,9 @@ def test_a_host_is_a_name_and_a_port(text, host):
     assert host == parse_host(text)
 
 
-@pytest.mark.parametrize("text", ["", "api.openai.com", ":443", "a:0", "a:65536", "a:b", "::1", "a:٣", "ftp://x"])
+@pytest.mark.parametrize(
+    "text", ["", "api.openai.com", ":443", "a:0", "a:65536", "a:b", "::1", "a:٣", "ftp://x"]
+)
 def test_what_is_no_host_is_refused(text):
     """A host without a port, or with a port that is none, is an error that says how to write one."""
     with pytest.raises(RunError, match="Write name:port"):
@@ -39,7 +42,11 @@ def test_what_is_no_host_is_refused(text):
 @pytest.fixture
 def pinned(monkeypatch):
     """Pin a name to an address."""
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 443))])
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_a, **_k: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 443))],
+    )
     hosts = AllowedHosts([Host("model.example", 443)])
     hosts.pin()
     return hosts
@@ -176,7 +183,13 @@ def test_native_code_is_refused_only_while_a_case_runs():
 def test_an_environment_holds_what_is_allowed_and_what_is_named():
     """Everything else, above all a tool's credentials, is not there."""
     found = scrubbed(
-        {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "x", "OPENAI_API_KEY": "k", "HOME": "/root", "STRIPE_KEY": "y"},
+        {
+            "PATH": "/bin",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "OPENAI_API_KEY": "k",
+            "HOME": "/root",
+            "STRIPE_KEY": "y",
+        },
         "/scratch",
         ["OPENAI_API_KEY", "NOT_SET"],
     )

@@ -92,7 +92,10 @@ def respond(question: str, *, limit: float = 50, persons: bool = True, look_twic
         return "Someone must agree to that."
     if question.startswith("crash"):
         raise OrderNotFoundError(question)
-    return "".join(word([{"role": "user", "content": question}])) + think([{"role": "user", "content": "ok"}]).text
+    return (
+        "".join(word([{"role": "user", "content": question}]))
+        + think([{"role": "user", "content": "ok"}]).text
+    )
 
 
 @auditlog.agent("shop", version="v1")

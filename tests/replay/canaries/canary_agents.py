@@ -428,7 +428,10 @@ def native_connect(canary: Canary) -> None:
 def _native_connect(canary: Canary) -> int:
     libc = ctypes.CDLL(None)
     address = (
-        socket.AF_INET.to_bytes(2, sys.byteorder) + canary.port.to_bytes(2, "big") + bytes([127, 0, 0, 1]) + bytes(8)
+        socket.AF_INET.to_bytes(2, sys.byteorder)
+        + canary.port.to_bytes(2, "big")
+        + bytes([127, 0, 0, 1])
+        + bytes(8)
     )
     return libc.connect(libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0), address, len(address))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from replay.pool import Launch, Worker
 from replay.protocol import LOCKS, Job, Result, Setup
 
@@ -112,7 +113,9 @@ def nest() -> Iterator[Nest]:
 class Bench:
     """Runs cases of the canary agents in one worker, and replaces it when it is spent."""
 
-    def __init__(self, agent: str, *, deadline: float = 30.0, env: tuple[str, ...] = (), **setup: object) -> None:
+    def __init__(
+        self, agent: str, *, deadline: float = 30.0, env: tuple[str, ...] = (), **setup: object
+    ) -> None:
         self._loop: asyncio.Runner | None = None
         prepared = Setup(f"canary_agents:{agent}", False, "live", (str(HERE),), "", **setup)  # type: ignore[arg-type]
         self.launch = Launch(prepared, str(HERE), env=env, deadline=deadline)
@@ -120,7 +123,9 @@ class Bench:
         self.worker_locks: tuple[str, ...] = ()
         """The locks that took hold."""
 
-    def run(self, arguments: dict[str, object], cassette: list[dict[str, object]] | None = None) -> Result | str:
+    def run(
+        self, arguments: dict[str, object], cassette: list[dict[str, object]] | None = None
+    ) -> Result | str:
         """Run one case."""
         if self._loop is None:
             self._loop = asyncio.Runner()
@@ -168,5 +173,3 @@ def unlocked(make_bench) -> Bench:
 def locked(make_bench) -> Bench:
     """A worker with every lock."""
     return make_bench("attempt", locks=LOCKS)
-
-

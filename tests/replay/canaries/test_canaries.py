@@ -109,7 +109,9 @@ def test_interception_alone_keeps_tools_from_running(way, make_bench, nest):
     assert not nest.touched()
 
 
-@pytest.mark.parametrize("way", ["tool", "network_socket_in_thread", "process_run", "process_fork", "file_open", "database"])
+@pytest.mark.parametrize(
+    "way", ["tool", "network_socket_in_thread", "process_run", "process_fork", "file_open", "database"]
+)
 def test_the_audit_hook_alone_keeps_bodies_from_acting(way, make_bench, nest):
     """With nothing but the audit hook, code that does run cannot act."""
     nest.reset()
@@ -119,7 +121,9 @@ def test_the_audit_hook_alone_keeps_bodies_from_acting(way, make_bench, nest):
     assert result.status == "invalid"
 
 
-@pytest.mark.parametrize("way", ["process_run", "process_shell", "file_open", "database_attached", "native_system", "file_fifo"])
+@pytest.mark.parametrize(
+    "way", ["process_run", "process_shell", "file_open", "database_attached", "native_system", "file_fifo"]
+)
 def test_landlock_alone_keeps_native_code_from_writing_and_executing(way, make_bench, nest):
     """With nothing but the kernel's Landlock, not even native code writes a file or starts a program."""
     nest.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from auditlog.record import decode_record
 
 
@@ -68,8 +69,10 @@ def test_a_refused_call_is_recorded_with_what_was_nearest(make_bench):
     other = [read("read_tool", {"path": "A2"}, {})]
     result = make_bench("well_behaved").run({"question": "A1"}, other)
     assert result.status == "diverged"
-    assert "/path \"A2\" → \"A1\"" in result.why
-    end = next(r for r in records(result) if r.type == "end" and "auditlog.replay.miss_rule" in r.json("attributes"))
+    assert '/path "A2" → "A1"' in result.why
+    end = next(
+        r for r in records(result) if r.type == "end" and "auditlog.replay.miss_rule" in r.json("attributes")
+    )
     facts = end.json("attributes")
     assert facts["auditlog.replay.match_tier"] == "miss"
     assert facts["auditlog.replay.miss_rule"] == "arguments differ"
