@@ -1,7 +1,5 @@
 """Two sets of recorded conversations, compared without an agent."""
 
-from pathlib import Path
-
 import pytest
 
 from auditlog.errors import NotFoundError
@@ -165,20 +163,20 @@ def test_what_cannot_be_paired_says_why_and_what_to_do(base, cand, by, said):
     assert said in str(raised.value)
 
 
-def test_the_published_retail_pair_of_tau2_bench(tmp_path):
+def test_the_published_retail_pair_of_tau2_bench(tmp_path, shared_data):
     """Equal means hide six tasks improved and six regressed, and nearly twice the tool errors.
 
     Tool calls are the agent's; in these files the simulated user calls none, so both countings agree.
     """
-    results = Path(__file__).parents[1] / "fixtures" / "tau2"
+    results = shared_data / "tau2-bench" / "results"
     from auditlog.importers import import_into
     from auditlog.store import Store
     from replay.comparisons import save_comparison
     from replay.loading import load_report
 
     with Store.create(tmp_path / "store") as store:
-        import_into(store, results / "retail.baseline.gpt-4.1.json.gz", tags={"arm": "base"})
-        import_into(store, results / "retail.candidate.gpt-4.1-sft.json.gz", tags={"arm": "cand"})
+        import_into(store, results / "retail.baseline.gpt-4.1.json", tags={"arm": "base"})
+        import_into(store, results / "retail.candidate.gpt-4.1-sft.json", tags={"arm": "cand"})
         found = compare_conversations(
             store.conversations("tag.arm:base"), store.conversations("tag.arm:cand")
         )

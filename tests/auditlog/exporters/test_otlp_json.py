@@ -319,7 +319,6 @@ def test_other_readers_find_genai_names_a_status_and_events():
 @pytest.mark.parametrize(
     "name",
     [
-        "tau2/retail.baseline.gpt-4.1.json.gz",
         "otel/pydantic-ai.v6.traces.json",
         "otel/genai-util.agent.traces.json",
         "otel/edge.sdk.traces.json",
@@ -330,8 +329,18 @@ def test_other_readers_find_genai_names_a_status_and_events():
 )
 def test_imported_files_come_back_equal(tmp_path, name):
     """What one store exports, another imports as equal conversations."""
+    assert_comes_back_equal(tmp_path, FIXTURES / name)
+
+
+def test_imported_results_come_back_equal(tmp_path, shared_data):
+    """Conversations of a benchmark survive export and import."""
+    assert_comes_back_equal(tmp_path, shared_data / "tau2-bench" / "results" / "retail.baseline.gpt-4.1.json")
+
+
+def assert_comes_back_equal(tmp_path, path):
+    """Import a file, export what it brought, import that into another store, and compare."""
     with Store.create(tmp_path / "one") as one, Store.create(tmp_path / "two") as two:
-        import_into(one, FIXTURES / name, tags={"arm": "base"})
+        import_into(one, path, tags={"arm": "base"})
         exported = tmp_path / "exported.jsonl"
         exported.write_bytes(b"".join(otlp_json.lines(one.conversations())))
         for line in exported.read_bytes().splitlines():

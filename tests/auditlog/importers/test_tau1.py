@@ -42,9 +42,9 @@ def entries(document, **options):
     return found
 
 
-def test_the_figures_of_real_results_come_out(store, fixtures):
+def test_the_figures_of_real_results_come_out(store, shared_data):
     """A real result file has as many conversations and tool calls, and the mean reward, that it states."""
-    report = import_into(store, fixtures / "tau1" / "gpt-4o-airline.json.gz")
+    report = import_into(store, shared_data / "tau-bench" / "trajectories" / "gpt-4o-airline.json")
     assert ("tau1", 200, ()) == (report.format, report.conversations, report.skipped)
     found = list(store.conversations())
     tools = [span for c in found for span in c.spans if span.kind == "tool"]

@@ -36,9 +36,9 @@ def ids(document, tags=None):
     ("name", "calls", "errors"),
     [("retail.baseline.gpt-4.1", 299, 12), ("retail.candidate.gpt-4.1-sft", 292, 23)],
 )
-def test_the_figures_of_real_results_come_out(store, fixtures, name, calls, errors):
+def test_the_figures_of_real_results_come_out(store, shared_data, name, calls, errors):
     """A real result file has as many conversations, tool calls and tool errors, and the mean reward, that it states."""
-    report = import_into(store, fixtures / "tau2" / f"{name}.json.gz")
+    report = import_into(store, shared_data / "tau2-bench" / "results" / f"{name}.json")
     found = list(store.conversations())
     tools = [span for c in found for span in c.spans if span.kind == "tool"]
     rewards = [e.value for c in found for e in c.evaluations if e.name == "reward"]
@@ -47,9 +47,9 @@ def test_the_figures_of_real_results_come_out(store, fixtures, name, calls, erro
     assert (40, 0.85) == (len(rewards), statistics.mean(rewards))
 
 
-def test_cost_and_usage_add_up_to_what_the_file_states(store, fixtures):
+def test_cost_and_usage_add_up_to_what_the_file_states(store, shared_data):
     """The model spans' costs sum to the simulations' agent costs, and every one has its tokens."""
-    import_into(store, fixtures / "tau2" / "retail.baseline.gpt-4.1.json.gz")
+    import_into(store, shared_data / "tau2-bench" / "results" / "retail.baseline.gpt-4.1.json")
     for found in store.conversations():
         models = [span for span in found.spans if span.kind == "model"]
         stated = found.turns[0].agent.attributes["tau2.agent_cost"]
