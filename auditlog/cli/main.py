@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
-from click.utils import PacifyFlushWrapper
 
 from auditlog.cli.exits import Exit
 from auditlog.cli.plugins import plugins
@@ -47,6 +46,10 @@ _KNOWN_PLUGINS = {
     "replay": "Run recorded turns against another version, and see what differs.",
     "tui": "Look around in the terminal.",
 }
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read the output stopped; click would answer a BrokenPipeError by itself, with the code of an error."""
 
 
 class LazyGroup(click.Group):
@@ -76,6 +79,13 @@ class LazyGroup(click.Group):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             refuse_unknown(args[0], self.list_commands(ctx), ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was found."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderGoneError from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click has it
         """List the commands with their one-line helps, importing none."""
@@ -129,9 +139,6 @@ def _ending(error: BaseException) -> int:
     match error:
         case click.exceptions.Exit():
             return error.exit_code
-        case SystemExit() if isinstance(sys.stdout, PacifyFlushWrapper):
-            # click's sign that a pipe broke.
-            return Exit.PIPE
         case SystemExit():
             return error.code if isinstance(error.code, int) else Exit.ERROR if error.code else Exit.OK
         case click.ClickException():
@@ -146,7 +153,7 @@ def _ending(error: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt():
             _narrate("Interrupted; what was done is kept.")
             return Exit.INTERRUPTED
-        case BrokenPipeError():
+        case BrokenPipeError() | _ReaderGoneError():
             return Exit.PIPE
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
@@ -185,7 +192,13 @@ def _tolerate_narrow_encodings() -> None:
 
 def _let_go_of_stdout(error: BaseException) -> None:
     """Keep the interpreter from failing a second time when it flushes what could not be written."""
-    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
+    unwritable = isinstance(error, OSError) and error.errno in (
+        errno.EPIPE,
+        errno.ENOSPC,
+        errno.EBADF,
+        errno.EIO,
+    )
+    if unwritable or isinstance(error, _ReaderGoneError):
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (OSError, ValueError, AttributeError):
