@@ -248,13 +248,18 @@ class Turn:
 
     @property
     def user_text(self) -> str:
-        """What the user said: the last user message, or the agent call's first text argument."""
-        return user_text_of(self.agent.input, self.agent.input_messages)
+        """What the user said: by the agent's call, else by the first model call that holds a user's message."""
+        said = user_text_of(self.agent.input, self.agent.input_messages)
+        asked = (user_text_of(None, span.input_messages) for span in self.of_kind("model"))
+        return said or next((text for text in asked if text), "")
 
     @property
     def answer_text(self) -> str:
-        """What the agent answered."""
-        return self.agent.output_text
+        """What the agent answered: by its call; where that ended well and says nothing, by its last model call."""
+        if self.agent.output_text or self.agent.status != "ok" or self.agent.output is not None:
+            return self.agent.output_text
+        answered = (span.output_text for span in reversed(self.of_kind("model")))
+        return next((text for text in answered if text), "")
 
     @property
     def system_prompt(self) -> str | None:
