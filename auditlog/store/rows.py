@@ -68,6 +68,9 @@ def table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     columns = []
     for name, column in normalise.columns().items():
         values, kind = list(map(itemgetter(name), rows)), column["type"]
+        if values.count(None) == len(values):
+            columns.append(pa.chunked_array([pa.nulls(len(values), _TYPES[kind])]))
+            continue
         try:
             columns.append(_chunked(values, kind))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -29,7 +29,7 @@ from auditlog.journal import MAGIC, boot_id, tail_of
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
 from auditlog.store.merge import Gap, MergedSpan, Merger
-from auditlog.store.rows import table_of
+from auditlog.store.rows import row
 from auditlog.store.scan import JournalFile, by_process, feed, journal_files
 from auditlog.store.segment import DRAFT_SUFFIX, split_by_day, write_segment
 
@@ -170,7 +170,7 @@ class _Sealing:
         }
         segments = []
         if spans:
-            for day, columns in split_by_day(table_of(spans)):
+            for day, columns in split_by_day([row(span) for span in spans]):
                 segments.append(write_segment(self._layout, file.stem, day, columns))
         source = {
             "writer": file.stem,

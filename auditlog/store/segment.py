@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditlog.errors import StoreError
@@ -28,7 +28,7 @@ from auditlog.record import leaf_hash
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment
 from auditlog.store.merkle import tree_root
-from auditlog.store.rows import leaves
+from auditlog.store.rows import leaves, table
 
 FORMAT = 1
 """The version of a segment's columns."""
@@ -36,23 +36,22 @@ FORMAT = 1
 ROW_GROUP_ROWS = 2048
 DRAFT_SUFFIX = ".draft"
 
-_ORDER = [
-    ("conversation_id", "ascending"),
-    ("start_ns", "ascending"),
-    ("trace_id", "ascending"),
-    ("span_id", "ascending"),
-]
 _DAY_NS = 86_400 * 1_000_000_000
+_LIMIT_NS = 1 << 63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def split_by_day(columns: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Give a table's rows by the day, UTC, on which they began, each day sorted."""
-    days = [(start or 0) // _DAY_NS for start in columns.column("start_ns").to_pylist()]
-    numbers = pa.array(days, pa.int64())
-    for number in sorted(set(days)):
-        rows = columns.filter(pc.equal(numbers, number))
-        yield (_EPOCH + timedelta(days=number)).date().isoformat(), rows.sort_by(_ORDER)
+def split_by_day(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, pa.Table]]:
+    """Give rows as tables by the day, UTC, on which they began, each sorted."""
+    days: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        start = row["start_ns"]
+        days.setdefault(
+            (start if isinstance(start, int) and abs(start) < _LIMIT_NS else 0) // _DAY_NS, []
+        ).append(row)
+    for number, members in sorted(days.items()):
+        members.sort(key=_order)
+        yield (_EPOCH + timedelta(days=number)).date().isoformat(), table(members)
 
 
 def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> Segment:
@@ -84,7 +83,7 @@ def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> S
         msg = f"{path} cannot be written: {error.strerror or error}. The journal stays as it is; seal again when it can."
         raise StoreError(msg) from None
     entries = leaves(columns)
-    starts = pc.min_max(columns.column("start_ns")).as_py()
+    starts = [start or 0 for start in columns.column("start_ns").to_pylist()]
     return Segment(
         path=str(path.relative_to(layout.root)),
         day=day,
@@ -93,8 +92,8 @@ def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> S
         sha256=hashlib.sha256(data).hexdigest(),
         leaves=len(entries),
         root=tree_root(map(leaf_hash, entries)).hex(),
-        min_start_ns=starts["min"] or 0,
-        max_start_ns=starts["max"] or 0,
+        min_start_ns=min(starts),
+        max_start_ns=max(starts),
     )
 
 
@@ -114,6 +113,11 @@ def damaged(path: Path, error: Exception) -> str:
     """Say that a segment does not read."""
     why = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
     return f"{path} is damaged: {why}. Put the file back from a copy of the store."
+
+
+def _order(row: dict[str, Any]) -> tuple[str, int, str, str]:
+    start = row["start_ns"]
+    return row["conversation_id"], start if isinstance(start, int) else 0, row["trace_id"], row["span_id"]
 
 
 def _write(draft: Path, columns: pa.Table) -> None:
