@@ -41,7 +41,7 @@ RUN_COLUMNS = (
     Column("candidate", "CANDIDATE", 0, shrinks=True),
     Column("baseline", "BASELINE", 2, shrinks=True),
     Column("where", "WHERE", 6, shrinks=True),
-    Column("classes", "FOUND", 0, shrinks=True, show=_found),
+    Column("classes", "FOUND", 0, shrinks=True, least=20, show=_found),
 )
 """The columns of `auditlog replay ls`."""
 
@@ -50,7 +50,7 @@ _CASE_COLUMNS = (
     Column("conversation_id", "CONVERSATION", 0, shrinks=True),
     Column("turn", "TURN", 1, right=True),
     Column("class", "CLASS", 0),
-    Column("summary", "FIRST DIVERGENCE", 0, shrinks=True),
+    Column("summary", "FIRST DIVERGENCE", 0, shrinks=True, least=24),
 )
 
 

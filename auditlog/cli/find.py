@@ -34,7 +34,7 @@ COLUMNS = (
     Column("conversation_id", "CONVERSATION", 0, shrinks=True),
     Column("turn", "TURN", 2, right=True),
     Column("where", "WHERE", 1, shrinks=True),
-    Column("snippet", "FOUND", 0, shrinks=True),
+    Column("snippet", "FOUND", 0, shrinks=True, least=24),
 )
 
 

@@ -15,7 +15,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,6 @@ FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 Row = Mapping[str, Any]
 
 _GAP = 2
-_SHRINKS_TO = 12
 _WIDEST = 60
 _RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -57,6 +56,8 @@ class Column:
     """Numbers stand to the right."""
     shrinks: bool = False
     """It may be clipped."""
+    least: int = 12
+    """How far, in cells, before other columns go."""
     show: Callable[[Any], str] = str
     """Makes text of the value; None shows as nothing."""
 
@@ -137,12 +138,17 @@ def _json(rows: Sequence[Row], *, lines: bool) -> Iterable[bytes]:
 
 def _csv(rows: Sequence[Row], names: Sequence[str], *, escaped: bool) -> bytes:
     names = list(rows[0]) if rows else list(names)
+    lines = [_csv_line(names)]
+    lines += [_csv_line([_cell(row.get(name), escaped=escaped) for name in names]) for row in rows]
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    # The writer quotes what holds a character of its line end; a lone carriage return must be quoted as well.
+    end = "\r\n"
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_cell(row.get(name), escaped=escaped) for name in names])
-    return text.getvalue().encode("utf-8", "backslashreplace")
+    csv.writer(text, lineterminator=end).writerow(cells)
+    return text.getvalue().removesuffix(end) + "\n"
 
 
 def _cell(value: Any, *, escaped: bool) -> Any:
@@ -191,6 +197,7 @@ def table_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> I
         columns: what of it.
         width: the cells of a line.
     """
+    columns = [replace(column, title=safe_text(column.title)) for column in columns]
     cells = {column.name: [_shown(column, row) for row in rows] for column in columns}
     columns = [column for column in columns if not rows or any(cells[column.name])]
     natural = {c.name: max(map(cell_width, (c.title, *cells[c.name]))) for c in columns}
@@ -215,7 +222,7 @@ def _shown(column: Column, row: Row) -> str:
 
 
 def _least(column: Column, natural: Mapping[str, int]) -> int:
-    return min(natural[column.name], _SHRINKS_TO) if column.shrinks else min(natural[column.name], _WIDEST)
+    return min(natural[column.name], column.least) if column.shrinks else min(natural[column.name], _WIDEST)
 
 
 def _fitting(columns: Sequence[Column], natural: Mapping[str, int], width: int) -> list[Column]:

@@ -37,7 +37,7 @@ COLUMNS = (
     Column("tokens", "TOKENS", 10, right=True, show=count),
     Column("cost_usd", "COST", 11, right=True, show=dollars),
     Column("duration_ms", "TOOK", 8, right=True, show=milliseconds),
-    Column("last_user_text", "LAST SAID", 1, shrinks=True),
+    Column("last_user_text", "LAST SAID", 1, shrinks=True, least=28),
 )
 
 

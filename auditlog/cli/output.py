@@ -76,19 +76,29 @@ def styled(text: str, **style: Any) -> str:
 
 
 _UNSAFE_IN_JSON = re.compile(r"[^\x20-\x7e]")
+# Letters are none of these, and marks are: so many of them pile up on one letter.
+_MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{9,}")
 
 
 def safe_json(text: str) -> str:
     r"""Write what would act on a terminal or hide in a JSON text as `\uXXXX`; line breaks between values stay."""
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return _UNSAFE_IN_JSON.sub(_json_escape, text)
+    return _MANY_MARKS.sub(_escape_all, _UNSAFE_IN_JSON.sub(_escape_unsafe, text))
 
 
-def _json_escape(match: re.Match[str]) -> str:
+def _escape_unsafe(match: re.Match[str]) -> str:
     character = match[0]
     if character == "\n" or (character.isprintable() and safe_text(f"x{character}") == f"x{character}"):
         return character
+    return _json_escape(character)
+
+
+def _escape_all(match: re.Match[str]) -> str:
+    return "".join(map(_json_escape, match[0]))
+
+
+def _json_escape(character: str) -> str:
     code = ord(character)
     if code < 0x10000:
         return f"\\u{code:04x}"
