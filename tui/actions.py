@@ -76,6 +76,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("conversation.next-turn", "right_square_bracket", "next turn", "Go to the next turn.", ("conversation",), shown=False),
     Action("conversation.previous-turn", "left_square_bracket", "previous turn", "Go to the turn before.", ("conversation",), shown=False),
     Action("diff-list.same", "u", "unchanged", "Show or hide the cases that stayed the same.", ("diff-list",)),
+    Action("diff-list.fold", "z,space", "fold", "Fold or unfold the group.", ("diff-list",)),
     Action("diff-list.accept", "x", "accept", "Accept the case's change, for as long as this screen is open.", ("diff-list",)),
     Action("diff-list.accept-group", "X", "accept group", "Accept a group of changes, for as long as this screen is open.", ("diff-list",), shown=False),
     Action("diff-list.export", "e", "export", "Write the differences into a Markdown file.", ("diff-list",), cli="auditlog replay diff --format md"),

@@ -31,6 +31,7 @@ from tui.theme import Colorless, Guard, Look
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+    from replay.report import Report
 
 
 class AuditApp(App[None]):
@@ -82,6 +83,8 @@ class AuditApp(App[None]):
         self.store_path = store_path
         self.keymap = keymap or {}
         self.last_search = ""
+        self.reports: dict[str, Report] = {}
+        """Complete runs that have been read: opening one again takes no time."""
         self._first_run = run_id
         self._first_conversation = conversation
         self._standing: Standing | None = None

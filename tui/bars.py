@@ -123,6 +123,9 @@ class Prompt(Input):
         self.cursor_position = len(value)
         self.add_class("-open")
         self.focus()
+        if purpose == "search":
+            # What was searched last is there to be used again, or to be typed over.
+            self.select_all()
 
     def close(self) -> None:
         """Put it away."""

@@ -16,26 +16,31 @@ def tui(store: str, run_id: str | None, conversation: str | None) -> None:
 
     Every key is listed on `?`, and every view says on `c` which command prints the same.
     """
+    import os
     import sys
 
     from auditlog.store import Store
 
     if run_id is not None and conversation is not None:
         raise click.UsageError("--run and --conversation each open a screen: give one of them.")
-    with Store.open(store) as opened:
-        # What the command line names is looked up before the screen is taken, so that a miss is a sentence.
-        if conversation is not None:
-            conversation = opened.conversation(conversation).conversation_id
-        if run_id is not None:
-            from tui.reports import report
+    # What the command line names is looked up before the screen is taken, so that a miss is a sentence.
+    opened = Store.open(store)
+    if conversation is not None:
+        conversation = opened.conversation(conversation).conversation_id
+    if run_id is not None:
+        from replay.runs import load_manifest
 
-            run_id = report(opened, run_id).run.run_id
+        run_id = str(load_manifest(opened, run_id)["run_id"])
     # Textual draws on stderr and reads from stdin.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise click.UsageError("`auditlog tui` needs a terminal. `auditlog ls` and `auditlog show ID` print the same.")
     from tui.app import AuditApp
     from tui.keys import load
 
-    AuditApp(
-        lambda: Store.open(store), store, run_id=run_id, conversation=conversation, keymap=load()
-    ).run()
+    # From here on the reader's thread alone uses the store, and closes it.
+    app = AuditApp(lambda: opened, store, run_id=run_id, conversation=conversation, keymap=load())
+    app.run()
+    if app.reader.busy:
+        # Nothing is written, so nothing is lost; unwinding under a query would only print the engine's complaints.
+        sys.stderr.flush()
+        os._exit(app.return_code or 0)

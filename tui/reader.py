@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class Reader:
         self._serial = 0
         self._thread = threading.Thread(target=self._run, name="auditlog-tui-reader", daemon=True)
         self._started = False
+        self._closed = False
 
     def ask(self, asker: MessagePump, topic: str, work: Callable[[Store], Any], *, key: str | None = None) -> None:
         """Ask a question; its answer comes as an `Answer` message.
@@ -73,7 +74,8 @@ class Reader:
         Args:
             asker: who is told.
             topic: the question's name, given back with the answer.
-            work: what to do with the store, on the reader's thread.
+            work: what to do with the store, on the reader's thread; what a generator yields comes as answers to
+                `<topic>_progress`, and what it returns as the answer.
             key: what a newer question replaces; the topic where it is None.
         """
         if not self._started:
@@ -85,21 +87,29 @@ class Reader:
         self._questions.put(question)
 
     def close(self) -> None:
-        """Let the thread end after what it is doing."""
+        """Let the thread end after what it is doing, and wait a moment for that."""
+        self._closed = True
         if self._started:
             self._questions.put(None)
             self._thread.join(timeout=2)
 
+    @property
+    def busy(self) -> bool:
+        """Whether the thread is still at work."""
+        return self._started and self._thread.is_alive()
+
     def _run(self) -> None:
         store: Store | None = None
         while (question := self._questions.get()) is not None:
-            if not self._is_latest(question):
+            if self._closed or not self._is_latest(question):
                 continue
             value, error = None, None
             try:
                 if store is None:
                     store = self._opened()
                 value = question.work(store)
+                if isinstance(value, Generator):
+                    value = self._exhausted(question, value)
             except AuditlogError as raised:
                 error = safe_text(str(raised), width=SENTENCE_CELLS)
             except Exception as raised:  # noqa: BLE001 - rule 4: the screen goes on and says what happened
@@ -108,6 +118,15 @@ class Reader:
                 question.asker.post_message(Answer(question.topic, value, error))
         if store is not None:
             store.close()
+
+    def _exhausted(self, question: _Question, values: Generator[Any, None, Any]) -> Any:
+        """Tell each value that comes on the way, and give the one at the end."""
+        try:
+            while self._is_latest(question) and not self._closed:
+                question.asker.post_message(Answer(f"{question.topic}_progress", next(values), None))
+        except StopIteration as end:
+            return end.value
+        return None
 
     def _is_latest(self, question: _Question) -> bool:
         return self._latest.get((id(question.asker), question.key)) == question.serial

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditlog.values import Turn
-from replay.diff import Diff, compare
+from replay.diff import CLASSES, Diff, compare
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-    from replay.report import Report, RunSummary
+    from replay.report import CaseResult, Report, RunSummary
+
+TOLD_EVERY = 16
+"""Cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,25 @@ def report(store: Store, run_id: str) -> Report:
     from replay.loading import load_report
 
     return load_report(store, run_id)
+
+
+def report_in_steps(store: Store, run_id: str) -> Generator[tuple[int, int], None, Report]:
+    """Read what a run found; yield how many of how many cases are read."""
+    from replay.loading import case_results, load_report, summary_of
+    from replay.report import Report
+    from replay.runs import load_manifest
+
+    manifest = load_manifest(store, run_id)
+    if manifest["kind"] == "compare":
+        return load_report(store, run_id)
+    cases: list[CaseResult] = []
+    for case in case_results(store, manifest):
+        cases.append(case)
+        if len(cases) % TOLD_EVERY == 0:
+            yield len(cases), len(manifest["cases"])
+    found = Counter(case.diff.case_class for case in cases)
+    classes = {name: found[name] for name in CLASSES if found[name]}
+    return Report(replace(summary_of(store, manifest["run_id"]), classes=classes), tuple(cases))
 
 
 def pair(store: Store, before: str, after: str) -> Pair:

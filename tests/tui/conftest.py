@@ -1,9 +1,19 @@
 """What the tests of the terminal UI share: fixed traffic in a real store, an app on it, and the text of its screen."""
 
 import datetime as dt
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
 from pathlib import Path
 
 import orjson
+import pyte
 import pytest
 
 from auditlog.record import encode_record
@@ -212,3 +222,101 @@ def text_of_screen():
 def repository():
     """Give the repository's root."""
     return Path(__file__).resolve().parents[2]
+
+
+class Terminal:
+    """A real pseudo-terminal with `auditlog` in it, and what an emulator makes of its output."""
+
+    PATIENCE = 60
+    """Seconds until a text must have come up; only a hang takes as long."""
+
+    def __init__(self, *arguments, columns=80, lines=24, cwd=None, environ=()):
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.master, slave = pty.openpty()
+        self._set_size(columns, lines)
+        kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX", "AUDITLOG_STORE")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from auditlog.cli.main import main; raise SystemExit(main())", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=cwd,
+            env={**kept, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **dict(environ)},
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def _set_size(self, columns, lines):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def resize(self, columns, lines):
+        """Make the window another size, as a user does."""
+        self.screen.resize(lines, columns)
+        self._set_size(columns, lines)
+        os.kill(self.process.pid, 28)  # SIGWINCH
+
+    def read(self, seconds=0.05):
+        """Take what the program wrote; say whether there was something."""
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            data = os.read(self.master, 1 << 16)
+        except OSError:
+            return False
+        self.raw += data
+        self.stream.feed(data)
+        return bool(data)
+
+    def type(self, *keys):
+        """Type keys; several are typed one after the other."""
+        for key in keys:
+            os.write(self.master, key.encode())
+            self.read(0.02)
+
+    @property
+    def text(self):
+        """The screen as lines without trailing spaces."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def until(self, wanted, *, gone=False):
+        """Read on until the screen shows a text, or until it is gone."""
+        deadline = time.monotonic() + self.PATIENCE
+        while time.monotonic() < deadline:
+            if (wanted in self.text) != gone:
+                return self.text
+            if not self.read(0.2) and self.process.poll() is not None:
+                break
+        raise AssertionError(f"{wanted!r} {'stayed' if gone else 'never came up'}:\n{self.text}")
+
+    def finish(self):
+        """Read until the program ends; give its exit code."""
+        deadline = time.monotonic() + self.PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.read(0.1)
+        while self.read(0):
+            pass
+        return self.process.returncode
+
+    def close(self):
+        """End the program."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal():
+    """Give a function that runs `auditlog` in a pseudo-terminal."""
+    opened = []
+
+    def run(*arguments, **options):
+        opened.append(Terminal(*arguments, **options))
+        return opened[-1]
+
+    yield run
+    for one in opened:
+        one.close()

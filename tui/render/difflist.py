@@ -13,13 +13,13 @@ from collections.abc import Iterable, Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
-from replay.diff import noise_table
+from replay.render import grouping, wording
 from replay.report import CaseResult, Report
 
 from auditlog.safe_text import safe_text
 from tui.render import formats, outcomes
 from tui.render.block import Block
-from tui.render.line import BLANK, Line, Piece, fitted, line, recorded
+from tui.render.line import BLANK, Line, Piece, fitted, line, recorded, wrapped
 from tui.render.outcomes import ROLES, WORDS
 
 FLAG = "⚑"
@@ -41,12 +41,12 @@ def groups(cases: Iterable[CaseResult], *, unchanged: bool) -> list[Group]:
     for case in cases:
         if unchanged or outcomes.outcome_of(case.diff) != "same":
             found.setdefault(case.diff.group or case.diff.case_class, []).append(case)
-    made = [Group(name, tuple(members)) for name, members in found.items()]
+    made = [Group(name, tuple(grouping.worst_first(members))) for name, members in found.items()]
 
     def weight(group: Group) -> tuple[int, int, int, str]:
-        worst = min(_ORDER.index(outcomes.outcome_of(case.diff)) for case in group.cases)
-        flagged = sum(bool(case.diff.findings) for case in group.cases)
-        return worst, -flagged, -len(group.cases), group.name
+        worst = group.cases[0].diff
+        outcome = min(_ORDER.index(outcomes.outcome_of(case.diff)) for case in group.cases)
+        return outcome, grouping.rank(worst), -len(group.cases), group.name
 
     return sorted(made, key=weight)
 
@@ -55,15 +55,15 @@ def head(report: Report, width: int) -> list[Line]:
     """Write the verdict, the counts, the noise and, of a comparison, the judgements."""
     run, diffs = report.run, [case.diff for case in report.cases]
     found = outcomes.counts(diffs)
-    different = found["behaved"]
+    told = wording.headline(report)
     if run.status != "complete":
-        verdict = (f"{run.status}: {run.done} of {run.cases} cases done, {different} behave differently so far", "warn")
-    elif different:
-        verdict = (f"✗ {different} of {formats.counted(len(diffs), 'case')} behave differently", "error")
-    elif found["errored"] or found["unmatched"] or not diffs:
-        verdict = ("? nothing behaves differently, but not every case could be compared", "warn")
+        verdict = (f"◌ {run.status}: {told}", "warn")
+    elif found["behaved"] or found["errored"]:
+        verdict = (f"✗ {told}", "error")
+    elif found["unmatched"] or not diffs:
+        verdict = (f"? {told}", "warn")
     else:
-        verdict = (f"✓ none of {formats.counted(len(diffs), 'case')} behaves differently", "ok")
+        verdict = (f"✓ {told}", "ok")
     arms = (recorded(f"  {run.candidate}", "strong", 40), Piece(" against ", "muted"), recorded(run.baseline, "", 40))
     counted: list[tuple[str, str]] = []
     for name, number in found.items():
@@ -87,37 +87,42 @@ def head(report: Report, width: int) -> list[Line]:
                 width,
             )
         )
+    if report.totals is not None:
+        totals = " · ".join(f"{name} {took}" for name, took in wording.total_lines(report.totals))
+        lines += wrapped(f" {totals}", width, "muted", most=2)
     return lines
 
 
 def _noise(report: Report) -> str:
-    table = noise_table((case.diff, case.noise) for case in report.cases)
-    if not table.sampled:
-        return "noise: no case has a second baseline" if report.run.kind == "replay" else ""
-    share = table.noise_differently / table.sampled
-    changed = table.candidate_differently / max(1, table.cases)
-    return (
-        f"noise: the baseline against itself {table.noise_differently} of {table.sampled} ({share:.1%}), "
-        f"the candidate {table.candidate_differently} of {table.cases} ({changed:.1%})"
-    )
+    said = wording.noise_line(report)
+    table = grouping.noise_of(report)
+    if not said or not table.sampled:
+        return said
+    changed = wording.percent(table.candidate_differently, table.cases)
+    return f"{said} The candidate: {table.candidate_differently} of {formats.counted(table.cases, 'case')} ({changed})."
 
 
-def blocks(made: Iterable[Group], accepted: AbstractSet[str], *, wide: bool) -> list[Block]:
+def blocks(
+    made: Iterable[Group], accepted: AbstractSet[str], folded: AbstractSet[str] = frozenset(), *, wide: bool
+) -> list[Block]:
     """Lay out groups and their cases; a case takes one line where there is room, else two."""
     laid: list[Block] = []
     for number, group in enumerate(made):
         taken = sum(case.case_id in accepted for case in group.cases)
-        laid.append(Block(f"group/{group.name}", partial(_group, group, number, taken), group.name, group, 1 + bool(number)))
-        for case in group.cases:
+        closed = group.name in folded
+        draw_group = partial(_group, group, number, taken, closed)
+        laid.append(Block(f"group/{group.name}", draw_group, group.name, group, 1 + bool(number)))
+        for case in () if closed else group.cases:
             text = "\n".join((case.conversation_id, case.user_text, case.diff.summary, *(f.detail for f in case.diff.findings)))
             draw = partial(_case, case, case.case_id in accepted, wide)
             laid.append(Block(f"case/{case.case_id}", draw, text, case, 1 if wide else 2))
     return laid
 
 
-def _group(group: Group, number: int, accepted: int, width: int) -> list[Line]:
+def _group(group: Group, number: int, accepted: int, closed: bool, width: int) -> list[Line]:
     role = ROLES[outcomes.outcome_of(group.cases[0].diff)]
     made = line(
+        ("▸ " if closed else "▾ ", "muted"),
         recorded(group.name, f"strong {role}", max(10, width - 24)),
         (f"  {formats.counted(len(group.cases), 'case')}", "muted"),
         (f" · {accepted} accepted" if accepted else "", "ok"),

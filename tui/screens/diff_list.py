@@ -40,6 +40,7 @@ class DiffListScreen(AuditScreen):
         self.report: Report | None = None
         self.unchanged = False
         self.accepted: set[str] = set()
+        self.folded: set[str] = set()
 
     def body(self) -> ComposeResult:
         """Put the verdict above the list."""
@@ -51,7 +52,10 @@ class DiffListScreen(AuditScreen):
         self.view_list = self.query_one("#main", LineView)
         self.query_one("#verdict", Bar).show(self._verdict)
         run_id = self.run_id
-        self.ask("report", lambda store: reports.report(store, run_id))
+        if (known := self.audit.reports.get(run_id)) is not None:
+            self.got_report(known)
+        else:
+            self.ask("report", lambda store: reports.report_in_steps(store, run_id))
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
@@ -59,10 +63,17 @@ class DiffListScreen(AuditScreen):
             self.view_list.empty = line(("Nothing to show.", "muted"))
         super().failed(topic, error)
 
+    def got_report_progress(self, read: tuple[int, int]) -> None:
+        """Say how far the reading is."""
+        self.view_list.empty = line((f"Reading… {read[0]} of {formats.counted(read[1], 'case')}", "muted"))
+        self.view_list.refresh()
+
     def got_report(self, report: Report) -> None:
         """Show it."""
         self.report = report
         self.run_id = report.run.run_id
+        if report.run.status == "complete":
+            self.audit.reports[self.run_id] = report
         self._show(keep=False)
 
     def _show(self, *, keep: bool = True) -> None:
@@ -72,7 +83,7 @@ class DiffListScreen(AuditScreen):
         hidden = sum(outcomes.outcome_of(case.diff) == "same" for case in self.report.cases)
         self.view_list.empty = line((f"{formats.counted(hidden, 'case')} stayed the same: u shows them.", "muted"))
         wide = self.view_list.room >= drawing.ONE_LINE_FROM
-        self.view_list.show(Sheet(drawing.blocks(groups, self.accepted, wide=wide)), keep=keep)
+        self.view_list.show(Sheet(drawing.blocks(groups, self.accepted, self.folded, wide=wide)), keep=keep)
         self.refresh_bars()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -125,6 +136,25 @@ class DiffListScreen(AuditScreen):
         self.unchanged = not self.unchanged
         self._show()
 
+    def action_fold(self) -> None:
+        """Fold or unfold the group that the cursor is in."""
+        group = self._group()
+        if group is not None:
+            self.folded ^= {group.name}
+            item = self.view_list.rows.item_of(f"group/{group.name}")
+            self.view_list.go(item or 0)
+            self._show()
+
+    def _group(self) -> Group | None:
+        match self.view_list.target:
+            case Group() as group:
+                return group
+            case CaseResult() as case:
+                groups = drawing.groups(self.report.cases if self.report else (), unchanged=self.unchanged)
+                return next(group for group in groups if case in group.cases)
+            case _:
+                return None
+
     def action_accept(self) -> None:
         """Accept the case's change, or take the acceptance back."""
         match self.view_list.target:
@@ -136,12 +166,8 @@ class DiffListScreen(AuditScreen):
 
     def action_accept_group(self) -> None:
         """Accept the changes of the whole group, or take the acceptance back."""
-        match self.view_list.target:
-            case Group() as group:
-                self._toggle(list(group.cases))
-            case CaseResult() as case:
-                groups = drawing.groups(self.report.cases if self.report else (), unchanged=self.unchanged)
-                self._toggle(next(list(group.cases) for group in groups if case in group.cases))
+        if (group := self._group()) is not None:
+            self._toggle(list(group.cases))
 
     def _toggle(self, cases: list[CaseResult]) -> None:
         names = {case.case_id for case in cases}
