@@ -130,13 +130,16 @@ class Reader:
                 },
             )
             self._connection.execute("SET TimeZone = 'UTC'")
+            # Sealed files never change, so their footers are read once.
+            self._connection.execute("SET parquet_metadata_cache = true")
             self._shown, self._chosen, self._has_replayed = None, (None, None), False
         connection = self._connection
         before, (segments, live) = self._shown, (self.ledger.segments, self.live)
         if before is None or before[1] is not live:
             connection.register("live", live)
-        if before is None or before[0] != segments:
-            connection.execute(views.all_spans(self.paths, str(self._layout.root)))
+        if before is None or before[0] != segments or bool(before[1].num_rows) != bool(live.num_rows):
+            root, with_live = str(self._layout.root), bool(live.num_rows)
+            connection.execute(views.all_spans(self.paths, root, with_live=with_live))
         if before is None:
             for statement in views.derived_views():
                 connection.execute(statement)

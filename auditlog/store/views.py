@@ -19,12 +19,13 @@ from auditlog.normalise import columns
 REPLAYED = "replayed"
 
 
-def all_spans(paths: Iterable[str], root: str) -> str:
+def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str:
     """Give the view of everything.
 
     Args:
         paths: the sealed files, absolute.
         root: the store's path; what follows it is a row's `segment`.
+        with_live: whether the journals hold rows; planning is quicker without them.
     """
     listed = ", ".join(_quoted(literal_path(path)) for path in paths)
     live = "SELECT *, NULL::VARCHAR AS segment FROM live"
@@ -34,7 +35,8 @@ def all_spans(paths: Iterable[str], root: str) -> str:
         f"SELECT * EXCLUDE (filename), substr(filename, {len(root) + 2}) AS segment "
         f"FROM read_parquet([{listed}], filename = true, hive_partitioning = false, union_by_name = false)"
     )
-    return f"CREATE OR REPLACE VIEW all_spans AS {sealed} UNION ALL BY NAME {live}"
+    union = f" UNION ALL BY NAME {live}" if with_live else ""
+    return f"CREATE OR REPLACE VIEW all_spans AS {sealed}{union}"
 
 
 def derived_views() -> list[str]:
