@@ -168,7 +168,12 @@ def run(
     chosen = selection(where, None, since, until)
     with open_store(store) as opened:
         if resume is not None:
-            _execute(opened, engine.resume(opened, resume, workers=concurrency), format, store_words(store))
+            _execute(
+                opened,
+                engine.resume(opened, resume, path=path, workers=concurrency),
+                format,
+                store_words(store),
+            )
             return
         _refuse_empty(opened)
         planned = engine.plan(
