@@ -25,7 +25,7 @@ from replay.runs import Execution as Done
 if TYPE_CHECKING:
     from auditlog.store import Store
 
-_BATCH = 32
+_BATCH = 64
 """Conversations that are read at once."""
 
 

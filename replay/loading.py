@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlog.values import Turn
@@ -30,7 +30,7 @@ from replay.runs import ends, is_under_way, load_manifest, manifests
 if TYPE_CHECKING:
     from auditlog.store import Store
 
-_BATCH = 64
+_BATCH = 256
 """Cases that are read at once."""
 
 _UNSERVED: tuple[CaseStatus, ...] = ("diverged", "blocked", "unreplayable", "invalid")
@@ -192,13 +192,12 @@ def _summary(
         "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
     )
     baseline = manifest["baseline"]
-    created = datetime.fromisoformat(manifest["created"])
     arms = done.get(run_id, {})
     # A case is done when it is in every arm that it is compared in.
     finished = min(arms.get("candidate", 0), arms.get("candidate" if baseline is None else "baseline", 0))
     return RunSummary(
         run_id=run_id,
-        created=created if created.tzinfo is not None else created.replace(tzinfo=UTC),
+        created=datetime.fromisoformat(manifest["created"]),
         kind=manifest["kind"],
         candidate=_named(manifest["candidate"]),
         baseline="the recording" if baseline is None else _named(baseline),

@@ -184,7 +184,7 @@ def plan(
     parse(where)
     for host in hosts:
         parse_host(host)
-    directory = str(Path(path or ".").resolve())
+    directory = _directory(path)
     model: Literal["live", "recorded"] = "recorded" if kind == "verify" else "live"
     draft = RunPlan(
         run_id="",
@@ -226,12 +226,16 @@ def plan(
     )
 
 
-def resume(store: Store, run_id: str, *, workers: int | None = None) -> RunPlan:
+def resume(
+    store: Store, run_id: str, *, path: str | os.PathLike[str] | None = None, workers: int | None = None
+) -> RunPlan:
     """Plan to go on with a run by its id.
 
     Args:
         store: where the run is.
         run_id: its id, an unambiguous beginning of it, or `last`.
+        path: the directory that it was begun in, by default the current one. A store from elsewhere must not choose
+            which code is run here.
         workers: processes for each target; by default as before.
 
     Raises:
@@ -244,6 +248,10 @@ def resume(store: Store, run_id: str, *, workers: int | None = None) -> RunPlan:
         msg = f"Run {manifest['run_id']} compares recordings: there is nothing to resume."
         raise RunError(msg)
     before = _from_manifest(manifest)
+    directory = _directory(path)
+    if before.paths != (directory,):
+        msg = f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
+        raise RunError(msg)
     described, notes = _described(replace(before, workers=workers or before.workers))
     if _config_digest(described) != before.config_digest:
         changed = [
@@ -259,7 +267,18 @@ def resume(store: Store, run_id: str, *, workers: int | None = None) -> RunPlan:
     if find_unfinished(store, before.config_digest, before.run_id) is None:
         msg = f"Run {before.run_id} is complete: there is nothing to resume. `auditlog replay show {before.run_id}` shows it."
         raise RunError(msg)
+    given = [f"reach {', '.join(before.hosts)}"] * bool(before.hosts) + [
+        f"have {', '.join(before.env)}"
+    ] * bool(before.env)
+    notes += [f"As when it was begun, the agent may {' and '.join(given)}."] * bool(given)
     return _resumed(described, manifest, notes)
+
+
+def _directory(path: str | os.PathLike[str] | None) -> str:
+    directory = Path(path or ".").resolve()
+    if not directory.is_dir():
+        raise RunError(f"{directory} is no directory. Name the one that the agent is imported from.")
+    return str(directory)
 
 
 def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:

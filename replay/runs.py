@@ -15,6 +15,7 @@ import difflib
 import os
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,16 +46,60 @@ def manifests(store: Store) -> list[Mapping[str, Any]]:
     """Give every run's manifest, newest first; of a resumed run the newest process's."""
     found: dict[str, Mapping[str, Any]] = {}
     for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [MANIFEST]):
-        # A manifest that is none (an erased or foreign one) is no run.
-        if isinstance(span.input, dict) and "cases" in span.input and "created" in span.input:
-            found[str(span.input["run_id"])] = span.input
+        if span.replay is not None and _is_manifest(span.input, span.replay.run_id):
+            found[span.replay.run_id] = span.input
     return sorted(found.values(), key=lambda manifest: str(manifest["created"]), reverse=True)
+
+
+_CASE_SHAPES = {
+    "replay": (str, str, str, str, int, bool),
+    "verify": (str, str, str, str, int, bool),
+    "compare": (str, str, str),
+}
+
+
+def _is_manifest(content: Any, run_id: str) -> bool:
+    """Whether a recorded content is a run's manifest; an erased, foreign or newer one is no run."""
+    match content:
+        case {"run_id": str(name), "kind": str(kind), "created": str(created), "cases": list(cases), **rest}:
+            shape = _CASE_SHAPES.get(kind)
+            return (
+                name == run_id
+                and shape is not None
+                and _is_moment(created)
+                and all(_is_target(rest.get(side), kind) for side in ("candidate", "baseline"))
+                and rest.get("candidate") is not None
+                and all(isinstance(case, list) and _fits(case, shape) for case in cases)
+            )
+        case _:
+            return False
+
+
+def _is_target(value: Any, kind: str) -> bool:
+    if kind == "compare":
+        return isinstance(value, str)
+    return value is None or (isinstance(value, dict) and isinstance(value.get("path"), str))
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _fits(case: list[Any], shape: tuple[type, ...]) -> bool:
+    return len(case) == len(shape) and all(map(isinstance, case, shape))
 
 
 def ends(store: Store) -> dict[str, Mapping[str, Any]]:
     """Give what the complete runs' last records say, by run id."""
     spans = store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_END])
-    return {span.replay.run_id: span.input or {} for span in spans if span.replay is not None}
+    return {
+        span.replay.run_id: span.input if isinstance(span.input, dict) else {}
+        for span in spans
+        if span.replay is not None
+    }
 
 
 def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
@@ -107,7 +152,7 @@ def find_unfinished(store: Store, config_digest: str, run_id: str | None = None)
         if is_under_way(manifest):
             msg = (
                 f"Run {manifest['run_id']} of this very configuration is under way in process {manifest['pid']}. "
-                "Wait for it, or start a new one with --new."
+                "Wait for it, or start a new one with --fresh."
             )
             raise RunError(msg)
         return manifest

@@ -59,6 +59,8 @@ def main() -> None:
         protocol.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
         return
     ready = Ready(target.name, target.digest, target.version, held, process.end(), hosts.unresolved)
+    # From here on this process sees what customers said, and what an agent prints is nobody's.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     protocol.write_message(writing, protocol.ready_message(ready))
     interceptor = interception.installed()
     while (message := protocol.read_message(reading)) is not None:

@@ -153,7 +153,7 @@ def test_an_interrupted_run_keeps_what_is_done(start, store_path):
         assert (summary.run_id, summary.status) == (run_id, "interrupted")
         done = len(executions(store))
         assert 5 <= done < 90
-        plan = replay.resume(store, "last")
+        plan = replay.resume(store, "last", path=AGENTS)
         assert (plan.run_id, plan.resumed) == (run_id, True)
         ticks = []
         assert "complete" == replay.run(store, plan, progress=ticks.append).status
@@ -189,7 +189,7 @@ def test_a_run_under_way_is_not_begun_twice(start, store_path):
     with Store.open(store_path) as store:
         assert ["running"] == [summary.status for summary in replay.load_runs(store)]
         with pytest.raises(RunError, match=f"is under way in process {process.pid}"):
-            replay.resume(store, run_id)
+            replay.resume(store, run_id, path=AGENTS)
 
 
 def test_a_complete_run_is_not_resumed_but_begun_anew(recorded):
@@ -199,7 +199,7 @@ def test_a_complete_run_is_not_resumed_but_begun_anew(recorded):
     second = replay.plan(recorded, "shop_agents:v1", path=AGENTS, workers=1, limit=1)
     assert (second.resumed, second.run_id != first.run_id) == (False, True)
     with pytest.raises(RunError, match="is complete: there is nothing to resume"):
-        replay.resume(recorded, first.run_id)
+        replay.resume(recorded, first.run_id, path=AGENTS)
 
 
 def test_a_run_whose_code_changed_is_not_resumed(recorded, tmp_path, monkeypatch):
@@ -211,10 +211,39 @@ def test_a_run_whose_code_changed_is_not_resumed(recorded, tmp_path, monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr("replay.runner.run_span", _without_end)
         replay.run(recorded, plan)
-    assert replay.resume(recorded, plan.run_id).resumed
+    assert replay.resume(recorded, plan.run_id, path=tmp_path).resumed
     agent.write_text(source.format("two"), encoding="utf-8")
     with pytest.raises(RunError, match="changing_agent:x changed since it began"):
-        replay.resume(recorded, plan.run_id)
+        replay.resume(recorded, plan.run_id, path=tmp_path)
+
+
+def test_a_run_is_resumed_only_where_it_was_begun(recorded, tmp_path):
+    """A store from elsewhere does not choose the directory that code is imported from."""
+    plan = replay.plan(recorded, "shop_agents:v1", path=AGENTS, workers=1, limit=1)
+    replay.run(recorded, plan)
+    with pytest.raises(RunError, match=f"was begun in {AGENTS}, and this is {tmp_path}"):
+        replay.resume(recorded, plan.run_id, path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None, "text", [], {}, {"run_id": "r", "kind": "replay", "created": "never", "cases": []},
+        {"run_id": "other", "kind": "compare", "created": "2026-01-01T00:00:00+00:00", "cases": [], "candidate": "a", "baseline": "b"},
+        {"run_id": "r", "kind": "replay", "created": "2026-01-01T00:00:00+00:00", "cases": [[1]], "candidate": {"path": "a"}},
+        {"run_id": "r", "kind": "replay", "created": "2026-01-01T00:00:00+00:00", "cases": [], "candidate": 7},
+        {"run_id": "r", "kind": "gate", "created": "2026-01-01T00:00:00+00:00", "cases": [], "candidate": "a", "baseline": "b"},
+    ],
+)  # fmt: skip
+def test_a_recorded_content_that_is_no_manifest_is_no_run(content, store):
+    """A foreign or damaged record that calls itself a run is passed over, and breaks no list."""
+    from replay.records import MANIFEST, run_span
+
+    writer = store.writer()
+    writer.append(run_span(MANIFEST, "r", content))
+    writer.close()
+    store.refresh()
+    assert replay.load_runs(store) == []
 
 
 def _without_end(name, run_id, content, attributes=None):
