@@ -2,7 +2,7 @@
 
 The rules:
 
-1. One canonical form, that of the diff, so that what matches and what differs can never disagree: the order of
+1. One canonical form, for the match and for the diff, so that what matches and what differs can never disagree: the order of
    keys does not matter, `1` and `1.0` are one number, `true` is not `1`, text is compared code point by code point.
 2. The key is SHA-256(kind ‖ name ‖ canonical arguments). The definition's digest is *not* part of it: a docstring
    that was reworded must not turn every call of a release into a miss. That the definition changed is recorded
@@ -13,14 +13,22 @@ The rules:
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 
 from auditlog.encode import MARK
 from auditlog.values import Json
-from replay.diff.json_diff import canonical
+
+DEEPEST = 32
+"""Below this nesting values are compared as wholes, so that hostile content cannot exhaust the stack."""
 
 _WHOLE_MARKS = frozenset({"bytes", "float", "int", "text"})
 """Substitutions that still tell one value from another."""
+
+
+def canonical(value: Json) -> str:
+    """Give the one text that equal JSON values share: sorted keys, no spaces, integral floats as integers."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def match_key(kind: str, name: str, arguments: Json) -> str:
@@ -73,3 +81,35 @@ def first_words(value: Json, most: int = 60) -> str:
 def same_arguments(a: Mapping[str, Json], b: Mapping[str, Json]) -> bool:
     """Whether two calls of one operation have the same arguments."""
     return canonical(a) == canonical(b)
+
+
+def _plain(value: Json, depth: int = 0) -> Json:
+    match value:
+        case dict() if depth < DEEPEST:
+            return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+        case list() | tuple() if depth < DEEPEST:
+            return [_plain(item, depth + 1) for item in value]
+        case dict() | list() | tuple():
+            return _deep_text(value)
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
+
+
+def _deep_text(value: Json) -> str:
+    """Give a text that equal values share without recursion: keys and sizes, then the members in order."""
+    texts: list[Json] = []
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as item:
+                keys = sorted(item, key=str, reverse=True)
+                texts.append({"keys": keys})
+                waiting.extend(item[key] for key in keys)
+            case list() | tuple() as item:
+                texts.append({"items": len(item)})
+                waiting.extend(reversed(item))
+            case scalar:
+                texts.append(_plain(scalar))
+    return json.dumps(texts, ensure_ascii=False, default=str)

@@ -19,13 +19,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from auditlog.values import Effect, Json
 from replay.canonical import first_words, lost_something, match_key
-from replay.diff.json_diff import json_diff
-from replay.diff.model import PathChange
 from replay.recorded import Recorded, is_read, is_write
+
+if TYPE_CHECKING:
+    from replay.diff.model import PathChange
 
 Tier = Literal["exact", "normalised", "reuse"]
 Rule = Literal["not recorded", "arguments differ", "used up", "arguments lost"]
@@ -134,9 +135,14 @@ class Cassette:
             return Miss("not recorded")
         if used_up:
             return Miss("used up", nearest)
+        # A miss is rare, and a worker that never has one starts sooner without the diff.
+        from replay.diff.json_diff import json_diff
+
         return Miss("arguments differ", nearest, json_diff(nearest.arguments, arguments)[:_MOST_CHANGES])
 
     def _nearest(self, kind: str, name: str, arguments: Json) -> Recorded | None:
+        from replay.diff.json_diff import json_diff
+
         same = [call for call in self._recorded if (call.kind, call.name) == (kind, name)]
         return min(same, key=lambda call: len(json_diff(call.arguments, arguments)), default=None)
 

@@ -20,12 +20,14 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
 from auditlog.values import Json
-from replay.diff.model import CaseStatus
+
+if TYPE_CHECKING:
+    from replay.diff.model import CaseStatus
 
 LENGTH = struct.Struct("<I")
 MAX_MESSAGE_BYTES = 1 << 30

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from auditlog.context import new_span_id, new_trace_id
 from auditlog.record import Record, decode_record, encode_record
 from auditlog.values import Json
-from replay.diff.model import CaseStatus
+
+if TYPE_CHECKING:
+    from replay.diff.model import CaseStatus
 
 RUN = "auditlog.replay.run_id"
 ARM = "auditlog.replay.arm"

@@ -20,7 +20,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import auditlog
 from auditlog import config, interception
@@ -28,7 +28,6 @@ from auditlog.context import conversation
 from auditlog.recorder import ListSink, Recorder
 from replay import protocol
 from replay.cassette import Cassette
-from replay.diff.model import CaseStatus
 from replay.errors import TargetError
 from replay.protocol import Job, Ready, Result, Setup
 from replay.recorded import from_json
@@ -39,6 +38,9 @@ from replay.sandbox.hosts import AllowedHosts, Host
 from replay.sandbox.intercept import CaseInterceptor
 from replay.sandbox.state import CaseState, current_case, process
 from replay.target import Target, resolve
+
+if TYPE_CHECKING:
+    from replay.diff.model import CaseStatus
 
 PATIENCE_SECONDS = 1.0
 """How long a case's threads may take to end after its answer."""

@@ -12,21 +12,13 @@ The rules:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from rapidfuzz.distance import Indel
 
 from auditlog.values import Json
+from replay.canonical import DEEPEST, canonical
 from replay.diff.model import PathChange
-
-_DEEPEST = 32
-"""Below this nesting two values are compared as wholes, so that hostile content cannot exhaust the stack."""
-
-
-def canonical(value: Json) -> str:
-    """Give the one text that equal JSON values share: sorted keys, no spaces, integral floats as integers."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def json_diff(before: Json, after: Json) -> tuple[PathChange, ...]:
@@ -66,44 +58,12 @@ def same_scalar(before: Json, after: Json) -> bool:
     return isinstance(before, float) and isinstance(after, float) and before != before and after != after  # noqa: PLR0124
 
 
-def _plain(value: Json, depth: int = 0) -> Json:
-    match value:
-        case dict() if depth < _DEEPEST:
-            return {str(key): _plain(item, depth + 1) for key, item in value.items()}
-        case list() | tuple() if depth < _DEEPEST:
-            return [_plain(item, depth + 1) for item in value]
-        case dict() | list() | tuple():
-            return _deep_text(value)
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value
-
-
-def _deep_text(value: Json) -> str:
-    """Give a text that equal values share without recursion: keys and sizes, then the members in order."""
-    texts: list[Json] = []
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case dict() as item:
-                keys = sorted(item, key=str, reverse=True)
-                texts.append({"keys": keys})
-                waiting.extend(item[key] for key in keys)
-            case list() | tuple() as item:
-                texts.append({"items": len(item)})
-                waiting.extend(reversed(item))
-            case scalar:
-                texts.append(_plain(scalar))
-    return json.dumps(texts, ensure_ascii=False, default=str)
-
-
 def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, Json]]:
     match value:
-        case dict() if value and depth < _DEEPEST:
+        case dict() if value and depth < DEEPEST:
             for key, item in value.items():
                 yield from _leaves(path + pointer(key), item, depth + 1)
-        case list() if value and depth < _DEEPEST:
+        case list() if value and depth < DEEPEST:
             for index, item in enumerate(value):
                 yield from _leaves(path + pointer(index), item, depth + 1)
         case _:
@@ -111,7 +71,7 @@ def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, Json]]:
 
 
 def _changes(path: str, before: Json, after: Json, depth: int) -> Iterator[PathChange]:
-    if depth < _DEEPEST:
+    if depth < DEEPEST:
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _object_changes(path, before, after, depth)
             return

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from replay.diff.model import CaseStatus
 from replay.errors import CaseStop, NotServable, ReplayMiss, WriteBlocked
+
+if TYPE_CHECKING:
+    from replay.diff.model import CaseStatus
 
 Phase = Literal["import", "idle", "case"]
 
