@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from replay.comparisons import save_comparison
     from replay.loading import load_report, load_runs
-    from replay.planning import RunPlan, plan, resume
+    from replay.planning import plan, resume
     from replay.report import CaseResult, Report, RunSummary
+    from replay.run_plan import RunPlan
     from replay.runner import run
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 _HOME = {
     "CaseResult": "report",
     "Report": "report",
-    "RunPlan": "planning",
+    "RunPlan": "run_plan",
     "RunSummary": "report",
     "load_report": "loading",
     "load_runs": "loading",

@@ -22,8 +22,8 @@ from auditlog.cli.options import filter_options, open_store, selection, store_op
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-    from replay.planning import RunPlan
     from replay.report import RunSummary
+    from replay.run_plan import RunPlan
 
 
 class _Group(click.Group):

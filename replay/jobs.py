@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from auditlog.values import Json, Turn
 from replay.case import Case, case_key, unreplayable
-from replay.planning import PlannedTarget, RunPlan
 from replay.protocol import Job
 from replay.recorded import recorded_calls, to_json
 from replay.records import ARM, CANDIDATE_DIGEST, CASE, MODE, REPEAT, RUN, SOURCE_SPAN, SOURCE_TRACE, Place
+from replay.run_plan import PlannedTarget, RunPlan
 from replay.runs import Execution as Done
 
 if TYPE_CHECKING:

@@ -16,22 +16,20 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from auditlog.filter import parse
-from auditlog.journal import boot_id
-from auditlog.values import Json
 from replay.canonical import digest_of
-from replay.case import Case, freeze, select
+from replay.case import freeze, select
 from replay.errors import RunError
-from replay.pool import Launch, probe
-from replay.protocol import Ready, Setup
-from replay.runs import find_unfinished, load_manifest, process_birth
+from replay.pool import probe
+from replay.protocol import Ready
+from replay.run_plan import DEADLINE_SECONDS, PlannedTarget, RunPlan, from_manifest
+from replay.runs import find_unfinished, load_manifest
 from replay.sandbox.hosts import parse_host
 
 if TYPE_CHECKING:
@@ -39,94 +37,6 @@ if TYPE_CHECKING:
 
 SAMPLE = 0.2
 """The share of the cases that the second baseline runs."""
-DEADLINE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTarget:
-    """A target, and what a worker found it to be."""
-
-    path: str
-    adapter: bool
-    name: str
-    digest: str
-    version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """A run, before it runs."""
-
-    run_id: str
-    kind: Literal["replay", "verify"]
-    created: datetime
-    candidate: PlannedTarget
-    baseline: PlannedTarget | None
-    """None: the recorded turns are the baseline."""
-    model: Literal["live", "recorded"]
-    where: str
-    since: str | None
-    until: str | None
-    limit: int | None
-    sample: float
-    hosts: tuple[str, ...]
-    config_digest: str
-    cases: tuple[Case, ...]
-    locks: tuple[str, ...]
-    """The locks that took hold on this machine."""
-
-    env: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    workers: int = 1
-    deadline: float = DEADLINE_SECONDS
-    memory_bytes: int | None = None
-    resumed: bool = False
-    notes: tuple[str, ...] = ()
-    """What whoever starts the run should know."""
-
-    @property
-    def mode(self) -> str:
-        """What is served, in one line."""
-        return f"model={self.model} read=recorded write=recorded_or_block network=deny"
-
-    @property
-    def executions(self) -> int:
-        """How many times an agent is called."""
-        sampled = sum(case.sampled for case in self.cases) if self.baseline is not None else 0
-        return len(self.cases) * (1 if self.baseline is None else 2) + sampled
-
-    def launch(self, target: PlannedTarget) -> Launch:
-        """Say how to start the workers of one of its targets."""
-        setup = Setup(
-            target=target.path,
-            adapter=target.adapter,
-            model=self.model,
-            paths=self.paths,
-            scratch="",
-            hosts=tuple((host.name, host.port) for host in map(parse_host, self.hosts)),
-            memory_bytes=self.memory_bytes,
-        )
-        return Launch(setup, cwd=self.paths[0], env=self.env, deadline=self.deadline)
-
-    def manifest(self) -> dict[str, Json]:
-        """Give what the store keeps of it."""
-        fields = asdict(replace(self, notes=()))
-        fields["created"] = self.created.isoformat()
-        fields["cases"] = [
-            [case.case_id, case.conversation_id, case.trace_id, case.span_id, case.turn_index, case.sampled]
-            for case in self.cases
-        ]
-        fields["cases_digest"] = digest_of([case.case_id for case in self.cases])
-        for name in ("notes", "resumed"):
-            del fields[name]
-        # Whoever looks for a run that is under way looks for this process.
-        return {
-            **fields,
-            "host": socket.gethostname(),
-            "boot": boot_id(),
-            "pid": os.getpid(),
-            "born": process_birth(os.getpid()),
-        }
 
 
 def plan(
@@ -247,7 +157,7 @@ def resume(
     if manifest["kind"] == "compare":
         msg = f"Run {manifest['run_id']} compares recordings: there is nothing to resume."
         raise RunError(msg)
-    before = _from_manifest(manifest)
+    before = from_manifest(manifest)
     directory = _directory(path)
     if before.paths != (directory,):
         msg = f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
@@ -340,7 +250,7 @@ def _config_digest(described: RunPlan) -> str:
 
 
 def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) -> RunPlan:
-    before = _from_manifest(manifest)
+    before = from_manifest(manifest)
     return replace(
         described,
         run_id=before.run_id,
@@ -350,18 +260,6 @@ def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) 
         resumed=True,
         notes=tuple(notes),
     )
-
-
-def _from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
-    fields = {name: manifest[name] for name in RunPlan.__slots__ if name in manifest}
-    for name in ("candidate", "baseline"):
-        if fields[name] is not None:
-            fields[name] = PlannedTarget(**fields[name])
-    for name in ("hosts", "locks", "env", "paths"):
-        fields[name] = tuple(fields[name])
-    fields["created"] = datetime.fromisoformat(fields["created"])
-    fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
-    return RunPlan(**fields)
 
 
 def _refuse_nonsense(

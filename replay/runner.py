@@ -28,12 +28,12 @@ from replay.behaviour import Behaviours
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
 from replay.jobs import Execution, Task, executions, tasks_of
-from replay.planning import PlannedTarget, RunPlan
 from replay.pool import Worker
 from replay.progress import Progress
 from replay.protocol import Result
 from replay.records import MANIFEST, RUN_END, run_span, unrun_case
 from replay.report import RunSummary
+from replay.run_plan import PlannedTarget, RunPlan
 from replay.runs import active, done_executions
 
 if TYPE_CHECKING:

@@ -1,0 +1,127 @@
+"""A run before it runs, as a value, and its way into the store and back.
+
+The rules:
+
+1. A plan says everything that a run needs: what runs, on which cases, with what allowed.
+2. Its manifest is the run's first record, so that a run can be read, and gone on with, from the store alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from auditlog.journal import boot_id
+from auditlog.values import Json
+from replay.canonical import digest_of
+from replay.case import Case
+from replay.pool import Launch
+from replay.protocol import Setup
+from replay.runs import process_birth
+from replay.sandbox.hosts import parse_host
+
+DEADLINE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """A target, and what a worker found it to be."""
+
+    path: str
+    adapter: bool
+    name: str
+    digest: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run, before it runs."""
+
+    run_id: str
+    kind: Literal["replay", "verify"]
+    created: datetime
+    candidate: PlannedTarget
+    baseline: PlannedTarget | None
+    """None: the recorded turns are the baseline."""
+    model: Literal["live", "recorded"]
+    where: str
+    since: str | None
+    until: str | None
+    limit: int | None
+    sample: float
+    hosts: tuple[str, ...]
+    config_digest: str
+    cases: tuple[Case, ...]
+    locks: tuple[str, ...]
+    """The locks that took hold on this machine."""
+
+    env: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    workers: int = 1
+    deadline: float = DEADLINE_SECONDS
+    memory_bytes: int | None = None
+    resumed: bool = False
+    notes: tuple[str, ...] = ()
+    """What whoever starts the run should know."""
+
+    @property
+    def mode(self) -> str:
+        """What is served, in one line."""
+        return f"model={self.model} read=recorded write=recorded_or_block network=deny"
+
+    @property
+    def executions(self) -> int:
+        """How many times an agent is called."""
+        sampled = sum(case.sampled for case in self.cases) if self.baseline is not None else 0
+        return len(self.cases) * (1 if self.baseline is None else 2) + sampled
+
+    def launch(self, target: PlannedTarget) -> Launch:
+        """Say how to start the workers of one of its targets."""
+        setup = Setup(
+            target=target.path,
+            adapter=target.adapter,
+            model=self.model,
+            paths=self.paths,
+            scratch="",
+            hosts=tuple((host.name, host.port) for host in map(parse_host, self.hosts)),
+            memory_bytes=self.memory_bytes,
+        )
+        return Launch(setup, cwd=self.paths[0], env=self.env, deadline=self.deadline)
+
+    def manifest(self) -> dict[str, Json]:
+        """Give what the store keeps of it."""
+        fields = asdict(replace(self, notes=()))
+        fields["created"] = self.created.isoformat()
+        fields["cases"] = [
+            [case.case_id, case.conversation_id, case.trace_id, case.span_id, case.turn_index, case.sampled]
+            for case in self.cases
+        ]
+        fields["cases_digest"] = digest_of([case.case_id for case in self.cases])
+        for name in ("notes", "resumed"):
+            del fields[name]
+        # Whoever looks for a run that is under way looks for this process.
+        return {
+            **fields,
+            "host": socket.gethostname(),
+            "boot": boot_id(),
+            "pid": os.getpid(),
+            "born": process_birth(os.getpid()),
+        }
+
+
+def from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
+    """Read back what `RunPlan.manifest` gave."""
+    fields = {name: manifest[name] for name in RunPlan.__slots__ if name in manifest}
+    for name in ("candidate", "baseline"):
+        if fields[name] is not None:
+            fields[name] = PlannedTarget(**fields[name])
+    for name in ("hosts", "locks", "env", "paths"):
+        fields[name] = tuple(fields[name])
+    fields["created"] = datetime.fromisoformat(fields["created"])
+    fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
+    return RunPlan(**fields)
