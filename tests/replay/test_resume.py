@@ -225,16 +225,34 @@ def test_a_run_is_resumed_only_where_it_was_begun(recorded, tmp_path):
         replay.resume(recorded, plan.run_id, path=tmp_path)
 
 
+MANIFEST_OF_R = {
+    "run_id": "r",
+    "kind": "replay",
+    "created": "2026-01-01T00:00:00+00:00",
+    "cases": [],
+    "candidate": {"path": "a"},
+}
+
+
 @pytest.mark.parametrize(
     "content",
     [
-        None, "text", [], {}, {"run_id": "r", "kind": "replay", "created": "never", "cases": []},
-        {"run_id": "other", "kind": "compare", "created": "2026-01-01T00:00:00+00:00", "cases": [], "candidate": "a", "baseline": "b"},
-        {"run_id": "r", "kind": "replay", "created": "2026-01-01T00:00:00+00:00", "cases": [[1]], "candidate": {"path": "a"}},
-        {"run_id": "r", "kind": "replay", "created": "2026-01-01T00:00:00+00:00", "cases": [], "candidate": 7},
-        {"run_id": "r", "kind": "gate", "created": "2026-01-01T00:00:00+00:00", "cases": [], "candidate": "a", "baseline": "b"},
+        None,
+        "text",
+        [],
+        {},
+        {**MANIFEST_OF_R, "created": "never"},
+        {**MANIFEST_OF_R, "created": "2026-01-01"},
+        {**MANIFEST_OF_R, "run_id": "other"},
+        {**MANIFEST_OF_R, "cases": [[1]]},
+        {**MANIFEST_OF_R, "cases": {}},
+        {**MANIFEST_OF_R, "candidate": 7},
+        {**MANIFEST_OF_R, "candidate": None},
+        {**MANIFEST_OF_R, "baseline": "text"},
+        {**MANIFEST_OF_R, "kind": "compare"},
+        {**MANIFEST_OF_R, "kind": "gate"},
     ],
-)  # fmt: skip
+)
 def test_a_recorded_content_that_is_no_manifest_is_no_run(content, store):
     """A foreign or damaged record that calls itself a run is passed over, and breaks no list."""
     from replay.records import MANIFEST, run_span
