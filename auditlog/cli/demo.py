@@ -30,8 +30,8 @@ from auditlog.errors import AuditlogError, StoreError
 AGENT = "examples.support_bot"
 TRACES = "support_bot.v1.otlp.jsonl.gz"
 _SAMPLE = "0.1"
-# The real model takes seconds an answer, so only questions that it words are asked, and few.
-_SPOKEN = ("--where", "tag.scene:question,how-to", "--limit", "12", "--sample", "0", "--concurrency", "1")
+# The real model takes seconds an answer, and answers one question at a time.
+_SPOKEN = ("--limit", "40", "--sample", "0", "--concurrency", "1")
 _MODEL_VARIABLES = ("SUPPORT_BOT_MODEL", "SUPPORT_BOT_BASE_URL")
 
 
@@ -64,24 +64,32 @@ def demo(directory: str, model: str, no_tui: bool, again: bool) -> None:
     store = _store(directory)
     narrate(f"[1/4] The recorded traffic of a support agent goes into {store}")
     _quietly("import", str(traces), "--store", store)
-    shared = ("--path", str(examples.parent), "--store", store)
-    done = {} if again else _complete_runs(store)
+    shared = ("--path", str(examples.parent), "--format", "json", "--store", store)
     narrate(
         "[2/4] Verify: the recorded version, with recorded model and tools, must come out as it was recorded"
     )
-    if "verify" not in done:
+    verified = None if again else _newest_run(store, "verify", f"{AGENT}:v1")
+    if verified is None:
         _quietly("replay", "verify", "--agent", f"{AGENT}:v1", *shared)
-    verified = _complete_runs(store)["verify"]
+        verified = _newest_run(store, "verify", f"{AGENT}:v1")
+    assert verified is not None
     narrate(f"      {verified['classes'].get('identical', 0)} of {verified['cases']} turns are identical")
     narrate(
-        "[3/4] Replay: version 2 of the agent beside version 1, tools served from the recording, the world out of reach"
+        "[3/4] Replay: version 2 beside version 1, tools served from the recording, the world out of reach"
     )
-    if "replay" not in done or model != "embedded":
+    replayed = (
+        None
+        if again or model != "embedded"
+        else _newest_run(store, "replay", f"{AGENT}:v2", verified["cases"])
+    )
+    if replayed is None:
         with _model(model, examples.parent) as options:
             _quietly(
                 "replay", "run", "--agent", f"{AGENT}:v2", "--baseline", f"{AGENT}:v1", *options, *shared
             )
-    run_id = _complete_runs(store)["replay"]["run_id"]
+        replayed = _newest_run(store, "replay", f"{AGENT}:v2")
+    assert replayed is not None
+    run_id = replayed["run_id"]
     narrate("[4/4] What behaves differently")
     if not no_tui and is_terminal(sys.stdin) and is_terminal(sys.stdout):
         _command("tui", "--store", store, "--run", run_id)
@@ -108,16 +116,19 @@ def _store(directory: str) -> str:
     return directory
 
 
-def _complete_runs(store: str) -> dict[str, dict[str, Any]]:
-    """Give the newest complete run of each kind that the demo makes."""
+def _newest_run(store: str, kind: str, candidate: str, cases: int | None = None) -> dict[str, Any] | None:
+    """Give the newest complete run of a kind, of so many cases where that matters."""
     with contextlib.redirect_stderr(io.StringIO()):
         runs = json.loads(_quietly("replay", "ls", "--format", "json", "--store", store))
-    wanted = {"verify": f"{AGENT}:v1", "replay": f"{AGENT}:v2"}
-    found: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        if run["status"] == "complete" and run["candidate"] == wanted.get(run["kind"]):
-            found.setdefault(run["kind"], run)
-    return found
+    wanted = (kind, candidate, "complete")
+    return next(
+        (
+            run
+            for run in runs
+            if (run["kind"], run["candidate"], run["status"]) == wanted and cases in (None, run["cases"])
+        ),
+        None,
+    )
 
 
 def _command(*arguments: str) -> int:
