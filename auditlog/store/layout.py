@@ -166,7 +166,8 @@ def refuse_irregular(path: Path) -> int:
         msg = f"{path} cannot be read: {error.strerror}. Put it back from a copy of the store."
         raise StoreError(msg) from None
     if not stat.S_ISREG(found.st_mode):
-        msg = f"{path} is no regular file but {_thing(found.st_mode)}, which a store never holds. Remove it and put the real file back."
+        thing = _thing(found.st_mode)
+        msg = f"{path} is no regular file but {thing}, which a store never holds. Remove it and put the real file back."
         raise StoreError(msg)
     if path.parent.is_symlink():
         msg = f"{path.parent} is a symlink, and nothing inside a store may be one. Put the real directory there."

@@ -18,7 +18,7 @@ import re
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,9 @@ class Segment:
     max_start_ns: int
     sealed_ns: int = 0
     """When the ledger took it in, nanoseconds since the epoch."""
+
+
+_LISTED = tuple(part.name for part in fields(Segment) if part.name != "sealed_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,7 @@ def seal_entry(source: dict[str, Any], segments: Sequence[Segment], gaps: Sequen
         "type": "seal",
         "sources": [source],
         "gaps": [{"lost": gap.lost, "since": gap.since_ns, "reason": gap.reason} for gap in gaps],
-        "segments": [
-            {name: value for name, value in asdict(segment).items() if name != "sealed_ns"}
-            for segment in segments
-        ],
+        "segments": [{name: getattr(segment, name) for name in _LISTED} for segment in segments],
     }
 
 
@@ -191,9 +191,17 @@ def _segments(path: Path, entry: dict[str, Any]) -> list[Segment]:
     if entry["type"] != "seal":
         return []
     try:
-        found = [Segment(**fields, sealed_ns=entry["time"]) for fields in entry["segments"]]
-    except TypeError:
-        raise StoreError(_damaged(path, 0)) from None
+        # What a later version of this format adds to a segment is passed over.
+        found = [
+            Segment(**{name: listed[name] for name in _LISTED}, sealed_ns=entry["time"])
+            for listed in entry["segments"]
+        ]
+        if not all(isinstance(s.path, str) and isinstance(s.bytes, int) for s in found):
+            raise TypeError
+    except (KeyError, TypeError):
+        raise StoreError(
+            f"{path} lists a segment without what it must say. Put the file back from a copy."
+        ) from None
     for segment in found:
         if not _PATH.fullmatch(segment.path):
             msg = f"{path} lists {segment.path!r}, which is no path that a segment can have. The ledger was tampered with."

@@ -1,8 +1,9 @@
 """Records for ever, and says each record on stdout once it is acknowledged; until somebody kills it.
 
-    recorder_child.py STORE SEED ROTATE_BYTES [fork]
+    recorder_child.py STORE SEED ROTATE_BYTES [fork] [paced]
 
-Each line is `start|end <trace> <span>`. With `fork`, children record too, each into its own file.
+Each line is `start|end <trace> <span>`. With `fork`, children record too, each into its own file; with `paced`, about a
+hundred turns a second.
 """
 
 import os
@@ -23,8 +24,10 @@ def main(path, seed, rotate_bytes, *flags):
     number = 0
     while True:
         number += 1
-        if flags and number == 5:
+        if "fork" in flags and number == 5:
             os.fork()
+        if "paced" in flags:
+            time.sleep(0.01)
         trace = f"{os.getpid():016x}{number:016x}"
         spans = [f"{chance.getrandbits(63):016x}" for _ in range(chance.randint(1, 5))]
         for span in spans:

@@ -144,6 +144,16 @@ def test_a_later_kind_of_entry_is_kept_and_passed_over(path):
     assert after.entries[-1]["who"] == "u"
 
 
+def test_what_a_later_version_adds_to_a_segment_is_passed_over(path):
+    """A segment with more fields is listed; one that lacks a field is damage."""
+    entry = entry_of("b", SEGMENT)
+    entry["segments"][0]["key_id"] = "k"
+    assert append_entry(path, read_ledger(path), entry).segments[-1].path == SEGMENT.path
+    del entry["segments"][0]["root"]
+    with pytest.raises(StoreError, match="lists a segment without what it must say"):
+        append_entry(path, read_ledger(path), entry)
+
+
 def test_a_lost_ledger_is_no_empty_store(store, script):
     """Where sealed files are there and the ledger is not, the store says so and is not shown as empty."""
     script.turn()

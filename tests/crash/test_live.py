@@ -1,0 +1,43 @@
+"""Readers and writers in processes of their own do not disturb each other."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from auditlog.store import Store
+
+CHILD = Path(__file__).with_name("recorder_child.py")
+
+
+def test_a_reader_sees_what_another_process_acknowledged(store):
+    """While another process records and rotates, each refresh shows at least what was acknowledged before it, once."""
+    said = []
+    with subprocess.Popen(
+        [sys.executable, CHILD, store.path, "3", "30000", "paced"], stdout=subprocess.PIPE
+    ) as child:
+
+        def listen():
+            assert child.stdout is not None
+            for line in child.stdout:
+                said.append(line.split())
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            seen = 0
+            while seen < 3:
+                acknowledged = list(said)
+                store.refresh()
+                rows = store.query("SELECT span_id, end_entry IS NOT NULL AS e FROM all_spans").to_pylist()
+                shown = {row["span_id"]: row["e"] for row in rows}
+                assert len(shown) == len(rows)
+                for kind, _, span in acknowledged:
+                    assert shown[span.decode()] or kind == b"start"
+                if len(acknowledged) > 100:
+                    store.seal()
+                    seen += 1
+        finally:
+            child.kill()
+            listener.join()
+    assert len(store.segments()) > 0
