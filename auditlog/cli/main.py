@@ -11,7 +11,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import os
@@ -123,6 +122,8 @@ class LazyGroup(click.Group):
 
 def refuse_unknown(name: str, known: Sequence[str], ctx: click.Context) -> NoReturn:
     """Raise the usage error for a command that is not there, naming the nearest."""
+    import difflib
+
     nearest = difflib.get_close_matches(name, known, 1)
     hint = f" The nearest is `{ctx.command_path} {nearest[0]}`." if nearest else ""
     raise click.UsageError(f"There is no command {name!r}.{hint}", ctx)

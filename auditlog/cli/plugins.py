@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditlog.errors import AuditlogError
@@ -64,7 +63,9 @@ def _entry_points(folder: str) -> list[tuple[str, str]]:
         return []
     for name in names:
         try:
-            text = Path(folder, name, "entry_points.txt").read_text(encoding="utf-8")
+            # `pathlib` would be the dearest import of `--help`.
+            with open(os.path.join(folder, name, "entry_points.txt"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+                text = file.read()
         except (OSError, ValueError):
             continue
         if _SECTION in text:
