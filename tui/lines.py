@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -26,6 +26,7 @@ from tui.rows import PagedRows, Rows, Sheet
 
 if TYPE_CHECKING:
     from tui.app import AuditApp
+    from tui.theme import Look
 
 GUTTER = 1
 SETTLE_AFTER = 0.005
@@ -94,6 +95,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         self.pointing = pointing
         self.pattern: re.Pattern[str] | None = None
         self._asked: tuple[int, int] | None = None
+        self._shared: tuple[Style, Look, int]
 
     # What it shows.
 
@@ -155,12 +157,18 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         if not self.rows.items:
             return
         item = max(0, min(self.rows.items - 1, item))
-        moved = item != self.cursor
-        self.cursor = item
+        before, self.cursor = self.cursor, item
         self._reveal()
-        self.refresh()
-        if moved:
+        self._repaint(before)
+        if item != before:
             self.post_message(self.Moved(self, item))
+
+    def _repaint(self, before: int) -> None:
+        """Paint the items that the cursor left and came to; scrolling paints for itself."""
+        for item in {before, self.cursor}:
+            if item < self.rows.items:
+                top, end = self.rows.extent(item)
+                self.refresh_lines(top, end - top)
 
     def bring(self, item: int) -> None:
         """Put the cursor on an item, and scroll so that it stands near the top."""
@@ -209,7 +217,6 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         at = self.rows.extent(self.cursor)[0] - y
         item = self.rows.item_at(min(self.rows.height - 1, goal + max(0, min(self._window - 1, at))))
         moved, self.cursor = item != self.cursor, item
-        self.refresh()
         if moved:
             self.post_message(self.Moved(self, item))
 
@@ -302,23 +309,25 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh()
         self._settle_later()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Paint what is visible; what all lines share is found out once."""
+        self._shared = (self.rich_style, cast("AuditApp", self.app).look, self.scrollable_content_region.width)
+        self._ask_for_missing()
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Paint one visible line."""
-        base = self.rich_style
-        look = cast("AuditApp", self.app).look
-        width = self.scrollable_content_region.width
+        base, look, width = self._shared
         at = self.scroll_offset.y + y
         if at >= self.rows.height:
             return look.strip(fitted(self.empty, width) if at == 0 else BLANK, width, base)
-        self._ask_for_missing()
         on_cursor = self.rows.item_at(at) == self.cursor
         glyph = ("▌" if self.has_focus else "▏" if self.pointing else " ") if on_cursor else " "
         made = highlighted(fitted(self.rows.line(at), width - GUTTER), self.pattern)
         made = Line((Piece(glyph, "accent"), *made.pieces))
-        return look.strip(made, width, self._base(base, on_cursor=on_cursor))
+        return look.strip(made, width, self._base(base, look, on_cursor=on_cursor))
 
-    def _base(self, base: Style, *, on_cursor: bool) -> Style:
-        look = cast("AuditApp", self.app).look
+    def _base(self, base: Style, look: Look, *, on_cursor: bool) -> Style:
         plain = not look.cursor.reverse or not isinstance(self.rows, Sheet)
         return base + look.cursor if on_cursor and self.has_focus and plain else base
 

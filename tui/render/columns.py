@@ -56,8 +56,8 @@ def row(columns: Sequence[Column], cells: Mapping[str, Piece]) -> Line:
     """Write one row of fitted columns; a cell that is missing is blank. Cells are clean text."""
     pieces: list[Piece] = []
     for index, column in enumerate(columns):
-        if index:
-            pieces.append(Piece(" " * GAP))
         cell = cells.get(column.name, Piece(""))
-        pieces.append(Piece(pad(cell.text, column.width, right=column.right), cell.role))
+        # The gap belongs to the cell before it: fewer pieces are painted faster.
+        gap = " " * GAP if index < len(columns) - 1 else ""
+        pieces.append(Piece(pad(cell.text, column.width, right=column.right) + gap, cell.role))
     return Line(tuple(pieces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +34,7 @@ COLUMNS = (
 BARS = " ▁▂▃▄▅▆▇█"
 
 
+@functools.lru_cache(64)
 def fit(width: int) -> list[Column]:
     """Choose the columns for a width."""
     return columns.fit(COLUMNS, width)

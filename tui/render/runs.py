@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from auditlog.safe_text import safe_text
@@ -34,6 +35,7 @@ STATES = {
 }
 
 
+@functools.lru_cache(64)
 def fit(width: int) -> list[Column]:
     """Choose the columns for a width."""
     return columns.fit(COLUMNS, width)

@@ -8,6 +8,7 @@ from functools import partial
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widgets import Input
 
 from auditlog.errors import AuditlogError
@@ -50,6 +51,7 @@ class ConversationsScreen(AuditScreen):
         self.side = True
         self.rows: PagedRows[ConversationSummary] = PagedRows(0, self._draw_row)
         self._previewed: str | None = None
+        self._preview_timer: Timer | None = None
 
     def body(self) -> ComposeResult:
         """Put the histogram above the list, and the preview beside it."""
@@ -76,8 +78,6 @@ class ConversationsScreen(AuditScreen):
         where = self.where
         work = reading.refreshed if anew else reading.home
         self.ask("home", lambda store: work(store, where), key="list")
-        self.ask("histogram", lambda store: reading.histogram(store, where))
-        self.ask("standing", reading.standing)
         self.refresh_bars()
 
     def got_home(self, home: Home) -> None:
@@ -90,6 +90,10 @@ class ConversationsScreen(AuditScreen):
         self.rows = PagedRows(home.total, self._draw_row, lambda summary: summary.conversation_id)
         self.rows.put(0, home.first_page)
         self.main.show(self.rows, keep=self._keep)
+        # What takes a look at every row comes after the rows are seen.
+        where = self.where
+        self.ask("histogram", lambda store: reading.histogram(store, where))
+        self.ask("standing", reading.standing)
         self.refresh_bars()
 
     def _emptiness(self) -> str:
@@ -132,7 +136,9 @@ class ConversationsScreen(AuditScreen):
 
     @on(LineView.Moved, "#main")
     def _preview_later(self) -> None:
-        self.set_timer(PREVIEW_AFTER, self._preview_now)
+        if self._preview_timer is not None:
+            self._preview_timer.stop()
+        self._preview_timer = self.set_timer(PREVIEW_AFTER, self._preview_now)
 
     def _preview_now(self) -> None:
         chosen = self.chosen
