@@ -19,6 +19,7 @@ import inspect
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,9 @@ def main() -> None:
     # From here on this process sees what customers said, and what an agent prints is nobody's.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     protocol.write_message(writing, protocol.ready_message(ready))
-    interceptor = interception.installed()
+    interceptor, background = interception.installed(), threads.in_background()
     while (message := protocol.read_message(reading)) is not None:
-        result = _run_case(target, protocol.read_job(message), interceptor, setup)
+        result = _run_case(target, protocol.read_job(message), interceptor, background, setup)
         protocol.write_message(writing, protocol.result_message(result))
 
 
@@ -91,7 +92,9 @@ def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts]:
     if "threads" in setup.locks:
         held.append("threads")
     if "guard" in setup.locks:
-        Guard(process, rules.rules([setup.scratch], hosts), rules.native_rules()).install()
+        scratch = [setup.scratch]
+        attached = rules.attached_database(scratch)
+        Guard(process, rules.rules(scratch, hosts), rules.native_rules(), attached).install()
         held.append("guard")
     _hold_the_recorder()
     # `-P` kept the working directory off the path while our own modules were imported.
@@ -111,16 +114,17 @@ def _hold_the_recorder() -> None:
     config.use(Recorder(ListSink()))
 
 
-def _run_case(target: Target, job: Job, interceptor: Any, setup: Setup) -> Result:
+def _run_case(
+    target: Target, job: Job, interceptor: Any, background: frozenset[threading.Thread], setup: Setup
+) -> Result:
     sink = ListSink()
     config.use(Recorder(sink, agent_version=job.agent_version, base_attributes=job.lineage))
     if interceptor is not None:
         interceptor.load(Cassette(from_json(job.cassette)), setup.model)
     case = CaseState(job.case_id)
-    before = threads.running()
     process.begin(case)
     error = contextvars.copy_context().run(_call, target, job, case)
-    outliving = threads.outliving(before, PATIENCE_SECONDS) if "threads" in setup.locks else ()
+    outliving = threads.outliving(background, PATIENCE_SECONDS) if "threads" in setup.locks else ()
     violations = process.end()
     status, why = _verdict(case, error, violations, outliving)
     payloads = sink.take()

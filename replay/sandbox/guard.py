@@ -7,11 +7,13 @@ The rules:
 2. What it refuses, it remembers first; then it raises. In a case it raises what an `except Exception` does not catch;
    while modules are imported, an ordinary PermissionError, since libraries that look around know how to do without.
 3. A rule that fails to judge an event refuses it.
-4. Two ways to start a process that raise no audit event are closed by hand.
+4. The ways out that Python has and raises no audit event for are closed by hand: starting a process as `multiprocessing`
+   does, making a pipe or device file, signalling by descriptor, and attaching a database.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from typing import Any
@@ -27,23 +29,27 @@ DECORATE = "Put it into a decorated tool, whose body a replay does not enter."
 class Guard:
     """The rules in force in this process."""
 
-    def __init__(self, process: ProcessState, always: dict[str, Rule], in_case: dict[str, Rule]) -> None:
+    def __init__(
+        self, process: ProcessState, always: dict[str, Rule], in_case: dict[str, Rule], attached: Rule
+    ) -> None:
         """Guard a process.
 
         Args:
             process: where refusals are remembered.
             always: the rules by audit event.
             in_case: further ones, for when a case runs.
+            attached: the rule for a database that SQLite attaches.
         """
         self._process = process
         self._always = always
         self._in_case = in_case
+        self._attached = attached
         self._judging = threading.local()
 
     def install(self) -> None:
         """Put the hook into this process; there is no way back."""
-        sys.addaudithook(self._hook)
         self._close_side_doors()
+        sys.addaudithook(self._hook)
 
     def refuse(self, what: str) -> BaseException:
         """Remember a violation, and give what is to be raised."""
@@ -74,13 +80,46 @@ class Guard:
         if what is not None:
             raise self.refuse(what)
 
+    def _watch_databases(self) -> None:
+        import sqlite3
+
+        real = sqlite3.connect
+
+        def authorize(action: int, path: str | None, *_rest: str | None) -> int:
+            if action != sqlite3.SQLITE_ATTACH:
+                return sqlite3.SQLITE_OK
+            # SQLite names the file only where the statement spells it out.
+            what = "open a database that it attaches" if path is None else self._attached((path,))
+            if what is None:
+                return sqlite3.SQLITE_OK
+            self.refuse(what)
+            return sqlite3.SQLITE_DENY
+
+        @functools.wraps(real)
+        def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            connection = real(*args, **kwargs)
+            connection.set_authorizer(authorize)
+            return connection
+
+        # The audit event comes before a connection takes an authorizer.
+        sqlite3.connect = sqlite3.dbapi2.connect = connect  # type: ignore[assignment]
+
     def _close_side_doors(self) -> None:
         import _posixsubprocess
+        import os
+        import signal
         import subprocess
 
-        def fork_exec(*_args: Any, **_kwargs: Any) -> int:
-            raise self.refuse("run a program (fork_exec)")
+        self._watch_databases()
+        self._close(_posixsubprocess, "fork_exec", "run a program (fork_exec)")
+        self._close(subprocess, "_fork_exec", "run a program (fork_exec)")
+        self._close(os, "mkfifo", "make a pipe file")
+        self._close(os, "mknod", "make a device file")
+        self._close(signal, "pidfd_send_signal", "signal a process or thread")
 
-        # `multiprocessing` calls this without an audit event.
-        _posixsubprocess.fork_exec = fork_exec  # type: ignore[attr-defined]
-        subprocess._fork_exec = fork_exec  # type: ignore[attr-defined] # noqa: SLF001
+    def _close(self, module: Any, name: str, what: str) -> None:
+        def refused(*_args: Any, **_kwargs: Any) -> Any:
+            raise self.refuse(what)
+
+        if hasattr(module, name):
+            setattr(module, name, refused)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import PurePath
 from typing import Any
 
 from replay.sandbox.hosts import AllowedHosts
@@ -85,6 +86,15 @@ def rules(scratch: Iterable[str], hosts: AllowedHosts) -> dict[str, Rule]:
     return table
 
 
+def attached_database(scratch: Iterable[str]) -> Rule:
+    """Make the rule for what SQLite attaches to an open database, for which there is no audit event.
+
+    Args:
+        scratch: the directories that may be written.
+    """
+    return _Files(scratch).database
+
+
 def native_rules() -> dict[str, Rule]:
     """Make the rules that hold only while a case runs."""
     return dict.fromkeys(_NATIVE, _native)
@@ -121,9 +131,16 @@ class _Files:
 
     def may_write(self, path: Any, directory: Any = -1) -> bool:
         """Whether a path stands in a scratch directory, symbolic links followed."""
-        if isinstance(path, int):
-            path = f"/proc/self/fd/{path}"
-        name = os.fsdecode(path)
+        match path:
+            case int():
+                name = f"/proc/self/fd/{path}"
+            case str() | bytes():
+                name = os.fsdecode(path)
+            case PurePath():
+                name = PurePath.__fspath__(path)
+            case _:
+                # Asking a stranger's object for its path would run its code behind the hook's back.
+                return False
         if not name.startswith("/") and isinstance(directory, int) and directory >= 0:
             name = os.path.join(f"/proc/self/fd/{directory}", name)  # noqa: PTH118 - the hook makes no objects
         name = os.path.realpath(name)
@@ -197,8 +214,13 @@ def address_text(address: Any) -> str:
 
 
 def _shown(path: Any) -> str:
-    try:
-        text = os.fsdecode(path) if not isinstance(path, int) else f"descriptor {path}"
-    except TypeError:
-        text = f"a {type(path).__name__}"
+    match path:
+        case int():
+            text = f"descriptor {path}"
+        case str() | bytes():
+            text = os.fsdecode(path)
+        case PurePath():
+            text = PurePath.__fspath__(path)
+        case _:
+            text = f"a {type(path).__name__}"
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

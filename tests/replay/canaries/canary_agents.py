@@ -412,6 +412,35 @@ def database_attached(canary: Canary) -> None:
     connection.close()
 
 
+@way
+def database_vacuumed_into(canary: Canary) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE touched (x)")
+    connection.execute("VACUUM INTO ?", (canary.path,))
+    connection.close()
+
+
+@way
+def file_node(canary: Canary) -> None:
+    os.mknod(canary.path)
+
+
+class SlyPath(os.PathLike):
+    """A path that acts when it is asked what it is."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        touch(self.path)
+        return os.path.join(os.environ["TMPDIR"], "mine")
+
+
+@way
+def file_by_sly_path(canary: Canary) -> None:
+    os.close(os.open(SlyPath(canary.path), os.O_CREAT | os.O_WRONLY))
+
+
 # Native code.
 
 
@@ -469,6 +498,16 @@ _POOL = concurrent.futures.ThreadPoolExecutor(1)
 def with_a_pool_of_its_own(question: str) -> int:
     """Use an executor that stays: its idle thread is nothing that goes on."""
     return _POOL.submit(len, question).result()
+
+
+@auditlog.agent("canary-agent", version="1")
+def with_work_left_in_its_pool(question: str) -> str:
+    """Leave work in an executor that was there before."""
+    if question == "leave":
+        _POOL.submit(time.sleep, 2.0)
+    else:
+        _POOL.submit(len, question).result()
+    return "answered"
 
 
 @auditlog.agent("canary-agent", version="1")

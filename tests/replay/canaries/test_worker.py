@@ -93,6 +93,15 @@ def test_an_executors_idle_thread_is_no_thread_that_goes_on(make_bench):
     assert [("complete", False)] * 3 == [(result.status, result.spent) for result in results]
 
 
+def test_work_that_is_left_in_an_executor_goes_on(make_bench):
+    """A thread pool that was there before the case is watched: what the case left in it makes the case invalid."""
+    bench = make_bench("with_work_left_in_its_pool")
+    assert "complete" == bench.run({"question": "wait"}).status
+    result = bench.run({"question": "leave"})
+    assert (result.status, result.spent) == ("invalid", True)
+    assert "left threads running after its answer: ThreadPoolExecutor" in result.why
+
+
 def test_a_worker_holds_no_credential_and_another_home(make_bench, monkeypatch):
     """A variable that nobody named is not in the worker, and its home is its scratch directory."""
     monkeypatch.setenv("CANARY_TOKEN", "s3cret")
