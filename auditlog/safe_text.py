@@ -27,7 +27,7 @@ from collections.abc import Callable
 
 import wcwidth
 
-_C0 = (  # noqa: SIM905 - a table reads better so
+_C0 = (
     "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
     "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
 ).split()

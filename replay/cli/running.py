@@ -1,14 +1,4 @@
-"""`auditlog replay`: runs recorded turns again, and shows what behaves differently.
-
-The rules:
-
-1. What a run finds is data and goes to stdout; how far it is, and what to know about it, goes to stderr.
-2. A run that ends with differences has done its work: the exit code is 0. `diff --fail-on-difference` makes of a
-   difference a 1 (one that the baseline's own noise explains is none), and a `verify` that is not identical is a 1, since
-   it says that the harness does not hold.
-3. Ctrl-C keeps what is done, exits with 130 and says how to go on.
-4. A sub-command's module work is imported when it is used, so that `--help` is cheap.
-"""
+"""`auditlog replay run` and `verify`: run recorded turns again."""
 
 from __future__ import annotations
 
@@ -22,34 +12,8 @@ from auditlog.cli.options import filter_options, open_store, selection, store_op
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+    from replay.planning import RunPlan
     from replay.report import RunSummary
-    from replay.run_plan import RunPlan
-
-
-class _Group(click.Group):
-    """A group that names the nearest of its commands."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with."""
-        from auditlog.cli.main import refuse_unknown
-
-        if args[0] not in self.commands and not args[0].startswith("-"):
-            refuse_unknown(args[0], list(self.commands), ctx)
-        return super().resolve_command(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
-        """Give the commands in the order in which one uses them."""
-        return list(self.commands)
-
-
-@click.group(cls=_Group)
-def replay() -> None:
-    """Run recorded turns against another version, and see what differs.
-
-    Reads are served from the recording, writes are blocked, and the network is closed.
-    """
 
 
 def _target_options(command: Any) -> Any:
@@ -104,7 +68,7 @@ def _target_options(command: Any) -> Any:
     return command
 
 
-@replay.command()
+@click.command(short_help="Run recorded turns with a candidate.")
 @_target_options
 @click.option(
     "--baseline",
@@ -198,7 +162,7 @@ def run(
         _execute(opened, planned, format, store_words(store))
 
 
-@replay.command()
+@click.command(short_help="Test the harness: the recorded version must come out identical.")
 @_target_options
 @click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
 @click.option(
@@ -278,10 +242,10 @@ def _refuse_empty(store: Store) -> None:
 
 def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
     from auditlog.cli.output import narrate
+    from replay.cli.summary import write_summary
     from replay.loading import load_report
     from replay.progress import ProgressLine
     from replay.runner import run as execute
-    from replay.summary import write_summary
 
     for note in planned.notes:
         narrate(note)
@@ -312,149 +276,3 @@ def _end(summary: RunSummary, words: str) -> None:
             "The recording does not replay as it was: what comes out of a replay of it cannot be trusted yet."
         )
         raise click.exceptions.Exit(Exit.NO)
-
-
-@replay.command()
-@click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N, the newest.")
-@click.option(
-    "--format",
-    type=click.Choice(("table", "json", "jsonl", "csv", "parquet")),
-    default="table",
-    show_default=True,
-    help="How to write it.",
-)
-@click.option(
-    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
-)
-@store_option
-def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
-    """List runs, newest first."""
-    from auditlog.cli.formats import write_rows
-    from auditlog.cli.output import narrate
-    from replay.loading import load_runs
-    from replay.summary import RUN_COLUMNS, run_row
-
-    with open_store(store) as opened:
-        runs = load_runs(opened)[: limit or None]
-    if runs or format != "table":
-        write_rows([run_row(found) for found in runs], RUN_COLUMNS, format, output)
-    if not runs:
-        narrate("There are no runs in this store yet. `auditlog replay run --agent MODULE:ATTR` makes one.")
-        raise click.exceptions.Exit(Exit.NO)
-
-
-@replay.command()
-@click.argument("run_id", metavar="RUN")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@store_option
-def show(run_id: str, format: str, store: str) -> None:
-    """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
-    from replay.loading import load_report
-    from replay.summary import write_summary
-
-    with open_store(store) as opened:
-        write_summary(
-            load_report(opened, run_id), as_json=format == "json", cases=True, words=store_words(store)
-        )
-
-
-@replay.command()
-@click.argument("run_id", metavar="RUN")
-@click.option(
-    "--case", "case_id", metavar="ID", help="Only this case: its id, or the id of its conversation."
-)
-@click.option("--all", "everything", is_flag=True, help="The cases that behave the same too.")
-@click.option(
-    "--examples",
-    type=click.IntRange(min=0),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="Cases of each group, where not all are asked for.",
-)
-@click.option("--fail-on-difference", is_flag=True, help="Exit with 1 where a case behaves differently.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json", "md", "junit")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@click.option(
-    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
-)
-@store_option
-def diff(
-    run_id: str,
-    case_id: str | None,
-    everything: bool,
-    examples: int,
-    fail_on_difference: bool,
-    format: str,
-    output: str | None,
-    store: str,
-) -> None:
-    """Print how the candidate behaves differently, grouped by the first divergence.
-
-    RUN is an id, a beginning of one, or `last`.
-    """
-    from replay.loading import load_report
-    from replay.render.grouping import differs
-    from replay.summary import write_case, write_report
-
-    with open_store(store) as opened:
-        report = load_report(opened, run_id)
-    if case_id is not None:
-        report = write_case(report, case_id, format, output)
-    else:
-        write_report(report, format, output, everything=everything, examples=examples)
-    if fail_on_difference and any(map(differs, report.cases)):
-        raise click.exceptions.Exit(Exit.NO)
-
-
-@replay.command()
-@click.option(
-    "--baseline", required=True, metavar="FILTER", help="The conversations of one side, such as tag.arm:base."
-)
-@click.option("--candidate", required=True, metavar="FILTER", help="Those of the other side.")
-@click.option(
-    "--by",
-    default="task_id",
-    show_default=True,
-    metavar="TAG",
-    help="The tag that pairs them, or `conversation` for their ids.",
-)
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@store_option
-def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> None:
-    """Compare two sets of recorded conversations, without running anything.
-
-    The comparison is kept as a run, so that `replay diff` and the terminal UI show what is behind the figures.
-    """
-    from auditlog.cli.output import Progress
-    from auditlog.filter import parse
-    from replay.compare import compare_conversations
-    from replay.comparisons import save_comparison
-    from replay.loading import load_report
-    from replay.summary import write_summary
-
-    one, other = str(parse(baseline)), str(parse(candidate))
-    with open_store(store) as opened:
-        with Progress("Comparing conversations") as progress:
-            sides = [list(opened.conversations(one)), list(opened.conversations(other))]
-            progress.update(sum(map(len, sides)))
-            found = compare_conversations(*sides, by=by)
-        run_id = save_comparison(opened, found, baseline=one, candidate=other)
-        write_summary(load_report(opened, run_id), as_json=format == "json", words=store_words(store))

@@ -1,0 +1,48 @@
+"""`auditlog replay`: runs recorded turns again, and shows what behaves differently.
+
+The rules:
+
+1. What a run finds is data and goes to stdout; how far it is, and what to know about it, goes to stderr.
+2. A run that ends with differences has done its work: the exit code is 0. `diff --fail-on-difference` makes of a
+   difference a 1 (one that the baseline's own noise explains is none), and a `verify` that is not identical is a 1,
+   since it says that the harness does not hold.
+3. Ctrl-C keeps what is done, exits with 130 and says how to go on.
+4. What a command needs is imported when it runs, so that `--help` is cheap.
+"""
+
+from __future__ import annotations
+
+import click
+
+from replay.cli.reading import compare, diff, ls, show
+from replay.cli.running import run, verify
+
+
+class _Group(click.Group):
+    """A group that names the nearest of its commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
+        from auditlog.cli.main import refuse_unknown
+
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            refuse_unknown(args[0], list(self.commands), ctx)
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """Give the commands in the order in which one uses them."""
+        return list(self.commands)
+
+
+@click.group(cls=_Group)
+def replay() -> None:
+    """Run recorded turns against another version, and see what differs.
+
+    Reads are served from the recording, writes are blocked, and the network is closed.
+    """
+
+
+for _command in (run, verify, ls, show, diff, compare):
+    replay.add_command(_command)

@@ -1,0 +1,154 @@
+"""`auditlog replay ls`, `show`, `diff` and `compare`: read what runs found, and compare recordings."""
+
+from __future__ import annotations
+
+import click
+
+from auditlog.cli.exits import Exit
+from auditlog.cli.options import open_store, store_option, store_words
+
+
+@click.command()
+@click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N, the newest.")
+@click.option(
+    "--format",
+    type=click.Choice(("table", "json", "jsonl", "csv", "parquet")),
+    default="table",
+    show_default=True,
+    help="How to write it.",
+)
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
+)
+@store_option
+def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
+    """List runs, newest first."""
+    from auditlog.cli.formats import write_rows
+    from auditlog.cli.output import narrate
+    from replay.cli.summary import RUN_COLUMNS, run_row
+    from replay.loading import load_runs
+
+    with open_store(store) as opened:
+        runs = load_runs(opened)[: limit or None]
+    if runs or format != "table":
+        write_rows([run_row(found) for found in runs], RUN_COLUMNS, format, output)
+    if not runs:
+        narrate("There are no runs in this store yet. `auditlog replay run --agent MODULE:ATTR` makes one.")
+        raise click.exceptions.Exit(Exit.NO)
+
+
+@click.command(short_help="Show what a run found.")
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@store_option
+def show(run_id: str, format: str, store: str) -> None:
+    """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
+    from replay.cli.summary import write_summary
+    from replay.loading import load_report
+
+    with open_store(store) as opened:
+        write_summary(
+            load_report(opened, run_id), as_json=format == "json", cases=True, words=store_words(store)
+        )
+
+
+@click.command(short_help="Print how the candidate behaves differently.")
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--case", "case_id", metavar="ID", help="Only this case: its id, or the id of its conversation."
+)
+@click.option("--all", "everything", is_flag=True, help="The cases that behave the same too.")
+@click.option(
+    "--examples",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Cases of each group, where not all are asked for.",
+)
+@click.option("--fail-on-difference", is_flag=True, help="Exit with 1 where a case behaves differently.")
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json", "md", "junit")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
+)
+@store_option
+def diff(
+    run_id: str,
+    case_id: str | None,
+    everything: bool,
+    examples: int,
+    fail_on_difference: bool,
+    format: str,
+    output: str | None,
+    store: str,
+) -> None:
+    """Print how the candidate behaves differently, grouped by the first divergence.
+
+    RUN is an id, a beginning of one, or `last`.
+    """
+    from replay.cli.summary import write_case, write_report
+    from replay.loading import load_report
+    from replay.render.grouping import differs
+
+    with open_store(store) as opened:
+        report = load_report(opened, run_id)
+    if case_id is not None:
+        report = write_case(report, case_id, format, output)
+    else:
+        write_report(report, format, output, everything=everything, examples=examples)
+    if fail_on_difference and any(map(differs, report.cases)):
+        raise click.exceptions.Exit(Exit.NO)
+
+
+@click.command(short_help="Compare two sets of recordings; nothing runs.")
+@click.option(
+    "--baseline", required=True, metavar="FILTER", help="The conversations of one side, such as tag.arm:base."
+)
+@click.option("--candidate", required=True, metavar="FILTER", help="Those of the other side.")
+@click.option(
+    "--by",
+    default="task_id",
+    show_default=True,
+    metavar="TAG",
+    help="The tag that pairs them, or `conversation` for their ids.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write it.",
+)
+@store_option
+def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> None:
+    """Compare two sets of recorded conversations, without running anything.
+
+    The comparison is kept as a run, so that `replay diff` and the terminal UI show what is behind the figures.
+    """
+    from auditlog.cli.output import Progress
+    from auditlog.filter import parse
+    from replay.cli.summary import write_summary
+    from replay.compare import compare_conversations
+    from replay.comparisons import save_comparison
+    from replay.loading import load_report
+
+    one, other = str(parse(baseline)), str(parse(candidate))
+    with open_store(store) as opened:
+        with Progress("Comparing conversations") as progress:
+            sides = [list(opened.conversations(one)), list(opened.conversations(other))]
+            progress.update(sum(map(len, sides)))
+            found = compare_conversations(*sides, by=by)
+        run_id = save_comparison(opened, found, baseline=one, candidate=other)
+        write_summary(load_report(opened, run_id), as_json=format == "json", words=store_words(store))
