@@ -211,6 +211,7 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
             f"{target.path}, while it was imported, tried to {what}: refused."
             for what in dict.fromkeys(ready.refused)
         ]
+    notes += _missing_locks(seen[0].locks, draft.hosts)
     notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
     found = [
         replace(target, name=ready.name, digest=ready.digest, version=ready.version)
@@ -228,6 +229,17 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
         locks=seen[0].locks,
     )
     return described, notes
+
+
+def _missing_locks(held: Iterable[str], hosts: tuple[str, ...]) -> list[str]:
+    """Say which of the kernel's locks this machine does not give; Python's hold everywhere."""
+    names = {lock.split(" ")[0] for lock in held}
+    notes = []
+    if "landlock" not in names:
+        notes.append("This kernel has no Landlock, so native code in the agent is not kept from files and programs.")
+    if not hosts and "network" not in names:
+        notes.append("This system gives no network namespace, so native code in the agent is not kept off the network.")
+    return notes
 
 
 def _config_digest(described: RunPlan) -> str:
