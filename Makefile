@@ -54,7 +54,7 @@ demo: $(STAMPS)
 	@$(BIN)/auditlog demo $(if $(MODEL),--model $(MODEL))
 
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "$(MARKS)"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --inline-snapshot=disable -m "$(MARKS)"
 
 check: $(DEV_STAMPS)
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """What is shipped: the wheel's contents, and lock files that name no place to download from."""
 
+import os
 import re
 import subprocess
 import sys
@@ -15,12 +16,19 @@ LOCKS = sorted(ROOT.glob("requirements*.lock"))
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> list[str]:
-    """The names in a wheel built from this tree, without a network."""
+def built(tmp_path_factory) -> Path:
+    """A wheel built from this tree, without a network."""
     into = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(into)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return zipfile.ZipFile(next(into.glob("*.whl"))).namelist()
+    return next(into.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(built) -> list[str]:
+    """The names in that wheel."""
+    with zipfile.ZipFile(built) as archive:
+        return archive.namelist()
 
 
 @pytest.mark.slow
@@ -48,6 +56,28 @@ def test_the_wheel_holds_licence_commands_and_no_leavings(wheel) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel)
     assert any(name.endswith(".dist-info/entry_points.txt") for name in wheel)
     assert [] == [name for name in wheel if "__pycache__" in name or name.startswith(("tests/", "bench/"))]
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_its_data(built, tmp_path) -> None:
+    """Away from the checkout, schemas, sample traffic and the sample agent are found inside the package."""
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "from auditlog.resources import directory\n"
+        "for name in ('schemas', 'sample_traces', 'examples'): print(directory(name))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    bundled = tmp_path / "auditlog" / "bundled"
+    expected = [str(bundled / name) for name in ("schemas", "sample_traces", "examples")]
+    assert expected == done.stdout.splitlines()
 
 
 @pytest.mark.slow
