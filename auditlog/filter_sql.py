@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Sql = tuple[str, list[Any]]
 
 _TEXT_COLUMNS = ("input", "output", "input_messages", "output_messages", "documents")
+_JOINED = "array_to_string(TRY(CAST(output AS JSON)::VARCHAR[]), '')"
 _NAME_COLUMNS = {
     "agent": ("agent_name",),
     "version": ("agent_version",),
@@ -94,7 +95,12 @@ def _of_value(term: Match, value: Pattern) -> Sql:
         case "text":
             needle = _contained(value)
             tests = [f"{column} ILIKE ? ESCAPE '\\'" for column in _TEXT_COLUMNS]
-            return f"({' OR '.join(tests)})", [needle] * len(tests)
+            # A stream is recorded chunk by chunk, and people look for what it said.
+            tests.append(
+                f"CASE WHEN stream THEN coalesce({_JOINED} ILIKE ? ESCAPE '\\', FALSE) ELSE FALSE END"
+            )
+            said = "%".join(("", *map(_like, value.pieces), ""))
+            return f"({' OR '.join(tests)})", [needle] * len(_TEXT_COLUMNS) + [said]
         case "doc":
             ids = [_contained(value, before=f'"{name}":"', after='"') for name in ("id", "source")]
             return (

@@ -22,7 +22,7 @@ from auditlog.cli.options import limit_option, open_store, selection, selection_
 from auditlog.cli.output import Progress, narrate
 from auditlog.errors import FilterError
 from auditlog.filter import MAX_CHARACTERS, Filter, Match, Pattern
-from auditlog.values import Conversation, Message, Span
+from auditlog.values import Conversation, Message, Span, text_of
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -136,7 +136,8 @@ def _contents(span: Span) -> Iterator[tuple[str, str]]:
     for document in span.documents:
         yield f"document {document.id or '?'}", document.content or ""
     if not span.documents:
-        yield from _values("output", span.output)
+        # Said in chunks, looked for as a whole.
+        yield from _values("output", (text_of(span.output) if span.stream else "") or span.output)
     for message in span.output_messages:
         yield from _message("output", message)
 

@@ -105,7 +105,7 @@ def test_parsing_raises_nothing_but_a_filter_error(text):
     try:
         parsed = parse(text)
     except FilterError as error:
-        assert str(error).isprintable()  # noqa: PT017 - the other way is no error
+        assert str(error).isprintable()
         return
     assert parse(str(parsed)) == parsed
 
@@ -217,6 +217,8 @@ def spans():
     )
     add("c-2", "t3", "x3", "tool", "look_up", status="error", effect="read", cost_usd=0.5, lossy=True)
     add("c-3", "t4", "t4", "agent", "support-bot", agent_name="support-bot", status="incomplete", end_ns=None)
+    said = ["A 100% ", 'sure "an', 'swer"', {"end": 1}]
+    add("c-3", "t4", "m4", "model", "chat", output=said, stream=True)
     add(None, None, "z", "other", "stray")
     return connection
 
@@ -249,6 +251,9 @@ def spans():
         ("text:'\"double*charge\"'", "c-1", "t1"),
         ("100% größe_", "c-1", "t2"),
         ("text:0%x", "", ""),
+        ("text:'100% sure \"an*wer'", "c-3", "t4"),
+        ("text:'sure \"answer\"'", "c-3", "t4"),
+        ("-text:'sure \"answer\"'", "c-1 c-2", "t1 t2 t3"),
         ("text:Größe-1", "", ""),
         ("error:timeout*", "c-2", "t3"),
         ("doc:refund-policy", "c-1", "t2"),

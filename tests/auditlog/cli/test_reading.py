@@ -205,6 +205,15 @@ def test_find_says_where(filled, run):
     assert run("find", "A-2", "--store", filled.path).stdout.count("issue_refund") == 1
 
 
+def test_find_reads_a_stream_as_one_text(store, script, run):
+    """Words that came in two chunks are found, and shown as they were said."""
+    script.turn(
+        "case-1", user="hi", answer=["Use the ", "label dhl."], tools=(), attributes={"auditlog.stream": True}
+    )
+    done = run("find", "THE LABEL", "--store", store.path, "--format", "json")
+    assert [match["snippet"] for match in json.loads(done.stdout)] == ["Use the label dhl."]
+
+
 def test_find_takes_words_literally(filled, run):
     """Wildcards, quotes and filter syntax in the searched text are text."""
     for text in ("*", "status:error", "'", "100%", "\\"):
