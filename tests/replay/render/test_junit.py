@@ -1,6 +1,7 @@
 """A report as JUnit XML."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,13 @@ def test_the_totals_are_those_of_the_cases(mixed):
 def test_a_case_that_left_the_sandbox_is_an_error(make, status):
     """Whatever its steps look like."""
     assert outcomes(make.report(make.case(1, make.turn(), make.turn(), status))) == ["error"]
+
+
+def test_a_case_that_fails_as_its_baseline_did_passes(make):
+    """Both raise the same after the same calls: nothing behaves differently, and a pipeline stays green."""
+    failing = make.turn(answer="boom", failed=True)
+    report = make.report(replace(make.case(1, failing, failing), status="errored"))
+    assert outcomes(report) == ["passed"]
 
 
 def test_a_finding_alone_is_a_failure(make):
