@@ -87,7 +87,8 @@ def _summary_lines(report: Report) -> Iterator[_Line]:
     yield _Line(
         f"{run.kind} {run.run_id} · {run.status} · {run.done} of {plural(run.cases, 'case')}", colour="bold"
     )
-    for name, said in (("candidate", run.candidate), ("baseline", run.baseline), ("where", run.where)):
+    chosen = "paired by" if run.kind == "compare" else "where"
+    for name, said in (("candidate", run.candidate), ("baseline", run.baseline), (chosen, run.where)):
         if said:
             yield _Line(f"{name:<10}{said}")
     yield _Line()

@@ -104,3 +104,11 @@ def test_no_case_of_a_group_makes_a_list_of_the_groups(mixed):
 def test_a_part_of_a_report_counts_its_own_cases(mixed):
     """Narrowed to one case, the others are not said to be missing."""
     assert "1 of 1 case behaves differently\n" in text(replace(mixed, cases=mixed.cases[3:4]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"), [("replay", "where     agent:bot"), ("compare", "paired by agent:bot")]
+)
+def test_what_chose_the_cases_is_named_for_what_it_is(make, kind, line):
+    """A replay has a filter; a comparison has what pairs its conversations."""
+    assert line in text(make.report(kind=kind)).splitlines()
