@@ -120,7 +120,7 @@ def _not_found(name: str, missing: str) -> str:
     searched = ", ".join([*own[:4], "the installed packages"])
     where = f"in {parent}" if parent else f"on the path ({searched})"
     return (
-        f"No module {missing} {where}, which {name!r} needs.{nearest} "
+        f"No module {missing} {where}{f', which {name!r} needs' if name != missing else ''}.{nearest} "
         "Run the command in the directory that holds it, or set PYTHONPATH."
     )
 

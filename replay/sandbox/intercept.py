@@ -78,7 +78,8 @@ class CaseInterceptor:
         self._process.remember(what)
         leak: CaseStop = ReplayLeak(
             f"The agent tried to {what}: on a thread that lost it, or before or after the case. "
-            "Hand the context on with auditlog.propagate(executor) or asyncio.to_thread."
+            "Hand the context on with auditlog.propagate(executor) or asyncio.to_thread, and put what a module "
+            "does when it is run under `if __name__ == '__main__':`."
         )
         return Raised(leak if case is None else case.stop(leak), {TIER: "leak"})
 

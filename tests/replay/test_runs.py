@@ -243,6 +243,10 @@ def test_what_cannot_be_planned_says_what_to_do(candidate, options, error, messa
             "import socket; socket.create_connection(('127.0.0.1', 9))",
             r"tried to look up 127.0.0.1:9, which a replay refuses",
         ),
+        (
+            "import auditlog\n@auditlog.agent\ndef x(question): return 'hello'\nx('Hello?')",
+            r"put what a module does when it is run under `if __name__ == '__main__':`",
+        ),
     ],
 )
 def test_a_target_that_does_not_import_says_why(source, message, recorded, tmp_path):
