@@ -12,9 +12,9 @@ The rules:
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -22,12 +22,12 @@ import pyarrow as pa
 
 from auditlog.errors import FilterError, StoreError
 from auditlog.store import views
-from auditlog.store.engine import DEAD, first_line, is_askers
+from auditlog.store.engine import DEAD, first_line, is_about_text
 from auditlog.store.layout import Layout, refuse_irregular
 from auditlog.store.ledger import Ledger, Segment, read_ledger
 from auditlog.store.live import LiveRows
 from auditlog.store.rows import arrow_schema
-from auditlog.store.segment import damaged, read_segment
+from auditlog.store.segment import damaged, refuse_other_columns
 
 
 class Reader:
@@ -102,10 +102,13 @@ class Reader:
                 return _EMPTY if relation is None else relation.to_arrow_table()
             except DEAD as error:
                 self.close()
+                self.name_damage()
                 msg = f"The query broke the engine ({first_line(error)}). The store is unharmed; ask in another way."
                 raise StoreError(msg) from None
-            except (duckdb.Error, OSError) as error:
-                if not is_askers(error):
+            except (duckdb.Error, OSError, ValueError, RuntimeError) as error:
+                if is_about_text(error):
+                    self.name_damaged_footer()
+                else:
                     self.name_damage()
                 raise FilterError(f"The query fails: {first_line(error)}") from None
 
@@ -186,13 +189,20 @@ class Reader:
             )
             raise StoreError(msg)
 
-    def name_damage(self) -> None:
-        """Raise StoreError naming the first sealed file that does not read."""
+    def name_damaged_footer(self) -> None:
+        """Raise StoreError naming the first sealed file that does not have the columns of a segment."""
         for segment in self.ledger.segments:
-            path: Path = self._layout.root / segment.path
+            refuse_other_columns(self._layout.root / segment.path)
+
+    def name_damage(self) -> None:
+        """Raise StoreError naming the first sealed file whose bytes are not those that the ledger lists."""
+        for segment in self.ledger.segments:
+            path = self._layout.root / segment.path
             if refuse_irregular(path) != segment.bytes:
-                raise StoreError(damaged(path, ValueError("its size is not the ledger's")))
-            read_segment(path)
+                raise StoreError(damaged(path, "its size is not the ledger's"))
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != segment.sha256:
+                    raise StoreError(damaged(path, "its SHA-256 is not the ledger's"))
 
 
 _EMPTY = pa.table({})

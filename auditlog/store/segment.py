@@ -28,7 +28,7 @@ from auditlog.record import leaf_hash
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment
 from auditlog.store.merkle import tree_root
-from auditlog.store.rows import leaves, table
+from auditlog.store.rows import arrow_schema, leaves, table
 
 FORMAT = 1
 """The version of a segment's columns."""
@@ -106,13 +106,22 @@ def read_segment(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, page_checksum_verification=True, partitioning=None, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(damaged(path, error)) from None
+        raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
 
-def damaged(path: Path, error: Exception) -> str:
-    """Say that a segment does not read."""
-    why = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-    return f"{path} is damaged: {why}. Put the file back from a copy of the store."
+def refuse_other_columns(path: Path) -> None:
+    """Raise StoreError when a file's footer does not read, or has other columns than a segment."""
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+    if schema.remove_metadata() != arrow_schema():
+        raise StoreError(damaged(path, "its columns are not those of a segment"))
+
+
+def damaged(path: Path, why: str) -> str:
+    """Say that a segment is not what was sealed."""
+    return f"{path} is damaged: {why[:160]}. Put the file back from a copy of the store."
 
 
 def _order(row: dict[str, Any]) -> tuple[str, int, str, str]:

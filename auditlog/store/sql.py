@@ -72,7 +72,7 @@ def select(
     except duckdb.OutOfMemoryException:
         msg = f"The query needs more than {MEMORY} of memory and was stopped. Ask for less: fewer columns, a day, a LIMIT."
         raise FilterError(msg) from None
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, OSError, ValueError, RuntimeError) as error:
         if is_askers(error):
             raise FilterError(f"The query fails: {first_line(error)}") from None
         raise StoreError(f"The query cannot read the store {root}: {first_line(error)}") from None

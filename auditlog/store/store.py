@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from auditlog.errors import NotFoundError, StoreError
+from auditlog.errors import FilterError, NotFoundError, StoreError
 from auditlog.journal import JournalWriter
 from auditlog.store import layout as layouts
 from auditlog.store import seal as sealing
@@ -144,6 +144,9 @@ class Store:
         """
         try:
             return sql.select(self.path, self._reader.paths, self._reader.live, text, limit, seconds)
+        except FilterError:
+            self._reader.name_damaged_footer()
+            raise
         except StoreError:
             self._reader.name_damage()
             raise

@@ -31,8 +31,10 @@ def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str
     live = "SELECT *, NULL::VARCHAR AS segment FROM live"
     if not listed:
         return f"CREATE OR REPLACE VIEW all_spans AS {live}"
+    # The engine matches names whatever their case, and a result must have them as we write them.
+    named = ", ".join(f"{name} AS {name}" for name in columns())
     sealed = (
-        f"SELECT * EXCLUDE (filename), substr(filename, {len(root) + 2}) AS segment "
+        f"SELECT {named}, substr(filename, {len(root) + 2}) AS segment "
         f"FROM read_parquet([{listed}], filename = true, hive_partitioning = false, union_by_name = false)"
     )
     union = f" UNION ALL BY NAME {live}" if with_live else ""

@@ -5,8 +5,6 @@ import sys
 import threading
 from pathlib import Path
 
-from auditlog.store import Store
-
 CHILD = Path(__file__).with_name("recorder_child.py")
 
 
@@ -19,8 +17,7 @@ def test_a_reader_sees_what_another_process_acknowledged(store):
 
         def listen():
             assert child.stdout is not None
-            for line in child.stdout:
-                said.append(line.split())
+            said.extend(line.split() for line in child.stdout)
 
         listener = threading.Thread(target=listen)
         listener.start()
