@@ -57,7 +57,7 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         RunError: workers do not start.
         StoreError: the results cannot be written.
     """
-    from replay.loading import load_report, summary_of
+    from replay.loading import case_results, summary_of
 
     active.add(plan.run_id)
     writer = store.writer()
@@ -68,11 +68,10 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         _flush(writer)
         store.refresh()
         if complete:
-            counted = load_report(store, plan.run_id).run
-            _append(
-                writer,
-                run_span(RUN_END, plan.run_id, {"cases": counted.cases, "classes": dict(counted.classes)}),
-            )
+            # One at a time: a report of every case would be as large as the run.
+            counted = Counter(result.diff.case_class for result in case_results(store, plan.manifest()))
+            end = {"cases": len(plan.cases), "classes": dict(counted)}
+            _append(writer, run_span(RUN_END, plan.run_id, end))
             _flush(writer)
     finally:
         writer.close()
