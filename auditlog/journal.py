@@ -26,6 +26,7 @@ import contextlib
 import fcntl
 import os
 import struct
+import sys
 import threading
 import time
 import weakref
@@ -129,6 +130,7 @@ class JournalWriter:
         self._gap = 0
         self._gap_since = 0
         self._gap_reason = ""
+        self._opened_ns = 0
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -189,6 +191,12 @@ class JournalWriter:
     def close(self) -> None:
         """Write the CLOSE record, sync, and let go of the file."""
         with self._lock:
+            if self._gap:
+                # The last chance to say what was lost: there may be room again.
+                with contextlib.suppress(OSError):
+                    if self._descriptor is None:
+                        self._open()
+                    self._write_gap()
             if self._descriptor is None:
                 return
             with contextlib.suppress(OSError):
@@ -208,7 +216,9 @@ class JournalWriter:
     def _open(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         pid = os.getpid()
-        path = self.directory / f"{boot_id()}-{pid}-{time.time_ns()}.wal"
+        # Files are read in the order of their names, also where the clock was set back between two of them.
+        self._opened_ns = max(time.time_ns(), self._opened_ns + 1)
+        path = self.directory / f"{boot_id()}-{pid}-{self._opened_ns}.wal"
         # It gets its name when it is locked and begun: a nameable file without a lock is anybody's to seal.
         draft = path.with_suffix(".new")
         flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
@@ -282,11 +292,14 @@ class JournalWriter:
         self._reset()
 
     def _start_syncing(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        # While the interpreter shuts down a new thread never runs, and `start` would wait for it for ever.
+        if (self._thread is None or not self._thread.is_alive()) and not sys.is_finalizing():
             self._thread = threading.Thread(
                 target=_sync, args=(weakref.ref(self), self._wake), name="auditlog-sync", daemon=True
             )
-            self._thread.start()
+            # Where no thread can be had, records are in the system's hands all the same.
+            with contextlib.suppress(RuntimeError):
+                self._thread.start()
 
     def _sync_once(self) -> None:
         with self._lock:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -146,3 +148,46 @@ def test_after_a_failed_sync_a_new_file_begins(tmp_path, monkeypatch):
     assert writer.append(payload("b"))
     assert first != writer.path
     assert ["a", "b"] == spans(tmp_path)
+
+
+def test_what_was_lost_is_told_at_the_end_too(tmp_path, monkeypatch):
+    """A count that no later record preceded is written when the file is closed."""
+    writer = JournalWriter(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        assert not writer.append(payload("a"))
+    writer.close()
+    assert [1] == [record.entry["lost"] for record in records(tmp_path) if record.type == "gap"]
+
+
+def test_a_clock_set_back_does_not_turn_the_files_round(tmp_path, monkeypatch):
+    """The names of one writer's files rise, so that a START is read before its END."""
+    clock = iter(range(5_000, 0, -1))
+    monkeypatch.setattr(journal.time, "time_ns", lambda: next(clock))
+    writer = JournalWriter(tmp_path, rotate_bytes=1)
+    for span in "abc":
+        writer.append(payload(span))
+    writer.close()
+    paths = sorted(tmp_path.glob("*.wal"), key=lambda path: int(path.stem.split("-")[2]))
+    assert ["a", "b", "c"] == [
+        record.entry["span"]
+        for path in paths
+        for record in (decode_record(frame.payload) for frame in read_frames(path))
+        if record.type == "start"
+    ]
+
+
+def test_a_record_while_the_interpreter_shuts_down_does_not_hang_it(tmp_path):
+    """A stream that nobody ended is closed by the dying interpreter, which starts no thread any more."""
+    program = f"""
+import auditlog
+auditlog.configure({str(tmp_path / "store")!r})
+@auditlog.agent
+def stream():
+    yield 1
+left = stream()
+next(left)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    kinds = [record.type for record in records(tmp_path / "store" / "journal")]
+    assert {"start", "end"} < set(kinds)
