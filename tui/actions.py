@@ -58,7 +58,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("list.open", "enter", "open", "Open what the cursor is on.", (LISTING,)),
     Action("conversations.mark", "space", "mark", "Mark the conversation, for d and R.", ("conversations",)),
     Action("conversations.diff", "d", "diff", "Compare the two marked conversations.", ("conversations",)),
-    Action("conversations.runs", "r", "runs", "List the replay runs.", ("conversations",), cli="auditlog replay ls"),
+    Action(
+        "conversations.runs",
+        "r",
+        "runs",
+        "List the replay runs.",
+        ("conversations",),
+        cli="auditlog replay ls",
+    ),
     Action(
         "conversations.replay",
         "R",
@@ -68,35 +75,129 @@ ACTIONS: tuple[Action, ...] = (
         shown=False,
         cli="auditlog replay run",
     ),
-    Action("conversations.filter", "f", "filter", "Show only conversations that a filter matches.", ("conversations",)),
     Action(
-        "conversations.refresh", "ctrl+r", "refresh", "Read what was recorded since.", ("conversations", "runs"), shown=False
+        "conversations.filter",
+        "f",
+        "filter",
+        "Show only conversations that a filter matches.",
+        ("conversations",),
+    ),
+    Action(
+        "conversations.refresh",
+        "ctrl+r",
+        "refresh",
+        "Read what was recorded since.",
+        ("conversations", "runs"),
+        shown=False,
     ),
     Action("conversation.waterfall", "w", "waterfall", "Show when the turn's calls ran.", ("conversation",)),
-    Action("conversation.next-turn", "right_square_bracket", "next turn", "Go to the next turn.", ("conversation",), shown=False),
-    Action("conversation.previous-turn", "left_square_bracket", "previous turn", "Go to the turn before.", ("conversation",), shown=False),
-    Action("diff-list.same", "u", "unchanged", "Show or hide the cases that stayed the same.", ("diff-list",)),
+    Action(
+        "conversation.next-turn",
+        "right_square_bracket",
+        "next turn",
+        "Go to the next turn.",
+        ("conversation",),
+        shown=False,
+    ),
+    Action(
+        "conversation.previous-turn",
+        "left_square_bracket",
+        "previous turn",
+        "Go to the turn before.",
+        ("conversation",),
+        shown=False,
+    ),
+    Action(
+        "diff-list.same", "u", "unchanged", "Show or hide the cases that stayed the same.", ("diff-list",)
+    ),
     Action("diff-list.fold", "z,space", "fold", "Fold or unfold the group.", ("diff-list",)),
-    Action("diff-list.accept", "x", "accept", "Accept the case's change, for as long as this screen is open.", ("diff-list",)),
-    Action("diff-list.accept-group", "X", "accept group", "Accept a group of changes, for as long as this screen is open.", ("diff-list",), shown=False),
-    Action("diff-list.export", "e", "export", "Write the differences into a Markdown file.", ("diff-list",), cli="auditlog replay diff --format md"),
+    Action(
+        "diff-list.accept",
+        "x",
+        "accept",
+        "Accept the case's change, for as long as this screen is open.",
+        ("diff-list",),
+    ),
+    Action(
+        "diff-list.accept-group",
+        "X",
+        "accept group",
+        "Accept a group of changes, for as long as this screen is open.",
+        ("diff-list",),
+        shown=False,
+    ),
+    Action(
+        "diff-list.export",
+        "e",
+        "export",
+        "Write the differences into a Markdown file.",
+        ("diff-list",),
+        cli="auditlog replay diff --format md",
+    ),
     Action("diff.pair", "b", "arms", "Compare two others of recorded, baseline and candidate.", ("diff",)),
     Action("diff.fold", "z", "unfold", "Fold or unfold what follows from the first divergence.", ("diff",)),
-    Action("diff.next-case", "right_square_bracket", "next case", "Go to the next case of the list.", ("diff",), shown=False),
-    Action("diff.previous-case", "left_square_bracket", "previous case", "Go to the case before.", ("diff",), shown=False),
+    Action(
+        "diff.next-case",
+        "right_square_bracket",
+        "next case",
+        "Go to the next case of the list.",
+        ("diff",),
+        shown=False,
+    ),
+    Action(
+        "diff.previous-case",
+        "left_square_bracket",
+        "previous case",
+        "Go to the case before.",
+        ("diff",),
+        shown=False,
+    ),
     Action("diff.divergence", "D", "divergence", "Go to the first divergence.", ("diff",), shown=False),
-    Action("everywhere.search", "/", "search", "Find a text and highlight it; the last one is remembered.", EVERYWHERE),
-    Action("everywhere.next", "n", "next", "Go to the next place that holds the text.", EVERYWHERE, shown=False),
+    Action(
+        "everywhere.search",
+        "/",
+        "search",
+        "Find a text and highlight it; the last one is remembered.",
+        EVERYWHERE,
+    ),
+    Action(
+        "everywhere.next", "n", "next", "Go to the next place that holds the text.", EVERYWHERE, shown=False
+    ),
     Action("everywhere.previous", "N", "previous", "Go to the place before.", EVERYWHERE, shown=False),
-    Action("everywhere.side", "s", "side", "Show or hide the pane at the side.", ("conversations", "conversation", "diff"), shown=False),
-    Action("everywhere.left", "h,left,shift+tab", "left", "Go to the pane on the left.", EVERYWHERE, shown=False),
-    Action("everywhere.right", "l,right,tab", "right", "Go to the pane on the right.", EVERYWHERE, shown=False),
+    Action(
+        "everywhere.side",
+        "s",
+        "side",
+        "Show or hide the pane at the side.",
+        ("conversations", "conversation", "diff"),
+        shown=False,
+    ),
+    Action(
+        "everywhere.left", "h,left,shift+tab", "left", "Go to the pane on the left.", EVERYWHERE, shown=False
+    ),
+    Action(
+        "everywhere.right", "l,right,tab", "right", "Go to the pane on the right.", EVERYWHERE, shown=False
+    ),
     Action("everywhere.copy", "y", "copy", "Copy what the cursor is on (OSC 52).", EVERYWHERE, shown=False),
-    Action("everywhere.write", "Y", "write", "Write what the cursor is on into a new file.", EVERYWHERE, shown=False),
+    Action(
+        "everywhere.write",
+        "Y",
+        "write",
+        "Write what the cursor is on into a new file.",
+        EVERYWHERE,
+        shown=False,
+    ),
     Action("everywhere.twin", "c", "cli", "Show the command that prints this view.", EVERYWHERE),
     Action("everywhere.keys", "?", "keys", "Show every key.", EVERYWHERE),
     Action("everywhere.command", ":", "command", "Run an action by its name.", EVERYWHERE, shown=False),
-    Action("everywhere.clear", "escape", "clear", "End the search, then the filter, then go back.", EVERYWHERE, shown=False),
+    Action(
+        "everywhere.clear",
+        "escape",
+        "clear",
+        "End the search, then the filter, then go back.",
+        EVERYWHERE,
+        shown=False,
+    ),
     Action("everywhere.back", "q", "back", "Go back; on the first screen, quit.", EVERYWHERE),
 )
 
@@ -121,7 +222,9 @@ def find(name: str, screen: str) -> Action:
     Raises:
         ConfigurationError: there is none; the message names the nearest.
     """
-    known = {name: action for action in of_screen(screen) for name in (action.label, action.method, action.id)}
+    known = {
+        name: action for action in of_screen(screen) for name in (action.label, action.method, action.id)
+    }
     wanted = name.strip().lower()
     if wanted in known:
         return known[wanted]

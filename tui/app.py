@@ -125,7 +125,9 @@ class AuditApp(App[None]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer what Textual itself can do and our screens cannot."""
         yield from (
-            command for command in super().get_system_commands(screen) if command.title in ("Theme", "Screenshot")
+            command
+            for command in super().get_system_commands(screen)
+            if command.title in ("Theme", "Screenshot")
         )
 
     # What titles say.
@@ -150,7 +152,9 @@ class AuditApp(App[None]):
         from auditlog.filter import Filter, Match, Pattern
 
         chosen = Filter((Match("conversation", tuple(Pattern((name,)) for name in conversation_ids)),))
-        return f"auditlog replay run --agent MODULE:AGENT{self.store_option} --where {shlex.quote(str(chosen))}"
+        return (
+            f"auditlog replay run --agent MODULE:AGENT{self.store_option} --where {shlex.quote(str(chosen))}"
+        )
 
     # Ways between the screens.
 

@@ -9,7 +9,9 @@ from auditlog.cli.options import store_option
 
 @click.command("tui", short_help="Look around in the terminal.")
 @store_option
-@click.option("--run", "run_id", metavar="RUN", help="Open what this replay run found; `last` for the newest.")
+@click.option(
+    "--run", "run_id", metavar="RUN", help="Open what this replay run found; `last` for the newest."
+)
 @click.option("--conversation", metavar="ID", help="Open this conversation; the beginning of its id will do.")
 def tui(store: str, run_id: str | None, conversation: str | None) -> None:
     """Look around in the terminal: conversations, what is behind them, and what replays found.
@@ -33,7 +35,9 @@ def tui(store: str, run_id: str | None, conversation: str | None) -> None:
         run_id = str(load_manifest(opened, run_id)["run_id"])
     # Textual draws on stderr and reads from stdin.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise click.UsageError("`auditlog tui` needs a terminal. `auditlog ls` and `auditlog show ID` print the same.")
+        raise click.UsageError(
+            "`auditlog tui` needs a terminal. `auditlog ls` and `auditlog show ID` print the same."
+        )
     from tui.app import AuditApp
     from tui.keys import load
 

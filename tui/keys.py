@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditlog.errors import ConfigurationError
-
 from tui.actions import remapped
 
 
@@ -48,7 +47,9 @@ def load(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"The keys in {path} are not TOML: {error}.") from None
     if not isinstance(table, dict) or not all(isinstance(keys, str) for keys in table.values()):
-        raise ConfigurationError(f'In {path}, [keys] must map action ids to texts, such as "list.open" = "enter,o".')
+        raise ConfigurationError(
+            f'In {path}, [keys] must map action ids to texts, such as "list.open" = "enter,o".'
+        )
     try:
         return remapped(table)
     except ConfigurationError as error:

@@ -116,6 +116,11 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
         self.post_message(self.Moved(self, self.cursor))
 
+    def show_empty(self, text: str, role: str = "muted") -> None:
+        """Say something where there are no rows; clean text."""
+        self.empty = line((text, role))
+        self.refresh()
+
     def arrived(self) -> None:
         """Draw anew: rows that were missing are there."""
         self._asked = None
@@ -130,7 +135,9 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         """Go to the next item that holds the term; say whether there is one."""
         if self.pattern is None or not self.rows.items:
             return False
-        found = self.rows.find(self.pattern, self.cursor if here else (self.cursor + step) % self.rows.items, step)
+        found = self.rows.find(
+            self.pattern, self.cursor if here else (self.cursor + step) % self.rows.items, step
+        )
         if found is None:
             return False
         self.go(found)
@@ -311,7 +318,11 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Paint what is visible; what all lines share is found out once."""
-        self._shared = (self.rich_style, cast("AuditApp", self.app).look, self.scrollable_content_region.width)
+        self._shared = (
+            self.rich_style,
+            cast("AuditApp", self.app).look,
+            self.scrollable_content_region.width,
+        )
         self._ask_for_missing()
         return super().render_lines(crop)
 

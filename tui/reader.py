@@ -68,7 +68,9 @@ class Reader:
         self._started = False
         self._closed = False
 
-    def ask(self, asker: MessagePump, topic: str, work: Callable[[Store], Any], *, key: str | None = None) -> None:
+    def ask(
+        self, asker: MessagePump, topic: str, work: Callable[[Store], Any], *, key: str | None = None
+    ) -> None:
         """Ask a question; its answer comes as an `Answer` message.
 
         Args:
@@ -113,7 +115,9 @@ class Reader:
             except AuditlogError as raised:
                 error = safe_text(str(raised), width=SENTENCE_CELLS)
             except Exception as raised:  # noqa: BLE001 - rule 4: the screen goes on and says what happened
-                error = safe_text(f"Reading the store failed: {type(raised).__name__}: {raised}", width=SENTENCE_CELLS)
+                error = safe_text(
+                    f"Reading the store failed: {type(raised).__name__}: {raised}", width=SENTENCE_CELLS
+                )
             if self._is_latest(question):
                 question.asker.post_message(Answer(question.topic, value, error))
         if store is not None:

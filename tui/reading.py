@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.filter import Filter, Match, Pattern, parse
 from auditlog.values import ConversationSummary, utc
-
 from tui.render.conversations import Histogram
 from tui.rows import PAGE
 

@@ -19,7 +19,6 @@ from itertools import accumulate
 from typing import Generic, TypeVar
 
 from auditlog.safe_text import safe_text, wrap
-
 from tui.render.block import Block
 from tui.render.line import BLANK, Line, line
 
@@ -273,8 +272,10 @@ class LongText(Rows):
         """Find the next line that holds a pattern; a match that a line break parts is found in its first line."""
         hits: list[int] = []
         for number, text in enumerate(self._paragraphs):
-            for match in pattern.finditer(text):
-                hits.append(self._starts[number] + self._line_within(number, text, match.start()))
+            first = self._starts[number]
+            hits += [
+                first + self._line_within(number, text, match.start()) for match in pattern.finditer(text)
+            ]
         if not hits:
             return None
         ahead = [hit for hit in hits if (hit >= start if step > 0 else hit <= start)]

@@ -32,7 +32,9 @@ class Traffic:
         self.now = BEGAN
         self.count = 0
 
-    def span(self, *, kind, name, turn, conversation, parent=None, took=2, status="ok", attributes=None, **parts):
+    def span(
+        self, *, kind, name, turn, conversation, parent=None, took=2, status="ok", attributes=None, **parts
+    ):
         """Write one call; times go on by `took` milliseconds."""
         self.count += 1
         span_id = f"{self.count:016x}"
@@ -51,12 +53,16 @@ class Traffic:
         }
         if parent:
             entry["parent"] = parent
-        encoded = {key: orjson.dumps(value) for key, value in {"attributes": attributes or {}, **parts}.items()}
+        encoded = {
+            key: orjson.dumps(value) for key, value in {"attributes": attributes or {}, **parts}.items()
+        }
         self.writer.append(encode_record(entry, encoded))
         self.now += took * MS
         return span_id
 
-    def turn(self, conversation, user, answer, *, tools=(), documents=(), status="ok", version="v1", escalated=None):
+    def turn(
+        self, conversation, user, answer, *, tools=(), documents=(), status="ok", version="v1", escalated=None
+    ):
         """Write a turn: the agent, a retrieval, a model call and the tools' calls."""
         began = self.now
         facts = {"gen_ai.agent.name": "support-bot", "gen_ai.agent.version": version, "user.id": "u-17"}
@@ -65,8 +71,13 @@ class Traffic:
         shared = {"turn": turn, "conversation": conversation, "parent": turn}
         self.now += MS
         if documents:
-            found = [{"id": name, "content": text, "score": score, "source": "help"} for name, text, score in documents]
-            self.span(kind="retriever", name="help", input={"query": user}, documents=found, output=found, **shared)
+            found = [
+                {"id": name, "content": text, "score": score, "source": "help"}
+                for name, text, score in documents
+            ]
+            self.span(
+                kind="retriever", name="help", input={"query": user}, documents=found, output=found, **shared
+            )
         self.span(
             kind="model",
             name="chat",
@@ -85,7 +96,9 @@ class Traffic:
             **shared,
         )
         for name, effect, arguments, result, ended in tools:
-            outcome = {"output": result} if ended == "ok" else {"error": {"type": "RefundError", "message": result}}
+            outcome = (
+                {"output": result} if ended == "ok" else {"error": {"type": "RefundError", "message": result}}
+            )
             self.span(
                 kind="tool",
                 name=name,
@@ -133,7 +146,9 @@ DOCUMENTS = (
 def write_fixed(store):
     """Write four conversations: a refund, an escalation, an error, and one that is ordinary."""
     traffic = Traffic(store)
-    traffic.turn("case-8810", "Hello, do you ship to Norway?", "Yes, within five days.", documents=DOCUMENTS[1:])
+    traffic.turn(
+        "case-8810", "Hello, do you ship to Norway?", "Yes, within five days.", documents=DOCUMENTS[1:]
+    )
     traffic.turn(
         "case-8811",
         "I was charged twice and want my money back",
@@ -145,7 +160,12 @@ def write_fixed(store):
         ),
     )
     traffic.turn("case-8811", "Thank you!", "You are welcome.")
-    traffic.turn("case-8812", "This is the third time. I want a person.", "A person will call you.", escalated="angry customer")
+    traffic.turn(
+        "case-8812",
+        "This is the third time. I want a person.",
+        "A person will call you.",
+        escalated="angry customer",
+    )
     traffic.turn(
         "case-8813",
         "Where is my parcel?",
@@ -164,6 +184,46 @@ def fixed_store(tmp_path_factory):
     with Store.create(path) as store:
         write_fixed(store)
     return path
+
+
+# One conversation for each way in which version 2 of the sample agent differs, and one that it answers the same.
+SAMPLE = {
+    "blocked": "case-1039",
+    "missing": "case-1009",
+    "extra": "case-1035",
+    "arguments": "case-1017",
+    "cosmetic": "case-1002",
+    "identical": "case-1001",
+}
+
+
+@pytest.fixture(scope="session")
+def sample_store(tmp_path_factory, repository):
+    """Give a store of the sample agent's traffic with a run that replayed six conversations against version 2."""
+    import replay
+    from auditlog.importers import import_into
+
+    path = tmp_path_factory.mktemp("sample") / "audit"
+    with Store.create(path) as store:
+        import_into(store, repository / "sample_traces" / "support_bot.v1.otlp.jsonl.gz")
+        store.seal()
+        planned = replay.plan(
+            store,
+            "examples.support_bot:v2",
+            baseline="examples.support_bot:v1",
+            where=f"conversation:{','.join(SAMPLE.values())}",
+            path=repository,
+            workers=1,
+            sample=0.5,
+        )
+        assert replay.run(store, planned).status == "complete"
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample_cases():
+    """Give a conversation of the sample run for each class."""
+    return SAMPLE
 
 
 @pytest.fixture(scope="session")
@@ -236,14 +296,29 @@ class Terminal:
         self.raw = b""
         self.master, slave = pty.openpty()
         self._set_size(columns, lines)
-        kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX", "AUDITLOG_STORE")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("NO_COLOR", "TMUX", "AUDITLOG_STORE")
+        }
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from auditlog.cli.main import main; raise SystemExit(main())", *arguments],
+            [
+                sys.executable,
+                "-c",
+                "from auditlog.cli.main import main; raise SystemExit(main())",
+                *arguments,
+            ],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=cwd,
-            env={**kept, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **dict(environ)},
+            env={
+                **kept,
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                "LANG": "C.UTF-8",
+                **dict(environ),
+            },
             start_new_session=True,
         )
         os.close(slave)

@@ -59,10 +59,19 @@ def hostile_turn(traffic, conversation, arm, amount):
     traffic.span(
         kind="model",
         name=f"chat {ATTACK}",
-        attributes={"gen_ai.request.model": f"m {ATTACK}", "gen_ai.response.model": f"n {ATTACK}", "gen_ai.prompt.name": ATTACK},
+        attributes={
+            "gen_ai.request.model": f"m {ATTACK}",
+            "gen_ai.response.model": f"n {ATTACK}",
+            "gen_ai.prompt.name": ATTACK,
+        },
         system_instructions=ATTACK,
         input_messages=[{"role": f"user{ATTACK}", "parts": [{"type": ATTACK, "content": ATTACK}]}],
-        output_messages=[{"role": "assistant", "parts": [{"type": "tool_call", "name": ATTACK, "arguments": {ATTACK: ATTACK}}]}],
+        output_messages=[
+            {
+                "role": "assistant",
+                "parts": [{"type": "tool_call", "name": ATTACK, "arguments": {ATTACK: ATTACK}}],
+            }
+        ],
         **inside,
     )
     traffic.span(
@@ -72,7 +81,14 @@ def hostile_turn(traffic, conversation, arm, amount):
         output={ATTACK: LONG if arm == "a" else ATTACK},
         **inside,
     )
-    traffic.span(kind="handoff", name=ATTACK, input={"reason": ATTACK}, status="error", error={"type": ATTACK, "message": ATTACK}, **inside)
+    traffic.span(
+        kind="handoff",
+        name=ATTACK,
+        input={"reason": ATTACK},
+        status="error",
+        error={"type": ATTACK, "message": ATTACK},
+        **inside,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +182,9 @@ def test_nothing_hostile_reaches_a_real_terminal(fixed_store, hostile_store, ter
         assert b"\x1b]" not in raw
         kinds[name] = sequences(raw)
         text = raw.decode("utf-8")
-        assert not set(re.findall("[\x80-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff\U000e0041\x00\x07\x08\x7f]", text))
+        assert not set(
+            re.findall("[\x80-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff\U000e0041\x00\x07\x08\x7f]", text)
+        )
     assert kinds["hostile"] <= kinds["harmless"]
 
 
@@ -175,13 +193,17 @@ def sequences(raw):
     found = set()
     for match in re.finditer(rb"\x1b(\[[<=>?]?)([0-9;:$]*)([@-~])|\x1b([\]PX^_])|\x1b([^\[\]PX^_])", raw):
         lead, numbers, final, string, other = match.groups()
-        found.add((lead, final, numbers if final not in (b"m", b"H") else b"") if lead else (string or other,))
+        found.add(
+            (lead, final, numbers if final not in (b"m", b"H") else b"") if lead else (string or other,)
+        )
     return found
 
 
 def test_a_hostile_id_on_the_command_line_is_shown_not_obeyed(fixed_store, terminal):
     """An id from a hostile ticket is named in the error without acting on the terminal."""
-    window = terminal("tui", "--store", str(fixed_store), "--conversation", "case\x1b]0;owned\x07\u202e", columns=160)
+    window = terminal(
+        "tui", "--store", str(fixed_store), "--conversation", "case\x1b]0;owned\x07\u202e", columns=160
+    )
     assert window.finish() not in (0, None)
     assert b"\x1b]0" not in window.raw
     assert "\u202e".encode() not in window.raw

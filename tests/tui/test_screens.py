@@ -13,7 +13,9 @@ async def test_newest_first_with_state_in_words(fixed_store, app_on, until):
     async with app_on(fixed_store).run_test(size=(100, 20)) as pilot:
         text = await until(pilot, "case-8810")
         lines = [line for line in text.splitlines() if "case-88" in line]
-        assert [name in line for name, line in zip(("8813", "8812", "8811", "8810"), lines, strict=True)] == [True] * 4
+        assert [name in line for name, line in zip(("8813", "8812", "8811", "8810"), lines, strict=True)] == [
+            True
+        ] * 4
         assert "✗ error" in lines[0]
         assert "▲ escalated" in lines[1]
         assert "✓ ok" in lines[2]

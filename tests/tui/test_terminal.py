@@ -32,7 +32,9 @@ def test_an_incident_from_the_first_screen_to_the_call(fixed_store, terminal, co
 
 def test_narrow_window_has_no_side_pane_and_wide_has(fixed_store, terminal):
     """The evidence comes and goes with the window's width, and what was under the cursor stays."""
-    window = terminal("tui", "--store", str(fixed_store), "--conversation", "case-8811", columns=120, lines=40)
+    window = terminal(
+        "tui", "--store", str(fixed_store), "--conversation", "case-8811", columns=120, lines=40
+    )
     window.until("SYSTEM PROMPT")
     window.resize(60, 20)
     window.until("SYSTEM PROMPT", gone=True)
@@ -97,7 +99,14 @@ def test_mistakes_are_sentences(fixed_store, tmp_path, terminal, arguments, said
 def test_without_a_terminal_the_commands_are_named(fixed_store):
     """With its output in a file it says what prints the same."""
     done = subprocess.run(
-        [sys.executable, "-c", "from auditlog.cli.main import main; raise SystemExit(main())", "tui", "--store", str(fixed_store)],
+        [
+            sys.executable,
+            "-c",
+            "from auditlog.cli.main import main; raise SystemExit(main())",
+            "tui",
+            "--store",
+            str(fixed_store),
+        ],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -111,7 +120,9 @@ def test_without_a_terminal_the_commands_are_named(fixed_store):
 def test_own_keys(fixed_store, tmp_path, terminal):
     """A key from the user's file works, and the key bar shows it."""
     (tmp_path / "tui.toml").write_text('[keys]\n"conversations.runs" = "v"\n')
-    window = terminal("tui", "--store", str(fixed_store), environ={"AUDITLOG_TUI_CONFIG": str(tmp_path / "tui.toml")})
+    window = terminal(
+        "tui", "--store", str(fixed_store), environ={"AUDITLOG_TUI_CONFIG": str(tmp_path / "tui.toml")}
+    )
     window.until(" v runs")
     window.type("v")
     window.until("› Runs")
@@ -121,7 +132,11 @@ def test_a_mistake_in_own_keys_is_a_sentence(fixed_store, tmp_path, terminal):
     """An unknown action in the user's file is named with its nearest, and nothing starts."""
     (tmp_path / "tui.toml").write_text('[keys]\n"conversation.runs" = "v"\n')
     window = terminal(
-        "tui", "--store", str(fixed_store), environ={"AUDITLOG_TUI_CONFIG": str(tmp_path / "tui.toml")}, columns=200
+        "tui",
+        "--store",
+        str(fixed_store),
+        environ={"AUDITLOG_TUI_CONFIG": str(tmp_path / "tui.toml")},
+        columns=200,
     )
     assert window.finish() not in (0, None)
     assert "conversations.runs" in window.text

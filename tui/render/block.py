@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from tui.render.line import Line
 
-
 MOST_GUESSED = 15
 
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from auditlog.safe_text import pad
-
 from tui.render.line import Line, Piece
 
 GAP = 1

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from auditlog.values import ConversationSummary
 from auditlog.safe_text import safe_text
-
+from auditlog.values import ConversationSummary
 from tui.render import columns, formats
 from tui.render.columns import Column
 from tui.render.line import Line, Piece, fitted, line
@@ -53,7 +52,11 @@ def row(summary: ConversationSummary, fits: Sequence[Column], *, marked: bool = 
 
     def text(name: str, value: str | None, role: str = "") -> Piece:
         # A column that is not shown needs no text; a cell never needs more than its own width of it.
-        return Piece(safe_text(value or formats.UNKNOWN, width=width[name]), role) if name in width else Piece("")
+        return (
+            Piece(safe_text(value or formats.UNKNOWN, width=width[name]), role)
+            if name in width
+            else Piece("")
+        )
 
     return columns.row(
         fits,
@@ -100,8 +103,15 @@ def histogram(counts: Histogram | None, width: int) -> list[Line]:
     period = f"{formats.moment(counts.first)} to {formats.moment(counts.last)} UTC"
     share = f"{failed} of {sum(volume):,} failed" if failed else "none failed"
     return [
-        fitted(line(("volume ", "muted"), (_bars(volume, peak), "accent"), (f" peak {peak:,} · {period}", "muted")), width),
-        fitted(line(("failed ", "muted"), (_bars(failures, peak, "·"), "error"), (f" {share}", "muted")), width),
+        fitted(
+            line(
+                ("volume ", "muted"), (_bars(volume, peak), "accent"), (f" peak {peak:,} · {period}", "muted")
+            ),
+            width,
+        ),
+        fitted(
+            line(("failed ", "muted"), (_bars(failures, peak, "·"), "error"), (f" {share}", "muted")), width
+        ),
     ]
 
 

@@ -16,7 +16,6 @@ from functools import partial
 from auditlog.safe_text import safe_text
 from auditlog.values import Turn
 from replay.diff import Diff, Finding, Measure, PathChange, Step, StepDiff, TextDiff
-
 from tui.render import formats, outcomes
 from tui.render.block import Block
 from tui.render.difflist import FLAG
@@ -101,9 +100,18 @@ def _head(diff: Diff, arms: Arms, noise: Diff | None, width: int) -> list[Line]:
     if told := _measures(diff.measures):
         lines += wrapped(told, width, "muted", indent=2, most=3)
     if noise is not None:
-        same = "behaves the same" if not noise.behaves_differently else f"differs too: {noise.summary or noise.case_class}"
+        same = (
+            "behaves the same"
+            if not noise.behaves_differently
+            else f"differs too: {noise.summary or noise.case_class}"
+        )
         lines += wrapped(f"noise: run again, the baseline {same}", width, "muted", indent=2, most=2)
-    legend = line(("  - ", "remove"), recorded(arms.before, "remove", 30), ("  + ", "add"), recorded(arms.after, "add", 30))
+    legend = line(
+        ("  - ", "remove"),
+        recorded(arms.before, "remove", 30),
+        ("  + ", "add"),
+        recorded(arms.after, "add", 30),
+    )
     return [*lines, fitted(legend, width)]
 
 
@@ -185,7 +193,9 @@ def _unified(step: StepDiff, index: int, arms: Arms, width: int) -> list[Line]:
         "reordered": "in another place",
     }.get(step.op, "")
     room = max(8, width - 8 - (len(note) + 2 if note else 0))
-    title = line((head, "muted"), (f"{sign} ", role), *_title(either, room), (f"  {note}" if note else "", role))
+    title = line(
+        (head, "muted"), (f"{sign} ", role), *_title(either, room), (f"  {note}" if note else "", role)
+    )
     lines = [fitted(title, width)]
     inner = 6
     if either.kind == "answer":
@@ -198,7 +208,9 @@ def _unified(step: StepDiff, index: int, arms: Arms, width: int) -> list[Line]:
     lines += _documents(step, width, inner)
     for one, name in ((step.before, arms.before), (step.after, arms.after)):
         if one is not None and one.fault is not None:
-            lines += wrapped(f"{name}: {one.fault.type}: {one.fault.message}", width, "error", indent=inner, most=3)
+            lines += wrapped(
+                f"{name}: {one.fault.type}: {one.fault.message}", width, "error", indent=inner, most=3
+            )
     return lines
 
 
@@ -207,9 +219,23 @@ def _paths(title: str, changes: Sequence[PathChange], width: int, indent: int) -
     for change in changes[:CHANGES_SHOWN]:
         name = " ".join(filter(None, (title, change.path or ("" if title else "(all)"))))
         if change.op != "add":
-            lines += wrapped(f"{name} {compact(change.before, width * 3)}", width, "remove", first=Piece(" " * indent + "- ", "remove"), indent=indent + 2, most=4)
+            lines += wrapped(
+                f"{name} {compact(change.before, width * 3)}",
+                width,
+                "remove",
+                first=Piece(" " * indent + "- ", "remove"),
+                indent=indent + 2,
+                most=4,
+            )
         if change.op != "remove":
-            lines += wrapped(f"{name} {compact(change.after, width * 3)}", width, "add", first=Piece(" " * indent + "+ ", "add"), indent=indent + 2, most=4)
+            lines += wrapped(
+                f"{name} {compact(change.after, width * 3)}",
+                width,
+                "add",
+                first=Piece(" " * indent + "+ ", "add"),
+                indent=indent + 2,
+                most=4,
+            )
     if len(changes) > CHANGES_SHOWN:
         lines.append(line((f"{' ' * indent}… {len(changes) - CHANGES_SHOWN} more paths differ", "muted")))
     return lines
@@ -218,15 +244,23 @@ def _paths(title: str, changes: Sequence[PathChange], width: int, indent: int) -
 def _result(step: Step, width: int, indent: int) -> list[Line]:
     if step.result is None or step.documents:
         return []
-    return [fitted(line(" " * indent, ("→ ", "muted"), compact(step.result, max(1, width - indent - 2))), width)]
+    return [
+        fitted(line(" " * indent, ("→ ", "muted"), compact(step.result, max(1, width - indent - 2))), width)
+    ]
 
 
 def _documents(step: StepDiff, width: int, indent: int) -> list[Line]:
     found = step.documents
     if found is None or not (found.added or found.removed or found.rbo < 1):
         return []
-    lines = [line(" " * indent, ("- document ", "remove"), recorded(name, "remove", width - indent - 11)) for name in found.removed]
-    lines += [line(" " * indent, ("+ document ", "add"), recorded(name, "add", width - indent - 11)) for name in found.added]
+    lines = [
+        line(" " * indent, ("- document ", "remove"), recorded(name, "remove", width - indent - 11))
+        for name in found.removed
+    ]
+    lines += [
+        line(" " * indent, ("+ document ", "add"), recorded(name, "add", width - indent - 11))
+        for name in found.added
+    ]
     told = f"documents: overlap {found.overlap:.2f}, order {found.rbo:.2f}"
     return [*lines, fitted(line((" " * indent + told, "muted")), width)]
 
@@ -237,7 +271,14 @@ def _answer(step: StepDiff, width: int, indent: int) -> list[Line]:
         either = step.after or step.before
         assert either is not None
         role = "add" if step.before is None else "remove"
-        return wrapped(either.text, width, role, first=Piece(" " * indent + ("+ " if step.before is None else "- "), role), indent=indent + 2, most=20)
+        return wrapped(
+            either.text,
+            width,
+            role,
+            first=Piece(" " * indent + ("+ " if step.before is None else "- "), role),
+            indent=indent + 2,
+            most=20,
+        )
     return [line(" " * indent, *made.pieces) for made in flow(_hunks(text), width - indent)]
 
 
@@ -261,7 +302,9 @@ def _marked(opening: str, text: str, closing: str, role: str) -> list[Piece]:
     if not body:
         return [Piece(opening + text + closing, role)]
     lead, tail = text[: len(text) - len(text.lstrip(" "))], text[len(text.rstrip(" ")) :]
-    return [Piece(part, kind) for part, kind in ((lead, ""), (opening + body + closing, role), (tail, "")) if part]
+    return [
+        Piece(part, kind) for part, kind in ((lead, ""), (opening + body + closing, role), (tail, "")) if part
+    ]
 
 
 # Side by side: two columns.
@@ -282,7 +325,9 @@ def _side(step: StepDiff, index: int, width: int) -> list[Line]:
         middle = Piece(f" {sign} " if row == 0 else " │ ", role if row == 0 else "rule")
         one = fitted(one, half)
         filling = " " * (half - one.width)
-        lines.append(Line((Piece(number, "muted"), *one.pieces, Piece(filling), middle, *fitted(other, half).pieces)))
+        lines.append(
+            Line((Piece(number, "muted"), *one.pieces, Piece(filling), middle, *fitted(other, half).pieces))
+        )
     return lines
 
 
@@ -295,13 +340,23 @@ def _column(step: StepDiff, one: Step | None, half: int, *, before: bool) -> lis
     if one.kind == "answer":
         if step.text is None:
             return lines + wrapped(one.text, half, role, indent=2, most=20)
-        return lines + [line("  ", *made.pieces) for made in flow(_hunks(step.text, before=before, after=not before), half - 2)]
+        return lines + [
+            line("  ", *made.pieces)
+            for made in flow(_hunks(step.text, before=before, after=not before), half - 2)
+        ]
     for title, changes in (("", step.changes), ("result", step.result_changes)):
         for change in changes[:CHANGES_SHOWN]:
             absent = change.op == ("add" if before else "remove")
             name = " ".join(filter(None, (title, change.path or ("" if title else "(all)"))))
             value = "(absent)" if absent else compact(change.before if before else change.after, half)
-            lines.append(fitted(line(("  " + sign, role), recorded(f"{name} ", role), (value, "muted" if absent else role)), half))
+            lines.append(
+                fitted(
+                    line(
+                        ("  " + sign, role), recorded(f"{name} ", role), (value, "muted" if absent else role)
+                    ),
+                    half,
+                )
+            )
     if step.op in ("missing", "extra"):
         lines += _result(one, half, 2)
     if step.documents is not None:

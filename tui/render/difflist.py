@@ -9,14 +9,14 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set as AbstractSet
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
+from auditlog.safe_text import safe_text
 from replay.render import grouping, wording
 from replay.report import CaseResult, Report
-
-from auditlog.safe_text import safe_text
 from tui.render import formats, outcomes
 from tui.render.block import Block
 from tui.render.line import BLANK, Line, Piece, fitted, line, recorded, wrapped
@@ -64,15 +64,26 @@ def head(report: Report, width: int) -> list[Line]:
         verdict = (f"? {told}", "warn")
     else:
         verdict = (f"✓ {told}", "ok")
-    arms = (recorded(f"  {run.candidate}", "strong", 40), Piece(" against ", "muted"), recorded(run.baseline, "", 40))
+    arms = (
+        recorded(f"  {run.candidate}", "strong", 40),
+        Piece(" against ", "muted"),
+        recorded(run.baseline, "", 40),
+    )
     counted: list[tuple[str, str]] = []
     for name, number in found.items():
-        counted += [(" · " if counted else " ", "muted"), (f"{WORDS[name]} ", "muted"), (str(number), ROLES[name] if number else "muted")]
+        counted += [
+            (" · " if counted else " ", "muted"),
+            (f"{WORDS[name]} ", "muted"),
+            (str(number), ROLES[name] if number else "muted"),
+        ]
     lines = [fitted(line(" ", verdict, *arms), width), fitted(line(*counted), width)]
     if noise := _noise(report):
         lines.append(fitted(line((f" {noise}", "muted")), width))
     for judged in report.evaluations:
-        old, new = (formats.UNKNOWN if v is None else f"{v:.3g}" for v in (judged.baseline_mean, judged.candidate_mean))
+        old, new = (
+            formats.UNKNOWN if v is None else f"{v:.3g}"
+            for v in (judged.baseline_mean, judged.candidate_mean)
+        )
         lines.append(
             fitted(
                 line(
@@ -113,7 +124,14 @@ def blocks(
         draw_group = partial(_group, group, number, taken, closed)
         laid.append(Block(f"group/{group.name}", draw_group, group.name, group, 1 + bool(number)))
         for case in () if closed else group.cases:
-            text = "\n".join((case.conversation_id, case.user_text, case.diff.summary, *(f.detail for f in case.diff.findings)))
+            text = "\n".join(
+                (
+                    case.conversation_id,
+                    case.user_text,
+                    case.diff.summary,
+                    *(f.detail for f in case.diff.findings),
+                )
+            )
             draw = partial(_case, case, case.case_id in accepted, wide)
             laid.append(Block(f"case/{case.case_id}", draw, text, case, 1 if wide else 2))
     return laid
@@ -146,4 +164,7 @@ def _case(case: CaseResult, accepted: bool, wide: bool, width: int) -> list[Line
         return [fitted(line(*front.pieces, told, flag, "  ", user), width)]
     room = max(8, width - front.width - len(flag.text))
     first = line(*front.pieces, recorded(said, "", room), flag)
-    return [fitted(first, width), fitted(line("      ", recorded(case.user_text, "muted", max(0, width - 6))), width)]
+    return [
+        fitted(first, width),
+        fitted(line("      ", recorded(case.user_text, "muted", max(0, width - 6))), width),
+    ]

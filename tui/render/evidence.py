@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from auditlog.normalise import messages
 from auditlog.values import Document, Message, Span, Turn
-
 from tui.render import formats
 from tui.render.line import BLANK, Line, line, recorded, wrapped
 from tui.render.transcript import Whole
@@ -60,7 +59,12 @@ def of_span(span: Span, width: int) -> list[Line]:
     """Give a call's facts: what it was asked, what came back, and where the record stands."""
     state = formats.state_of(span.status)
     lines = [
-        line((f"{span.kind.upper()} ", "heading"), recorded(span.name, "strong", max(4, width - 24)), "  ", (state.text, state.role)),
+        line(
+            (f"{span.kind.upper()} ", "heading"),
+            recorded(span.name, "strong", max(4, width - 24)),
+            "  ",
+            (state.text, state.role),
+        ),
         *field("requested", span.model_requested or "", width),
         *field("served", span.model_served or "", width),
         *field("provider", span.provider or "", width),
@@ -81,7 +85,11 @@ def of_span(span: Span, width: int) -> list[Line]:
         lines += _messages("ASKED", asked[-3:], width, of=len(asked))
         lines += _messages("ANSWERED", span.output_messages, width)
         if not span.output_messages:
-            lines += [BLANK, section("ANSWERED"), *pretty(span.output_text or span.output, width, most=VALUE_LINES)]
+            lines += [
+                BLANK,
+                section("ANSWERED"),
+                *pretty(span.output_text or span.output, width, most=VALUE_LINES),
+            ]
     else:
         lines += [BLANK, section("ARGUMENTS"), *_arguments(span, width)]
         if span.documents:
@@ -155,7 +163,13 @@ def _arguments(span: Span, width: int) -> list[Line]:
 
 def _document(document: Document, width: int) -> list[Line]:
     score = f"{document.score:.3f} " if document.score is not None else ""
-    head = line("  ", (score, "muted"), recorded(document.id or "document", "strong", 30), " ", recorded(document.source, "muted", 40))
+    head = line(
+        "  ",
+        (score, "muted"),
+        recorded(document.id or "document", "strong", 30),
+        " ",
+        recorded(document.source, "muted", 40),
+    )
     return [head, *(wrapped(document.content, width, indent=4, most=4) if document.content else [])]
 
 
@@ -171,7 +185,9 @@ def _messages(title: str, said: tuple[Message, ...], width: int, of: int | None 
                 case "text" | "reasoning":
                     lines += wrapped(part.content, width, indent=4, most=6)
                 case "tool_call":
-                    lines += wrapped(f"calls {part.name} {compact(part.arguments, width * 4)}", width, indent=4, most=4)
+                    lines += wrapped(
+                        f"calls {part.name} {compact(part.arguments, width * 4)}", width, indent=4, most=4
+                    )
                 case "tool_call_response":
                     lines += wrapped(f"→ {compact(part.response, width * 4)}", width, indent=4, most=4)
                 case _:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 
 from auditlog.safe_text import cell_width, wrap
-
 from tui.render.line import Line, Piece
 
 _TOKENS = re.compile(r"\n|[^\S\n]+|\S+")
@@ -18,28 +17,28 @@ def flow(pieces: Iterable[Piece], width: int) -> list[Line]:
     lines: list[list[Piece]] = [[]]
     taken = 0
     for piece in pieces:
-        for token in _TOKENS.findall(piece.text):
-            if token == "\n":
+        for word in _TOKENS.findall(piece.text):
+            if word == "\n":
                 lines.append([])
                 taken = 0
                 continue
-            size = cell_width(token)
+            size = cell_width(word)
             if taken + size > width:
-                if token.isspace():
+                if word.isspace():
                     lines.append([])
                     taken = 0
                     continue
                 if taken:
                     lines.append([])
                     taken = 0
-                for part in wrap(token, width)[:-1] if size > width else []:
+                for part in wrap(word, width)[:-1] if size > width else []:
                     lines[-1].append(Piece(part, piece.role))
                     lines.append([])
-                    token = token[len(part) :]  # noqa: PLW2901 - what is left of it
-                    size = cell_width(token)
-            lines[-1].append(Piece(token, piece.role))
+                    word = word[len(part) :]  # noqa: PLW2901 - what is left of it
+                    size = cell_width(word)
+            lines[-1].append(Piece(word, piece.role))
             taken += size
-    return [Line(_joined(line)) for line in lines]
+    return [Line(_joined(line[:-1] if line and line[-1].text.isspace() else line)) for line in lines]
 
 
 def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:

@@ -56,7 +56,13 @@ def recorded(text: str | None, role: str = "", width: int | None = None) -> Piec
 
 
 def wrapped(
-    text: str, width: int, role: str = "", *, first: Piece | None = None, indent: int = 0, most: int | None = None
+    text: str,
+    width: int,
+    role: str = "",
+    *,
+    first: Piece | None = None,
+    indent: int = 0,
+    most: int | None = None,
 ) -> list[Line]:
     """Lay recorded text out in lines.
 
@@ -79,7 +85,11 @@ def wrapped(
         lines[0] = line(first, " " * max(0, indent - cell_width(first.text)), (laid[0], role))
     if left:
         hidden = max(1, len(text) - sum(len(words) + 1 for words in laid))
-        lines.append(line(" " * indent, (clip(f"{ELLIPSIS} {hidden:,} more characters: enter opens all", room), "muted")))
+        lines.append(
+            line(
+                " " * indent, (clip(f"{ELLIPSIS} {hidden:,} more characters: enter opens all", room), "muted")
+            )
+        )
     return lines
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from replay.diff import CaseClass, Diff
-
 from tui.render.formats import State
 
 Outcome = Literal["same", "worded", "behaved", "unmatched", "errored", "unstable"]

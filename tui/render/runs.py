@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from auditlog.safe_text import safe_text
 from replay.report import RunSummary
-
 from tui.render import columns, formats, outcomes
 from tui.render.columns import Column
 from tui.render.formats import State
@@ -59,7 +58,14 @@ def row(run: RunSummary, fits: Sequence[Column]) -> Line:
     }
     for name, number in found.items():
         cells[name] = Piece(formats.count(number), outcomes.ROLES[name] if number else "muted")
-    for name, text in (("run", run.run_id), ("candidate", run.candidate), ("baseline", run.baseline), ("where", run.where)):
+    for name, text in (
+        ("run", run.run_id),
+        ("candidate", run.candidate),
+        ("baseline", run.baseline),
+        ("where", run.where),
+    ):
         if name in width:
-            cells[name] = Piece(safe_text(text, width=width[name]), "" if name in ("run", "candidate") else "muted")
+            cells[name] = Piece(
+                safe_text(text, width=width[name]), "" if name in ("run", "candidate") else "muted"
+            )
     return columns.row(fits, cells)

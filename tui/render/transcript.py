@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from auditlog.values import Conversation, Document, Span, Turn, user_text_of
 from auditlog.safe_text import cell_width, safe_text
-
+from auditlog.values import Conversation, Document, Span, Turn, user_text_of
 from tui.render import formats
 from tui.render.block import Block
 from tui.render.line import BLANK, Line, Piece, fitted, line, recorded, rule, wrapped
@@ -51,7 +50,11 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
         draw = partial(_said, "agent", answer, message_lines)
         made.append(Block(f"{agent.span_id}/answer", draw, answer, Whole("agent", answer)))
     elif agent.output is not None:
-        made.append(Block(f"{agent.span_id}/answer", partial(_output, agent), partial(searchable, agent.output), agent))
+        made.append(
+            Block(
+                f"{agent.span_id}/answer", partial(_output, agent), partial(searchable, agent.output), agent
+            )
+        )
     if agent.fault is not None:
         text = f"{agent.fault.type}: {agent.fault.message}"
         made.append(Block(f"{agent.span_id}/fault", partial(_fault, agent), text, agent))
@@ -77,9 +80,15 @@ def _said_before(turn: Turn) -> list[tuple[str, str]]:
     """
     if turn.index:
         return []
-    messages = turn.agent.input_messages or next((s.input_messages for s in turn.spans if s.input_messages), ())
+    messages = turn.agent.input_messages or next(
+        (s.input_messages for s in turn.spans if s.input_messages), ()
+    )
     said = [(message.role, message.text) for message in messages if message.text and message.role != "system"]
-    return said[:-1] if said and said[-1] == ("user", turn.user_text) else [pair for pair in said if pair[0] != "user"]
+    return (
+        said[:-1]
+        if said and said[-1] == ("user", turn.user_text)
+        else [pair for pair in said if pair[0] != "user"]
+    )
 
 
 def _depths(turn: Turn) -> dict[str, int]:
@@ -144,7 +153,11 @@ def _escalation(turn: Turn, reason: str, width: int) -> list[Line]:
 def _call(span: Span, depth: int, width: int) -> list[Line]:
     indent = " " * min(2 * depth, width // 4)
     state = formats.state_of(span.status)
-    head: list[Piece] = [Piece(indent), Piece(f"{formats.KIND_GLYPHS[span.kind]} ", "call"), Piece(f"{span.kind} ", "muted")]
+    head: list[Piece] = [
+        Piece(indent),
+        Piece(f"{formats.KIND_GLYPHS[span.kind]} ", "call"),
+        Piece(f"{span.kind} ", "muted"),
+    ]
     facts: list[Piece] = []
     match span.kind:
         case "model":
@@ -153,9 +166,13 @@ def _call(span: Span, depth: int, width: int) -> list[Line]:
             facts.append(Piece("" if used == formats.UNKNOWN else f" {used} tokens", "muted"))
         case "tool":
             head.append(recorded(span.name, "call", 40))
-            facts.append(Piece(f" {span.effect or 'effect?'}", "write" if span.effect in (None, "write") else "muted"))
+            facts.append(
+                Piece(f" {span.effect or 'effect?'}", "write" if span.effect in (None, "write") else "muted")
+            )
             tier = span.replay.match_tier if span.replay else None
-            facts.append(recorded(f" [{tier}]" if tier else "", "warn" if tier in ("miss", "blocked") else "muted"))
+            facts.append(
+                recorded(f" [{tier}]" if tier else "", "warn" if tier in ("miss", "blocked") else "muted")
+            )
         case _:
             head.append(recorded(span.name, "call", 40))
     facts.append(Piece(f" {formats.duration(span.duration_ms)}", "muted"))
@@ -172,15 +189,21 @@ def _call(span: Span, depth: int, width: int) -> list[Line]:
     if len(span.documents) > DOCUMENTS_SHOWN:
         lines.append(line(inner, (f"… {len(span.documents) - DOCUMENTS_SHOWN} more documents", "muted")))
     if span.fault is not None:
-        lines += wrapped(f"{span.fault.type}: {span.fault.message}", width, "error", indent=len(inner), most=2)
+        lines += wrapped(
+            f"{span.fault.type}: {span.fault.message}", width, "error", indent=len(inner), most=2
+        )
     elif span.kind not in ("model", "retriever", "agent") and span.output is not None:
-        lines.append(fitted(line(inner, ("→ ", "muted"), compact(span.output, max(1, width - len(inner) - 2))), width))
+        lines.append(
+            fitted(line(inner, ("→ ", "muted"), compact(span.output, max(1, width - len(inner) - 2))), width)
+        )
     return lines
 
 
 def _asked(span: Span, room: int) -> str:
     if span.kind == "model":
-        names = ", ".join(part.name or "" for m in span.output_messages for part in m.parts if part.type == "tool_call")
+        names = ", ".join(
+            part.name or "" for m in span.output_messages for part in m.parts if part.type == "tool_call"
+        )
         return safe_text(f"calls {names}", width=room) if names else ""
     if span.kind == "agent":
         return ""
@@ -195,7 +218,9 @@ def _document(document: Document, indent: str, width: int) -> Line:
     score = f"{document.score:.2f} " if document.score is not None else ""
     name = recorded(document.id or document.source or "document", "strong", 28)
     room = max(0, width - len(indent) - len(score) - len(name.text) - 2)
-    return fitted(line(indent, (score, "muted"), name, "  ", recorded(document.content, "document", room)), width)
+    return fitted(
+        line(indent, (score, "muted"), name, "  ", recorded(document.content, "document", room)), width
+    )
 
 
 def model_of(span: Span) -> str:

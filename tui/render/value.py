@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from auditlog.values import Json
 from auditlog.safe_text import safe_text
-
+from auditlog.values import Json
 from tui.render.line import Line, Piece, line, wrapped
 
 _INDENT = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
@@ -43,7 +42,9 @@ def arguments(values: Json, width: int) -> str:
     return safe_text(" ".join(written), width=width)
 
 
-def pretty(value: Json, width: int, *, indent: int = 0, most: int | None = None, role: str = "") -> list[Line]:
+def pretty(
+    value: Json, width: int, *, indent: int = 0, most: int | None = None, role: str = ""
+) -> list[Line]:
     """Lay a value out in lines: texts as they read, everything else as indented JSON."""
     text = value if isinstance(value, str) else dumped(value, indent=True)
     return wrapped(text, width, role, indent=indent, most=most)
@@ -58,7 +59,9 @@ def field(name: str, text: str, width: int, *, role: str = "", label: int = 11) 
 
 def searchable(*values: Json) -> str:
     """Give all text of some values, for `/`."""
-    return "\n".join(value if isinstance(value, str) else dumped(value) for value in values if value not in (None, ""))
+    return "\n".join(
+        value if isinstance(value, str) else dumped(value) for value in values if value not in (None, "")
+    )
 
 
 def section(title: str) -> Line:

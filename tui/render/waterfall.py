@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from auditlog.values import Span, Turn
 from auditlog.safe_text import pad
-
+from auditlog.values import Span, Turn
 from tui.render import formats
 from tui.render.block import Block
 from tui.render.line import Line, fitted, line, recorded

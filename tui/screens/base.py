@@ -85,7 +85,11 @@ class AuditScreen(Screen[None]):
     @property
     def view(self) -> LineView:
         """The list that the keys act on: the focused one, else the first."""
-        return self.focused if isinstance(self.focused, LineView) else self._before_prompt or self.query(LineView).first()
+        return (
+            self.focused
+            if isinstance(self.focused, LineView)
+            else self._before_prompt or self.query(LineView).first()
+        )
 
     # Reading.
 
@@ -126,7 +130,9 @@ class AuditScreen(Screen[None]):
 
     def draw_title(self, width: int) -> list[Line]:
         """Write the screen's name and what it shows on the left, and the store on the right."""
-        left = line((" auditlog ", "title"), ("› ", "muted"), (self.TITLE_TEXT, "strong"), *self.title_facts())
+        left = line(
+            (" auditlog ", "title"), ("› ", "muted"), (self.TITLE_TEXT, "strong"), *self.title_facts()
+        )
         return [spread(left, line((f"{self.audit.standing} ", "muted")), width)]
 
     def title_facts(self) -> list[tuple[str, str]]:
@@ -139,7 +145,11 @@ class AuditScreen(Screen[None]):
             return [line((f" {self._asking} ", "key"))]
         if self.error:
             return wrapped(self.error, width, "error", first=Piece(" ✗", "error"), indent=3)
-        return [line(" ", *self.status_facts())]
+        return [spread(line(" ", *self.status_facts()), line(*self.place_facts(), " "), width)]
+
+    def place_facts(self) -> list[tuple[str, str]]:
+        """Give what the status line says on the right: where the cursor is; clean text."""
+        return []
 
     def draw_keys(self, width: int) -> list[Line]:
         """Write the keys; while one types, what is wrong with it."""
@@ -155,7 +165,11 @@ class AuditScreen(Screen[None]):
         """Say what is searched."""
         if not self.needle:
             return []
-        return [("search ", "muted"), (safe_text(self.needle, width=40), "match"), ("  n next · N previous · esc ends", "muted")]
+        return [
+            ("search ", "muted"),
+            (safe_text(self.needle, width=40), "match"),
+            ("  n next · N previous · esc ends", "muted"),
+        ]
 
     # Prompt.
 

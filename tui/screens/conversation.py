@@ -10,7 +10,6 @@ from textual.containers import Container, Horizontal, Vertical
 
 from auditlog.safe_text import safe_text
 from auditlog.values import Conversation, Span, Turn
-
 from tui.actions import bindings
 from tui.lines import LineView
 from tui.render import evidence, formats, transcript, waterfall
@@ -72,7 +71,7 @@ class ConversationScreen(AuditScreen):
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
-        self.main.empty = transcript.line(("Nothing to show.", "muted"))
+        self.main.show_empty("Nothing to show.")
         super().failed(topic, error)
 
     def got_conversation(self, conversation: Conversation) -> None:
@@ -207,7 +206,9 @@ class ConversationScreen(AuditScreen):
             case Turn() as turn:
                 self.audit.push_screen(TextScreen.of_span(turn.agent))
             case Whole() as whole:
-                self.audit.push_screen(TextScreen(f"what the {whole.role} said", whole.text, self.twin(), self.needle))
+                self.audit.push_screen(
+                    TextScreen(f"what the {whole.role} said", whole.text, self.twin(), self.needle)
+                )
 
     @on(LineView.Opened, "#turns")
     def _open_turn(self) -> None:
@@ -219,7 +220,9 @@ class ConversationScreen(AuditScreen):
         """Show the command that replays this conversation."""
         from tui.screens.notes import Note
 
-        self.audit.push_screen(Note("Replay it against a new version", self.audit.replay_command([self.conversation_id])))
+        self.audit.push_screen(
+            Note("Replay it against a new version", self.audit.replay_command([self.conversation_id]))
+        )
 
     def clear_more(self) -> bool:
         """Nothing else to end: escape goes back."""

@@ -15,8 +15,8 @@ from auditlog.errors import AuditlogError
 from auditlog.filter import parse
 from auditlog.safe_text import safe_text
 from auditlog.values import Conversation, ConversationSummary
-
 from tui import reading
+from tui.actions import bindings
 from tui.bars import Bar, Prompt
 from tui.lines import LineView
 from tui.reading import Home
@@ -26,7 +26,6 @@ from tui.render.conversations import Histogram
 from tui.render.line import Line, line
 from tui.rows import PagedRows, Sheet
 from tui.screens.base import AuditScreen
-from tui.actions import bindings
 
 PREVIEW_AFTER = 0.06
 """Seconds that the cursor rests on a row before its preview is read."""
@@ -86,7 +85,7 @@ class ConversationsScreen(AuditScreen):
         self.total = home.total
         if not self.where:
             self.everything = home.total
-        self.main.empty = line((self._emptiness(), "muted"))
+        self.main.show_empty(self._emptiness())
         self.rows = PagedRows(home.total, self._draw_row, lambda summary: summary.conversation_id)
         self.rows.put(0, home.first_page)
         self.main.show(self.rows, keep=self._keep)
@@ -128,13 +127,16 @@ class ConversationsScreen(AuditScreen):
         """Say what went wrong; the list stays as it was."""
         self.reading = False
         if topic == "home":
-            self.main.empty = line(("✗ The list could not be read.", "error"))
-            self.main.refresh()
+            self.main.show_empty("✗ The list could not be read.", "error")
         super().failed(topic, error)
 
     # Preview.
 
     @on(LineView.Moved, "#main")
+    def _moved(self) -> None:
+        self.query_one("#status", Bar).refresh()
+        self._preview_later()
+
     def _preview_later(self) -> None:
         if self._preview_timer is not None:
             self._preview_timer.stop()
@@ -184,7 +186,11 @@ class ConversationsScreen(AuditScreen):
         """Say how many there are."""
         if self.total is None:
             return [(" reading…", "muted")]
-        return [(f" {self.total:,}", "strong")] if not self.where else [(f" {self.total:,} of {self._of()}", "strong")]
+        return (
+            [(f" {self.total:,}", "strong")]
+            if not self.where
+            else [(f" {self.total:,} of {self._of()}", "strong")]
+        )
 
     def _of(self) -> str:
         return formats.UNKNOWN if self.everything is None else f"{self.everything:,}"
@@ -198,12 +204,24 @@ class ConversationsScreen(AuditScreen):
             if self.reading:
                 facts.append((" · filtering…", "warn"))
             else:
-                facts.append((f" · {formats.counted(self.total or 0, 'match', 'matches')} · esc clears  ", "muted"))
+                facts.append(
+                    (f" · {formats.counted(self.total or 0, 'match', 'matches')} · esc clears  ", "muted")
+                )
         elif self.reading:
             facts.append(("reading… ", "muted"))
         if self.marked:
             facts.append((f"● {len(self.marked)} marked · d compares two · R replays  ", "accent"))
         return facts + self.search_facts()
+
+    def place_facts(self) -> list[tuple[str, str]]:
+        """Name the conversation under the cursor, and its place in the list."""
+        chosen = self.chosen
+        if chosen is None:
+            return []
+        return [
+            (safe_text(chosen.conversation_id, width=40), "accent"),
+            (f" {self.main.cursor + 1:,}/{self.rows.items:,}", "muted"),
+        ]
 
     # Actions.
 
@@ -256,7 +274,9 @@ class ConversationsScreen(AuditScreen):
 
     def action_filter(self) -> None:
         """Ask for a filter."""
-        self.ask_for("filter", self.where, "status:error tool:issue_refund cost>0.05 'double charge'; enter applies")
+        self.ask_for(
+            "filter", self.where, "status:error tool:issue_refund cost>0.05 'double charge'; enter applies"
+        )
 
     @on(Input.Changed)
     def _check_filter(self, event: Input.Changed) -> None:
@@ -323,7 +343,12 @@ class ConversationsScreen(AuditScreen):
             self.preview.find(step, here=here)
             return
         after = None if self.chosen is None else self.chosen.conversation_id
-        if here and self.rows.items and self.main.pattern and self.rows.holds(self.main.cursor, self.main.pattern):
+        if (
+            here
+            and self.rows.items
+            and self.main.pattern
+            and self.rows.holds(self.main.cursor, self.main.pattern)
+        ):
             return
         self.ask("found", partial(reading.find, where=self.where, needle=needle, after=after, step=step))
 

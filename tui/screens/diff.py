@@ -12,13 +12,11 @@ from auditlog.safe_text import safe_text
 from auditlog.values import Turn
 from replay.diff import Diff, Finding, StepDiff, compare
 from replay.report import CaseResult
-
 from tui import reports
 from tui.actions import bindings
 from tui.lines import LineView
 from tui.render import diff as drawing
 from tui.render.diff import Arms
-from tui.render.line import line
 from tui.rows import Sheet
 from tui.screens.base import AuditScreen
 from tui.screens.text import TextScreen, as_json
@@ -77,7 +75,7 @@ class DiffScreen(AuditScreen):
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
-        self.main.empty = line(("Nothing to show.", "muted"))
+        self.main.show_empty("Nothing to show.")
         super().failed(topic, error)
 
     def got_pair(self, pair: reports.Pair) -> None:
@@ -159,7 +157,9 @@ class DiffScreen(AuditScreen):
             facts.append((f" {safe_text(self.case.conversation_id, width=24)}{turn}", "accent"))
         if self.pairs:
             arms = self.arms
-            facts.append((f" {safe_text(arms.before, width=20)} → {safe_text(arms.after, width=20)}", "strong"))
+            facts.append(
+                (f" {safe_text(arms.before, width=20)} → {safe_text(arms.after, width=20)}", "strong")
+            )
         if len(self.cases) > 1 and self.case is not None:
             facts.append((f" {self.cases.index(self.case) + 1}/{len(self.cases)}", "muted"))
         return facts
@@ -259,6 +259,3 @@ class DiffScreen(AuditScreen):
             f"auditlog show {shlex.quote(before)}{self.audit.store_option}\n"
             f"auditlog show {shlex.quote(after)}{self.audit.store_option}"
         )
-
-
-

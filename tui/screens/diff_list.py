@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 
 from auditlog.safe_text import safe_text
 from replay.report import CaseResult, Report
-
 from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar
@@ -60,13 +59,12 @@ class DiffListScreen(AuditScreen):
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
         if self.report is None:
-            self.view_list.empty = line(("Nothing to show.", "muted"))
+            self.view_list.show_empty("Nothing to show.")
         super().failed(topic, error)
 
     def got_report_progress(self, read: tuple[int, int]) -> None:
         """Say how far the reading is."""
-        self.view_list.empty = line((f"Reading… {read[0]} of {formats.counted(read[1], 'case')}", "muted"))
-        self.view_list.refresh()
+        self.view_list.show_empty(f"Reading… {read[0]} of {formats.counted(read[1], 'case')}")
 
     def got_report(self, report: Report) -> None:
         """Show it."""
@@ -81,7 +79,9 @@ class DiffListScreen(AuditScreen):
             return
         groups = drawing.groups(self.report.cases, unchanged=self.unchanged)
         hidden = sum(outcomes.outcome_of(case.diff) == "same" for case in self.report.cases)
-        self.view_list.empty = line((f"{formats.counted(hidden, 'case')} stayed the same: u shows them.", "muted"))
+        self.view_list.empty = line(
+            (f"{formats.counted(hidden, 'case')} stayed the same: u shows them.", "muted")
+        )
         wide = self.view_list.room >= drawing.ONE_LINE_FROM
         self.view_list.show(Sheet(drawing.blocks(groups, self.accepted, self.folded, wide=wide)), keep=keep)
         self.refresh_bars()
@@ -108,7 +108,9 @@ class DiffListScreen(AuditScreen):
         if self.report is not None and not self.unchanged:
             hidden = sum(outcomes.outcome_of(case.diff) == "same" for case in self.report.cases)
             if hidden:
-                facts.append((f"{formats.counted(hidden, 'unchanged case')} hidden · u shows them  ", "muted"))
+                facts.append(
+                    (f"{formats.counted(hidden, 'unchanged case')} hidden · u shows them  ", "muted")
+                )
         if self.accepted:
             facts.append((f"✓ {len(self.accepted)} accepted, until this screen closes  ", "ok"))
         return facts + self.search_facts()

@@ -51,7 +51,9 @@ class Note(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill it."""
         self.query_one("#note-title", Bar).show(self._title_line)
-        self.query_one("#note-keys", Bar).show(line(("y", "key"), (" copy  ", "muted"), ("esc", "key"), (" close", "muted")))
+        self.query_one("#note-keys", Bar).show(
+            line(("y", "key"), (" copy  ", "muted"), ("esc", "key"), (" close", "muted"))
+        )
         self.call_after_refresh(self._fit)
 
     def on_resize(self) -> None:
@@ -91,7 +93,8 @@ class _Keys(Rows):
         keys = " ".join(written(key) for key in self._keymap.get(action.id, action.keys).split(","))
         twin = f"  {action.cli}" if action.cli else ""
         return fitted(
-            line((pad(keys, 16), "key"), (action.help, ""), (twin, "muted"), (f"  {action.id}", "muted")), self._width
+            line((pad(keys, 16), "key"), (action.help, ""), (twin, "muted"), (f"  {action.id}", "muted")),
+            self._width,
         )
 
 

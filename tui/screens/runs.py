@@ -6,7 +6,6 @@ from textual import on
 from textual.app import ComposeResult
 
 from replay.report import RunSummary
-
 from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar
@@ -42,7 +41,9 @@ class RunsScreen(AuditScreen):
     def got_runs(self, runs: list[RunSummary]) -> None:
         """Show them."""
         view = self.query_one("#main", LineView)
-        view.empty = line(("No replay has been run on this store. R on a conversation shows the command.", "muted"))
+        view.empty = line(
+            ("No replay has been run on this store. R on a conversation shows the command.", "muted")
+        )
         self.rows = PagedRows(len(runs), self._draw, lambda run: run.run_id)
         self.rows.put(0, runs)
         view.show(self.rows, keep=True)

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 
 from auditlog.safe_text import safe_text
 from auditlog.values import Span
-
 from tui.actions import bindings
 from tui.lines import LineView
 from tui.render.value import dumped
@@ -96,5 +95,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
-
-
