@@ -20,9 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import orjson
-
-from auditlog.normalise import kind_of, name_of, split_content
+from auditlog.normalise import decoded, kind_of, name_of, split_content
 
 OWN_PREFIX = "auditlog."
 """Content under our own names is always JSON text."""
@@ -71,7 +69,7 @@ def map_span(span: ForeignSpan) -> Mapped:
     name = name_of(kind, span.attributes, span.name)
     failed = span.status_code == "ERROR"
     parts = {
-        part: exact(value) if _is_ours(part, span.attributes) else structured(value)
+        part: decoded(value) if _is_ours(part, span.attributes) else structured(value)
         for part, value in content.items()
     }
     if failed and "error" not in parts and (error := _error(span)) is not None:
@@ -96,17 +94,7 @@ def bounded(text: str) -> str:
 def structured(value: Any) -> Any:
     """Decode a text that is a JSON object or array; a plain text, also one that looks like a number, stays as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        return exact(value)
-    return value
-
-
-def exact(value: Any) -> Any:
-    """Decode a JSON text; what is none stays as it is."""
-    if isinstance(value, str):
-        try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return value
+        return decoded(value)
     return value
 
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from auditlog.encode import MARK
 from auditlog.exporters.marker import Marker, restore
-from auditlog.foreign_span import ForeignSpan, exact, map_span
+from auditlog.foreign_span import ForeignSpan, map_span
 from auditlog.importers.spans import ImportedSpan, ignore
-from auditlog.normalise import first, mapping, split_content
+from auditlog.normalise import decoded, first, mapping, split_content
 from auditlog.values import Json
 
 SPAN_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -158,7 +158,7 @@ def _ours(
         name=marker.name,
         status="error" if _status_code(raw) == "ERROR" else "ok",
         attributes={**small, **labels},
-        content={part: exact(value) for part, value in content.items()},
+        content={part: decoded(value) for part, value in content.items()},
     )
 
 
