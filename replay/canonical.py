@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 from auditlog.encode import MARK
 from auditlog.values import Json
@@ -76,11 +75,6 @@ def first_words(value: Json, most: int = 60) -> str:
     """
     text = canonical(value)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def same_arguments(a: Mapping[str, Json], b: Mapping[str, Json]) -> bool:
-    """Whether two calls of one operation have the same arguments."""
-    return canonical(a) == canonical(b)
 
 
 def _plain(value: Json, depth: int = 0) -> Json:

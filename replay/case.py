@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -180,8 +180,3 @@ def _nothing(store: Store, where: str, since: datetime | None, until: datetime |
         f"No agent turn fits {asked or 'this run'}; the store holds {conversations} conversations. "
         "`auditlog ls` with the same options shows what is chosen."
     )
-
-
-def agents_of(turns: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Name the agents of some recorded turns."""
-    return tuple(sorted({turn["agent_name"] for turn in turns if turn["agent_name"]}))

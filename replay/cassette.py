@@ -109,10 +109,6 @@ class Cassette:
         changed = bool(digest and found.digest and digest != found.digest)
         return Hit(found, tier, definition_changed=changed, other_epoch=found.epoch != epoch)
 
-    def unused(self) -> tuple[Recorded, ...]:
-        """Give the recorded calls that nobody asked for."""
-        return tuple(call for position, call in enumerate(self._recorded) if position not in self._used)
-
     def effect_of(self, kind: str, name: str) -> Effect | None:
         """Give the effect with which a tool was recorded."""
         return next((call.effect for call in self._recorded if (call.kind, call.name) == (kind, name)), None)

@@ -114,13 +114,6 @@ def test_a_changed_definition_is_told_and_still_matches():
     assert [True, False] == [changed.definition_changed, same.definition_changed]
 
 
-def test_what_nobody_asked_for_is_known():
-    """Recorded calls that the candidate never made can be listed."""
-    cassette = Cassette([call(output="one"), call("other", output="two")])
-    taken(cassette)
-    assert ["other"] == [recorded.name for recorded in cassette.unused()]
-
-
 def test_changes_are_said_in_a_few_words():
     """A long list of differences is cut, and says how many there are more."""
     changes = [
