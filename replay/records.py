@@ -92,7 +92,6 @@ def unrun_case(
         why: one sentence.
         fault: the error's type; by default the status.
     """
-    span, now = new_span_id(), time.time_ns()
     attributes = {
         **place.lineage,
         "gen_ai.operation.name": "invoke_agent",
@@ -102,22 +101,9 @@ def unrun_case(
         **({"user.id": place.user_id} if place.user_id is not None else {}),
         **{f"auditlog.tag.{key}": value for key, value in place.tags.items()},
     }
-    entry = {
-        "type": "span",
-        "time": now,
-        "end": now,
-        "trace": new_trace_id(),
-        "span": span,
-        "parent": None,
-        "turn": span,
-        "conversation": place.conversation_id,
-        "kind": "agent",
-        "name": agent_name,
-        "source": "decorator",
-        "status": "error",
-    }
     error = {"type": fault or status, "message": why}
-    return encode_record(entry, _parts(attributes, {"input": arguments, "error": error}))
+    parts = _parts(attributes, {"input": arguments, "error": error})
+    return _lone_span("agent", agent_name, place.conversation_id, "error", parts)
 
 
 def run_span(name: str, run_id: str, content: Json, attributes: Mapping[str, Json] | None = None) -> bytes:
@@ -129,7 +115,13 @@ def run_span(name: str, run_id: str, content: Json, attributes: Mapping[str, Jso
         content: what it says, as JSON.
         attributes: further attributes.
     """
-    now, span = time.time_ns(), new_span_id()
+    parts = _parts({RUN: run_id, **(attributes or {})}, {"input": content})
+    return _lone_span("other", name, f"{run_id}/run", "ok", parts)
+
+
+def _lone_span(kind: str, name: str, conversation_id: str, status: str, parts: Mapping[str, bytes]) -> bytes:
+    """Make a span that is a turn by itself and took no time."""
+    span, now = new_span_id(), time.time_ns()
     entry = {
         "type": "span",
         "time": now,
@@ -138,13 +130,13 @@ def run_span(name: str, run_id: str, content: Json, attributes: Mapping[str, Jso
         "span": span,
         "parent": None,
         "turn": span,
-        "conversation": f"{run_id}/run",
-        "kind": "other",
+        "conversation": conversation_id,
+        "kind": kind,
         "name": name,
         "source": "decorator",
-        "status": "ok",
+        "status": status,
     }
-    return encode_record(entry, _parts({RUN: run_id, **(attributes or {})}, {"input": content}))
+    return encode_record(entry, parts)
 
 
 def _begins_turn(entry: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from auditlog.values import Document, Effect, Fault, Json
 
@@ -28,18 +28,7 @@ CaseClass = Literal[
     "no-recording",
     "unstable",
 ]
-CLASSES: tuple[CaseClass, ...] = (
-    "identical",
-    "cosmetic",
-    "arguments",
-    "missing",
-    "extra",
-    "reordered",
-    "blocked",
-    "errored",
-    "no-recording",
-    "unstable",
-)
+CLASSES: tuple[CaseClass, ...] = get_args(CaseClass)
 
 CaseStatus = Literal["complete", "diverged", "blocked", "errored", "unreplayable", "invalid"]
 """How a case's execution ended; `invalid` is one in which something tried to leave the sandbox."""
