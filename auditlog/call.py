@@ -11,6 +11,7 @@ The rules:
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -108,7 +109,9 @@ class ActiveCall:
 
     def fail(self, error: BaseException) -> None:
         """Write the END record of a call that raised; facts that the error carries go with it."""
-        self._facts.update(getattr(error, "auditlog_facts", None) or {})
+        # A stranger's error may answer anything to any name.
+        with contextlib.suppress(Exception):
+            self._facts.update(getattr(error, "auditlog_facts", None) or {})
         self._end("error", error=error, stream=bool(self._chunks))
 
     def answer(self, arguments: Encoded) -> Served | Raised | None:

@@ -23,6 +23,8 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from auditlog.foreign_span import bounded
+
 Context = otel_context.Context
 
 _FRAME = otel_context.create_key("auditlog-frame")
@@ -126,7 +128,9 @@ def conversation(
         user: your id of the customer.
         tags: labels for finding it again, such as {"channel": "chat"}.
     """
-    talk = Talk(str(conversation_id), None if user is None else str(user), _texts(tags))
+    talk = Talk(
+        bounded(plain_text(conversation_id)), None if user is None else plain_text(user), _texts(tags)
+    )
     token = attach(otel_context.set_value(_TALK, talk))
     try:
         yield
@@ -146,5 +150,10 @@ def propagate(executor: Executor) -> Executor:
     return executor
 
 
+def plain_text(value: Any) -> str:
+    """Give a value's text; the lone surrogates in it, which UTF-8 has no bytes for, are escaped."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
 def _texts(tags: Mapping[str, str] | None) -> dict[str, str]:
-    return {str(key): str(value) for key, value in (tags or {}).items()}
+    return {plain_text(key): plain_text(value) for key, value in (tags or {}).items()}

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import orjson
 from opentelemetry import trace
 
+from auditlog.encode import encode
 from auditlog.record import encode_record
 
 log = logging.getLogger("auditlog")
@@ -129,11 +130,18 @@ class Recorder:
         try:
             entry.setdefault("time", time.time_ns())
             if attributes:
-                parts["attributes"] = orjson.dumps(attributes, default=str, option=orjson.OPT_NON_STR_KEYS)
+                parts["attributes"] = _attributes(attributes)
             return self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
         except Exception as error:  # noqa: BLE001 - rule 1
             self.fault(error)
             return False
+
+
+def _attributes(attributes: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(attributes, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except Exception:  # noqa: BLE001 - one value without a JSON text must not cost the record
+        return encode({**attributes, "auditlog.lossy": True}).text
 
 
 def user_tracer() -> trace.Tracer | None:

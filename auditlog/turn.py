@@ -14,6 +14,7 @@ from typing import Any
 
 from auditlog import config, context
 from auditlog.encode import encode
+from auditlog.foreign_span import bounded
 from auditlog.normalise import mapping
 from auditlog.recorder import log
 
@@ -49,9 +50,9 @@ def escalate(reason: str, to: str | None = None) -> None:
     frame, recorder = context.current(), config.recorder()
     if frame is None or recorder is None:
         return
-    facts = {"auditlog.escalation.reason": str(reason)}
+    facts = {"auditlog.escalation.reason": _told(reason)}
     if to is not None:
-        facts["auditlog.escalation.to"] = str(to)
+        facts["auditlog.escalation.to"] = _told(to)
     frame.turn_facts.update(facts)
     entry = {
         "trace": frame.trace_id,
@@ -60,12 +61,19 @@ def escalate(reason: str, to: str | None = None) -> None:
         "turn": frame.turn_id,
         "conversation": frame.conversation_id,
         "kind": "handoff",
-        "name": str(to) if to is not None else "human",
+        "name": bounded(_told(to)) if to is not None else "human",
         "source": "decorator",
         "status": "ok",
     }
-    content = {"input": encode({"reason": str(reason), "to": to}).text}
+    content = {"input": encode({"reason": _told(reason), "to": to}).text}
     recorder.span(entry, {"gen_ai.operation.name": "handoff", **facts}, content)
+
+
+def _told(value: Any) -> str:
+    try:
+        return context.plain_text(value)
+    except Exception:  # noqa: BLE001 - rule 2: a stranger's object may have no text
+        return f"({type(value).__name__})"
 
 
 @functools.cache

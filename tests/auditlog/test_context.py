@@ -157,3 +157,15 @@ def test_a_disabled_sdk_changes_nothing(recording, monkeypatch, around):
     assert 1 == len({row["trace_id"] for row in recording.rows})
     assert 3 == len({row["span_id"] for row in recording.rows})
     assert (f"{0xB:016x}" if around else None) == agent["parent_span_id"]
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "c" * 70_000], ids=["surrogate", "long"])
+def test_an_odd_conversation_id_costs_no_record(recording, odd):
+    """An id that no entry can hold is escaped or cut, and the call belongs to what is left of it."""
+    with auditlog.conversation(odd, user="u\ud800", tags={"k": "v\ud800"}):
+        step(1)
+    record, _ = recording.records
+    (row,) = recording.rows
+    assert "ok" == row["status"]
+    assert row["conversation_id"][:1] == odd.encode("utf-8", "backslashreplace").decode()[:1]
+    assert record.entry["conversation"] == row["conversation_id"]

@@ -369,3 +369,68 @@ def test_a_recorder_that_breaks_never_reaches_the_agent(recording, monkeypatch, 
     assert 4 == double(2)
     assert 2 == config.recorder().faults
     assert 1 == len(caplog.records)
+
+
+class Untellable:
+    """Has no text."""
+
+    def __str__(self):
+        """Fail."""
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+CYCLE = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", 2**80, Untellable(), CYCLE], ids=["surrogate", "big", "text", "cycle"]
+)
+def test_a_fact_without_a_json_text_does_not_cost_the_record(recording, value):
+    """The call's end is recorded, marked lossy; what else was said of it stays."""
+
+    @auditlog.agent
+    def answer(question):
+        auditlog.annotate(prompt_version="v7", mood=value)
+        auditlog.escalate(value, to=value)
+        return "done"
+
+    answer("hi")
+    row = recording.named("answer")
+    assert ("ok", "v7", True, 0) == (
+        row["status"],
+        row["prompt_version"],
+        row["lossy"],
+        config.recorder().faults,
+    )
+    assert "done" == content(row, "output")
+    assert 1 == sum(row["kind"] == "handoff" for row in recording.rows)
+
+
+class EvasiveError(Exception):
+    """Answers any name with another error."""
+
+    def __getattr__(self, name):
+        """Fail."""
+        raise KeyError(name)
+
+
+class MuddledError(Exception):
+    """Holds facts that are none."""
+
+    auditlog_facts = "none"
+
+
+@pytest.mark.parametrize("kind", [EvasiveError, MuddledError])
+def test_an_error_with_odd_attributes_is_raised_as_it_is(recording, kind):
+    """The agent gets its own error, and the call is recorded as failed."""
+
+    @auditlog.tool
+    def fail():
+        raise kind
+
+    with pytest.raises(kind):
+        fail()
+    assert "error" == recording.named("fail")["status"]
