@@ -142,6 +142,9 @@ def _ending(error: BaseException) -> int:
             return error.exit_code
         case SystemExit():
             return error.code if isinstance(error.code, int) else Exit.ERROR if error.code else Exit.OK
+        case click.exceptions.NoArgsIsHelpError():
+            _narrate(error.format_message())
+            return Exit.USAGE
         case click.ClickException():
             _say(error.format_message())
             if isinstance(error, click.UsageError):

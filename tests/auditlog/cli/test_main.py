@@ -40,6 +40,15 @@ def test_the_one_line_helps_are_those_of_the_commands():
         assert command.help
 
 
+@pytest.mark.parametrize("words", [(), ("replay",)])
+def test_a_group_without_a_command_gives_its_help(run, words):
+    """The help goes to stderr as it is, and the exit code says that there was no command."""
+    done = run(*words)
+    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
+    assert done.stderr.startswith("Usage: ")
+    assert "says what it takes" not in done.stderr
+
+
 def test_an_unknown_command_names_the_nearest(run):
     """A misspelt command is a usage error that says which was meant."""
     done = run("shwo")
