@@ -79,7 +79,8 @@ def turn_lines(turn: Turn, turns: int, style: Style) -> Iterator[str]:
     yield head + " " + _LINE * (style.width - cell_width(head) - 1)
     if style.full and turn.system_prompt:
         yield from _labelled("system", turn.system_prompt, style)
-    yield from _labelled("user", turn.user_text or _json(turn.agent.input), style)
+    if turn.user_text or turn.agent.input is not None:
+        yield from _labelled("user", turn.user_text or _json(turn.agent.input), style)
     for span in turn.spans:
         if span is not turn.agent:
             yield from _span_lines(span, style)

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.transcript import Style, conversation_lines
+from auditlog.values import Conversation, Span, Turn
 
 
 def test_ls_lists_newest_first(filled, run):
@@ -176,6 +178,13 @@ def test_show_full_has_the_prompt(filled, run):
     """The system prompt is shown where all is asked for."""
     assert "Be kind." not in run("show", "case-1", "--store", filled.path).stdout
     assert "Be kind." in run("show", "case-1", "--full", "--store", filled.path).stdout
+
+
+def test_show_leaves_out_what_was_not_recorded():
+    """Many instrumentations leave out what was said: a turn without input has no line for it."""
+    span = Span(trace_id="1" * 32, span_id="a" * 16, kind="agent", name="otel-bot", start_ns=0, end_ns=1)
+    lines = conversation_lines(Conversation("c", (Turn(span, (span,)),)), Style())
+    assert [line[:4] for line in lines] == ["c · ", "", "Turn"]
 
 
 def test_show_raw_has_every_span(filled, run):
