@@ -3,7 +3,8 @@
 The rules:
 
 1. A worker is a fresh interpreter, not a fork, in a session of its own: a Ctrl-C for the run is not for it.
-2. Its environment is scrubbed, its standard streams are nobody's, and its scratch directory is thrown away with it.
+2. Its environment is scrubbed, its standard streams are nobody's, and its scratch directory is thrown away with it; what a
+   killed run left of those, the next run throws away.
 3. A case has a deadline. A worker that misses it is killed and replaced, and so is one that dies or is spent.
 4. A worker that cannot start stops the run: the next one would not start either.
 """
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -25,6 +28,7 @@ from typing import Any
 from replay import protocol
 from replay.errors import RunError, TargetError
 from replay.protocol import Job, Ready, Result, Setup
+from replay.runs import process_birth
 from replay.sandbox.environment import scrubbed
 
 START_SECONDS = 120.0
@@ -69,7 +73,9 @@ class Worker:
             TargetError: the target does not import.
             RunError: the process did not start.
         """
-        self._scratch = scratch = await asyncio.to_thread(tempfile.mkdtemp, prefix="auditlog-replay-")
+        self._scratch = scratch = await asyncio.to_thread(
+            tempfile.mkdtemp, prefix=_scratch_prefix(os.getpid())
+        )
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         log = Path(scratch) / "worker.log"
@@ -181,6 +187,24 @@ class Worker:
         said = await asyncio.to_thread(log.read_text, "utf-8", "replace")
         last = said.strip().splitlines()[-1:] or [""]
         return f"it {_end(code)}. {last[0]}".strip()
+
+
+def sweep() -> None:
+    """Remove the scratch directories of runs of this user and machine whose process is gone."""
+    for found in Path(tempfile.gettempdir()).glob(f"{_scratch_prefix()}*"):
+        pid = found.name.removeprefix(_scratch_prefix()).split("-")[0]
+        with contextlib.suppress(OSError):
+            # Names in a shared directory are anybody's to make.
+            if found.is_symlink() or found.stat().st_uid != os.getuid() or not pid.isdigit():
+                continue
+            if process_birth(int(pid)) is None:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+def _scratch_prefix(pid: int | str | None = None) -> str:
+    # A process id means nothing on another machine or in another container that shares the directory.
+    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f"auditlog-replay-{host}-" + ("" if pid is None else f"{pid}-")
 
 
 async def probe(launch: Launch, environment: Mapping[str, str]) -> Ready:

@@ -28,7 +28,7 @@ from replay.behaviour import Behaviours
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
 from replay.jobs import Execution, Task, executions, tasks_of
-from replay.pool import Worker
+from replay.pool import Worker, sweep
 from replay.progress import Progress
 from replay.protocol import Result
 from replay.records import MANIFEST, RUN_END, run_span, unrun_case
@@ -60,6 +60,7 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
     from replay.loading import case_results, summary_of
 
     active.add(plan.run_id)
+    sweep()
     writer = store.writer()
     try:
         _append(writer, run_span(MANIFEST, plan.run_id, plan.manifest()))

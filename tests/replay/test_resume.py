@@ -16,6 +16,7 @@ import pytest
 import replay
 from auditlog.store import Store
 from replay.errors import RunError
+from replay.pool import _scratch_prefix, sweep
 from replay.records import RUN_END
 from replay.runs import is_under_way
 
@@ -139,6 +140,22 @@ def test_the_workers_of_a_killed_run_die_with_it(start):
         time.sleep(0.01)
     assert workers
     assert all(map(gone, workers))
+
+
+def test_what_a_killed_run_left_in_the_temporary_directory_is_swept(tmp_path, monkeypatch):
+    """The next run removes the scratch directories of dead runs, and nothing of a living one or of anybody else."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, living = _scratch_prefix(ended.pid) + "x", _scratch_prefix(os.getpid()) + "x"
+    for name in (dead, living, "auditlog-replay-other", _scratch_prefix("nobody") + "x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / (_scratch_prefix(ended.pid) + "link")).symlink_to(tmp_path / "kept")
+    sweep()
+    assert (tmp_path / "kept").exists()
+    assert not (tmp_path / dead).exists()
+    assert 5 == len(list(tmp_path.iterdir()))
 
 
 def test_an_interrupted_run_keeps_what_is_done(start, store_path):
