@@ -4,7 +4,7 @@ The rules:
 
 1. Whatever a widget paints passes the guard of `tui.theme` on its way out.
 2. Screens are opened here, so that one place knows the ways between them.
-3. Integrity is said as it is: this version has no ledger to verify, and says so in every title.
+3. Integrity is said as it is: the ledger is not signed, so nothing is verified, and every title says so.
 """
 
 from __future__ import annotations

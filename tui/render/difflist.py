@@ -116,7 +116,7 @@ def _noise(report: Report) -> str:
 def blocks(
     made: Iterable[Group], accepted: AbstractSet[str], folded: AbstractSet[str] = frozenset(), *, wide: bool
 ) -> list[Block]:
-    """Lay out groups and their cases; a case takes one line where there is room, else two."""
+    """Lay out groups and their cases; a case takes one line where there is room or nobody asked anything, else two."""
     laid: list[Block] = []
     for number, group in enumerate(made):
         taken = sum(case.case_id in accepted for case in group.cases)
@@ -132,8 +132,9 @@ def blocks(
                     *(f.detail for f in case.diff.findings),
                 )
             )
-            draw = partial(_case, case, case.case_id in accepted, wide)
-            laid.append(Block(f"case/{case.case_id}", draw, text, case, 1 if wide else 2))
+            one_line = wide or not case.user_text
+            draw = partial(_case, case, case.case_id in accepted, one_line)
+            laid.append(Block(f"case/{case.case_id}", draw, text, case, 1 if one_line else 2))
     return laid
 
 
@@ -148,7 +149,7 @@ def _group(group: Group, number: int, accepted: int, closed: bool, width: int) -
     return [*([BLANK] if number else []), fitted(made, width)]
 
 
-def _case(case: CaseResult, accepted: bool, wide: bool, width: int) -> list[Line]:
+def _case(case: CaseResult, accepted: bool, one_line: bool, width: int) -> list[Line]:
     state = outcomes.state_of(case.diff)
     turn = "" if case.turn_index is None else f" turn {case.turn_index + 1}"
     name = Piece(safe_text(case.conversation_id, width=20) + turn, "muted")
@@ -157,7 +158,7 @@ def _case(case: CaseResult, accepted: bool, wide: bool, width: int) -> list[Line
     mark = Piece("  ✓ accepted " if accepted else "  ", "ok")
     said = case.diff.summary or case.why or ""
     front = line(mark, (state.text, state.role), " ", name, "  ")
-    if wide:
+    if one_line:
         room = max(0, width - front.width - len(flag.text) - 2)
         told = recorded(said, "", room * 2 // 3 if case.user_text else room)
         user = recorded(case.user_text, "muted", max(0, room - len(told.text) - 2))

@@ -207,7 +207,7 @@ def _ids(span: Span, width: int) -> list[Line]:
         BLANK,
         section("RECORD"),
         *field("held in", span.segment or "the journal: not sealed yet", width),
-        *field("integrity", "not verified: this store has no ledger", width),
+        *field("integrity", "not verified: the ledger is not signed yet", width),
         *field("source", span.source, width),
         *field("conversation", span.conversation_id or "", width, label=13),
         *field("span", span.span_id, width),

@@ -170,7 +170,8 @@ class DiffScreen(AuditScreen):
         if self.case is not None and self.case.status != "complete":
             facts.append((f"{self.case.status}: {safe_text(self.case.why, width=80)}  ", "warn"))
         if self.case is not None and not self.needle:
-            facts.append((f"“{safe_text(self.case.user_text, width=60)}”", "muted"))
+            said = safe_text(self.case.user_text, width=60)
+            facts.append((f"“{said}”" if said else "", "muted"))
         return facts + self.search_facts()
 
     # Actions.
