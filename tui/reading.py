@@ -9,7 +9,6 @@ The rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlog.filter import Filter, Match, Pattern, parse
@@ -130,12 +129,6 @@ def place(store: Store, where: str, conversation_id: str) -> int:
         [conversation_id, *params],
     )
     return int(before or 0)
-
-
-def moment_of(store: Store) -> datetime | None:
-    """Give the start of the newest conversation."""
-    newest = store.summaries(limit=1)
-    return newest[0].start if newest else None
 
 
 def _condition(where: str) -> tuple[str, list[Any]]:

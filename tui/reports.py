@@ -72,10 +72,8 @@ def pair(store: Store, before: str, after: str) -> Pair:
     return Pair(one, other, compare(one, other))
 
 
-def markdown(store: Store, run_id: str) -> str | None:
-    """Write a run's differences as Markdown; None where this version cannot."""
-    try:
-        from replay.render.markdown import markdown as written
-    except ImportError:
-        return None
+def markdown(store: Store, run_id: str) -> str:
+    """Write a run's differences as Markdown."""
+    from replay.render.markdown import markdown as written
+
     return written(report(store, run_id))

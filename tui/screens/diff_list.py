@@ -181,13 +181,8 @@ class DiffListScreen(AuditScreen):
         run_id = self.run_id
         self.ask("markdown", lambda store: reports.markdown(store, run_id))
 
-    def got_markdown(self, text: str | None) -> None:
-        """Write the file, or show the command that does."""
-        from tui.screens.notes import Note
-
-        if text is None:
-            self.app.push_screen(Note("Export on the command line", f"{self.twin()} --format md"))
-            return
+    def got_markdown(self, text: str) -> None:
+        """Write the file."""
         name = re.sub(r"[^0-9A-Za-z-]", "", self.run_id)[:40] or "run"
         self.write_file(f"replay-{name}", ".md", text)
 
