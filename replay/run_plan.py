@@ -71,8 +71,9 @@ class RunPlan:
 
     @property
     def mode(self) -> str:
-        """What is served, in one line."""
-        return f"model={self.model} read=recorded write=recorded_or_block network=deny"
+        """What is served and what is reached, in one line."""
+        network = ",".join(self.hosts) or "deny"
+        return f"model={self.model} read=recorded write=recorded_or_block network={network}"
 
     @property
     def executions(self) -> int:

@@ -180,6 +180,13 @@ def test_the_list_of_cases_is_frozen(agents, record, recorded, tmp_path):
     assert replay.run(recorded, plan).cases == 6
 
 
+@pytest.mark.parametrize(("hosts", "network"), [((), "deny"), (("127.0.0.1:9",), "127.0.0.1:9")])
+def test_a_run_says_which_hosts_it_lets_through(hosts, network, recorded):
+    """What stands on every span of a run names the hosts that an agent could reach, and none where there is none."""
+    plan = replay.plan(recorded, "shop_agents:v1", path=AGENTS, hosts=hosts)
+    assert plan.mode == f"model=live read=recorded write=recorded_or_block network={network}"
+
+
 def test_a_run_without_a_baseline_says_so(recorded):
     """Whoever compares with the recording is told that chance cannot be told from change."""
     plan = replay.plan(recorded, "shop_agents:v1", path=AGENTS)
