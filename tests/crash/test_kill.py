@@ -49,7 +49,7 @@ def kill_many(path, seeds, *flags):
         acknowledged += record_until_killed(path, seed, *flags)
     with Store.open(path) as store:
         assert_holds(store, acknowledged)
-        seen = store.query("SELECT count(*) AS n FROM all_spans")["n"][0].as_py()
+        seen = store.query("SELECT count(*) AS n FROM all_spans WHERE segment IS NULL")["n"][0].as_py()
         report = store.seal()
         assert (report.live, report.lost, report.conflicts, report.unreadable, report.spans) == (
             (),
@@ -89,9 +89,9 @@ def test_no_acknowledged_record_is_lost_to_a_killed_sealer(store_path):
 
 
 @pytest.mark.slow
-def test_no_acknowledged_record_is_lost_to_hundreds_of_killed_sealers(tmp_path):
+def test_no_acknowledged_record_is_lost_to_a_hundred_killed_sealers(tmp_path):
     """The same, many times over."""
-    for round_ in range(10):
+    for round_ in range(5):
         kill_sealers(tmp_path / str(round_), 20, seed=round_)
 
 
