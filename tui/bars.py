@@ -101,9 +101,8 @@ class Prompt(Input):
     """The line in which one types a search, a filter or a command."""
 
     DEFAULT_CSS = """
-    Prompt { display: none; height: 1; border: none; padding: 0 1; width: 1fr; }
+    Prompt { height: 1; border: none; padding: 0 1; width: 1fr; }
     Prompt:focus { border: none; }
-    Prompt.-open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", show=False)]
 
@@ -114,6 +113,7 @@ class Prompt(Input):
         super().__init__(id="prompt", compact=True, select_on_focus=False)
         self.purpose = ""
         """`search`, `filter` or `command`."""
+        self.display = False
 
     def open(self, purpose: str, value: str, placeholder: str) -> None:
         """Begin to ask."""
@@ -121,15 +121,16 @@ class Prompt(Input):
         self.placeholder = placeholder
         self.value = value
         self.cursor_position = len(value)
-        self.add_class("-open")
-        self.focus()
+        # At once, and not with the next message: what is typed right behind the key belongs here.
+        self.display = True
+        self.screen.set_focus(self)
         if purpose == "search":
             # What was searched last is there to be used again, or to be typed over.
             self.select_all()
 
     def close(self) -> None:
         """Put it away."""
-        self.remove_class("-open")
+        self.display = False
         self.purpose = ""
 
     def action_close(self) -> None:

@@ -12,7 +12,7 @@ async def test_newest_first_with_state_in_words(fixed_store, app_on, until):
     """The list shows the newest conversation first, and each state as a glyph and a word."""
     async with app_on(fixed_store).run_test(size=(100, 20)) as pilot:
         text = await until(pilot, "case-8810")
-        lines = [line for line in text.splitlines() if "case-88" in line]
+        lines = [line for line in text.splitlines() if " 11-20 " in line and "case-88" in line]
         assert [name in line for name, line in zip(("8813", "8812", "8811", "8810"), lines, strict=True)] == [
             True
         ] * 4

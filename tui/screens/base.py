@@ -189,7 +189,7 @@ class AuditScreen(Screen[None]):
         self.query_one(Prompt).close()
         self.query_one("#foot").remove_class("-asking")
         if self._before_prompt is not None:
-            self._before_prompt.focus()
+            self.set_focus(self._before_prompt)
         self.refresh_bars()
 
     @on(Input.Submitted)
