@@ -245,13 +245,15 @@ def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
     from replay.cli.summary import write_summary
     from replay.loading import load_report
     from replay.progress import ProgressLine
+    from replay.render.wording import plural
     from replay.runner import run as execute
 
     for note in planned.notes:
         narrate(note)
     goes_on = " goes on" if planned.resumed else ""
     narrate(
-        f"Run {planned.run_id}{goes_on}: {len(planned.cases)} cases, {planned.executions} executions, {planned.mode}"
+        f"Run {planned.run_id}{goes_on}: {plural(len(planned.cases), 'case')}, "
+        f"{plural(planned.executions, 'execution')}, {planned.mode}"
     )
     line = ProgressLine()
     try:

@@ -25,7 +25,7 @@ def headline(report: Report) -> str:
     """Say in one line how many cases differ, of how many."""
     counts = counts_of(report)
     noun = "pair" if report.run.kind == "compare" else "case"
-    verb = "behaves" if counts.different == 1 else "behave"
+    verb = "behaves" if 1 in (counts.different, counts.cases) else "behave"
     parts = [f"{counts.different} of {plural(counts.cases, noun)} {verb} differently"]
     parts += [
         f"{count} {said}"

@@ -74,12 +74,14 @@ class CaseInterceptor:
         return "write" if recorded == "write" else operation.effect
 
     def _leak(self, call: Call, case: CaseState | None) -> Raised:
-        what = f"call {call.operation.kind} {call.operation.name} outside of the case's context"
+        what = (
+            f"call {call.operation.kind} {call.operation.name} outside of the case's context "
+            "(auditlog.propagate(executor) and asyncio.to_thread hand it on to threads)"
+        )
         self._process.remember(what)
         leak: CaseStop = ReplayLeak(
             f"The agent tried to {what}: on a thread that lost it, or before or after the case. "
-            "Hand the context on with auditlog.propagate(executor) or asyncio.to_thread, and put what a module "
-            "does when it is run under `if __name__ == '__main__':`."
+            "Put what a module does when it is run under `if __name__ == '__main__':`."
         )
         return Raised(leak if case is None else case.stop(leak), {TIER: "leak"})
 

@@ -252,7 +252,7 @@ def test_what_cannot_be_planned_says_what_to_do(candidate, options, error, messa
         ),
         (
             "import auditlog\n@auditlog.agent\ndef x(question): return 'hello'\nx('Hello?')",
-            r"put what a module does when it is run under `if __name__ == '__main__':`",
+            r"Put what a module does when it is run under `if __name__ == '__main__':`",
         ),
     ],
 )

@@ -17,7 +17,7 @@ sys.modules["canary_agents"] = canary_agents
 _spec.loader.exec_module(canary_agents)
 
 BLOCKED = "blocked", r"was blocked: the recording holds no call"
-LEAK = "invalid", r"tried to call tool write_tool outside of the case's context"
+LEAK = "invalid", r"tried to call tool write_tool outside of the case's context \(auditlog.propagate"
 
 EXPECTED = {
     "tool": BLOCKED,
