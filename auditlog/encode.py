@@ -5,8 +5,9 @@ The rules:
 1. What orjson encodes faithfully is encoded by orjson: that is the fast path, and nearly all traffic.
 2. A value that JSON has no word for becomes `{"$auditlog": <what it was>, …}`, and the result is `lossy`.
    Tuples become lists and are not counted as lossy.
-3. Nothing that a stranger's object defines is run, but for the serialisers of well-known libraries
-   (`model_dump`, `tolist`, `isoformat`), and a failure of those is a substitution too.
+3. Of what a stranger's object defines, little is run: the serialisers of well-known libraries (`model_dump`,
+   `to_pylist`, `to_dicts`, `tolist`, `to_dict`), what a subclass of a built-in makes of itself, and the text of an
+   error. Where one of them fails, that is a substitution too.
 4. Depth, items and text are bounded on the slow path, so that a cycle or a module cannot spin.
 """
 
