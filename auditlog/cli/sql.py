@@ -11,6 +11,7 @@ import click
 from auditlog.cli.formats import Column, format_option, json_text, write_rows
 from auditlog.cli.options import limit_option, open_store, store_option
 from auditlog.cli.output import narrate
+from auditlog.errors import FilterError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,7 @@ def sql(query: str, limit: int, seconds: float, format: str, output: str | None,
 
     `-` reads the query from stdin. It can read what was recorded, and nothing else. The view all_spans has replays too.
     """
-    text = sys.stdin.read() if query == "-" else query
+    text = _from_stdin() if query == "-" else query
     most = limit or sys.maxsize
     with open_store(store) as opened:
         found = opened.select(text, min(most + 1, 2**62), seconds=seconds)
@@ -48,8 +49,25 @@ def sql(query: str, limit: int, seconds: float, format: str, output: str | None,
     write_rows(rows, columns, format, output)
 
 
+def _from_stdin() -> str:
+    if sys.stdin is None:
+        raise FilterError(
+            "Standard input is closed, and `-` reads the query from it. Write the query in its place."
+        )
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise FilterError("The query on standard input is not UTF-8. Write it in UTF-8.") from None
+
+
 def _rows(found: pa.Table) -> list[dict[str, Any]]:
-    return [{key: _plain(value) for key, value in row.items()} for row in found.to_pylist()]
+    try:
+        values = found.to_pylist()
+    except (ValueError, OverflowError):
+        raise FilterError(
+            "The result holds a time outside of the years 1 to 9999, or one finer than a microsecond. CAST it to VARCHAR."
+        ) from None
+    return [{key: _plain(value) for key, value in row.items()} for row in values]
 
 
 def _plain(value: Any) -> Any:

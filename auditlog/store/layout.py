@@ -89,7 +89,7 @@ def ensure(path: Path | str) -> Layout:
         StoreError: the directory holds other files, cannot be written, or has a symlink where a part belongs.
         FormatError: the store is of a newer format.
     """
-    layout = Layout(Path(path).absolute())
+    layout = _layout(path)
     if not layout.settings.exists():
         _refuse_foreign(layout)
         _make(layout)
@@ -105,7 +105,7 @@ def find(path: Path | str) -> Layout:
         StoreError: there is none; the message names the nearest one, or says how to make one.
         FormatError: the store is of a newer format.
     """
-    layout = Layout(Path(path).absolute())
+    layout = _layout(path)
     if not layout.settings.is_file():
         raise StoreError(_not_a_store(layout.root))
     read_settings(layout)
@@ -145,7 +145,7 @@ def read_settings(layout: Layout) -> Settings:
 
 
 def refuse_symlinks(layout: Layout) -> None:
-    """Raise StoreError when one of the store's own names is a symlink, or a directory's name is something else."""
+    """Raise StoreError when one of the store's own names is a symlink, or is not the sort of thing it must be."""
     for path in (layout.settings, *(layout.root / name for name in _PARTS), layout.entries):
         mode = _mode(path)
         if mode is None:
@@ -155,6 +155,10 @@ def refuse_symlinks(layout: Layout) -> None:
             raise StoreError(msg)
         if path.name in _PARTS and not stat.S_ISDIR(mode):
             msg = f"{path} is no directory, as it must be in a store. Move it away."
+            raise StoreError(msg)
+        if path == layout.entries and not stat.S_ISREG(mode):
+            # Whoever opens a FIFO waits for ever.
+            msg = f"{path} is {_thing(mode)}, and must be a file. Put it back from a copy of the store."
             raise StoreError(msg)
 
 
@@ -197,6 +201,16 @@ def nearest_store(path: Path) -> Path | None:
                 if (place / "store.toml").is_file():
                     return place
     return None
+
+
+def _layout(path: Path | str) -> Layout:
+    layout = Layout(Path(path).absolute())
+    try:
+        str(layout.root).encode()
+    except UnicodeEncodeError:
+        msg = f"The path {str(layout.root)!r} is not UTF-8, and the engine that reads a store takes no other. Rename it."
+        raise StoreError(msg) from None
+    return layout
 
 
 def _make(layout: Layout) -> None:

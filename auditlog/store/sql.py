@@ -82,6 +82,10 @@ def select(
 
 def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, text: str) -> None:
     """Raise FilterError unless a text is exactly one SELECT."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise FilterError("The query holds bytes that are not UTF-8. Write it in UTF-8.") from None
     statements = connection.extract_statements(text)
     if len(statements) != 1:
         msg = f"A query is one statement, and this is {len(statements) or 'none'}. {_EXAMPLE}"

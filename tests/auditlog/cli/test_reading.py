@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -280,3 +281,25 @@ def test_sql_says_where_it_stopped(filled, run):
     done = run("sql", "SELECT span_id FROM spans", "--limit", "2", "--store", filled.path)
     assert len(done.stdout.splitlines()) == 3
     assert "The first 2 rows" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT 'infinity'::timestamp", "CAST it to VARCHAR"),
+        ("SELECT '0044-03-15 (BC)'::date", "CAST it to VARCHAR"),
+        ("SELECT timestamp_ns '2020-01-01 00:00:00.123456789'", "CAST it to VARCHAR"),
+        ("SELECT 1 \udcff", "UTF-8"),
+    ],
+)
+def test_sql_says_what_it_cannot_give(filled, run, query, said):
+    """A value that has no place in a row, and bytes that are no text, are an error of the query and no mistake of ours."""
+    done = run("sql", query, "--store", filled.path)
+    assert (3, True) == (done.exit_code, said in done.stderr)
+
+
+def test_sql_from_a_closed_stdin(filled, run, monkeypatch):
+    """Where there is no standard input, nothing can be read from it."""
+    monkeypatch.setattr("auditlog.cli.sql.sys", SimpleNamespace(stdin=None))
+    done = run("sql", "-", "--store", filled.path)
+    assert (3, True) == (done.exit_code, "Standard input is closed" in done.stderr)

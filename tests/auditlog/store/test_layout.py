@@ -128,3 +128,18 @@ def test_a_store_under_a_name_full_of_wildcards_works(tmp_path, script_for):
         assert [s.conversation_id for s in store.summaries()] == ["case-1"]
         assert store.conversation("case-1").turns[0].agent.segment == store.segments()[0].path
         assert store.select("SELECT count(*) AS n FROM spans").to_pylist() == [{"n": 3}]
+
+
+@pytest.mark.parametrize("use", [Store.create, Store.open])
+def test_a_path_that_is_not_utf_8_is_refused(tmp_path, use):
+    """The engine cannot read such a store, so nothing is recorded into one."""
+    with pytest.raises(StoreError, match="not UTF-8"):
+        use(tmp_path / "caf\udcff")
+
+
+def test_a_ledger_that_is_a_fifo_is_refused(store_path):
+    """Nothing waits for what nobody writes."""
+    Store.create(store_path)
+    os.mkfifo(store_path / "ledger" / "entries.log")
+    with pytest.raises(StoreError, match="is a FIFO"):
+        Store.open(store_path)
