@@ -152,6 +152,7 @@ def _sealed(store: Store) -> Iterator[Finding]:
     ledger = read_ledger(store.path / "ledger" / "entries.log")
     rows, size = sum(s.rows for s in ledger.segments), sum(s.bytes for s in ledger.segments) / 2**20
     held = f"{_many(rows, 'span')} with those of replays"
+    store.refuse_damage()
     yield Finding("ok", "segments", f"{_many(len(ledger.segments), 'file')}, {held}, {size:.1f} MB")
     lost = sum(gap["lost"] for entry in ledger.entries for gap in entry.get("gaps", ()))
     if lost:
@@ -164,6 +165,11 @@ def _sealed(store: Store) -> Iterator[Finding]:
     torn = sum(source.get("torn_bytes", 0) for entry in ledger.entries for source in entry.get("sources", ()))
     if torn:
         yield Finding("note", "segments", f"{torn} torn bytes were left behind by processes that died")
+    unreadable = sum(s.get("unreadable", 0) for entry in ledger.entries for s in entry.get("sources", ()))
+    if unreadable:
+        yield Finding(
+            "wrong", "segments", f"{_many(unreadable, 'record')} in sealed journals could not be read"
+        )
 
 
 def _records(store: Store) -> Iterator[Finding]:

@@ -96,6 +96,10 @@ class Store:
         """List the sealed files, oldest entry first."""
         return list(self._reader.segments)
 
+    def refuse_damage(self) -> None:
+        """Read every sealed file whole, and raise StoreError naming the first whose bytes are not what was sealed."""
+        self._reader.name_damage()
+
     def writer(self) -> JournalWriter:
         """Give a writer into this store's journal; close it when done."""
         return JournalWriter(self._layout.journal)

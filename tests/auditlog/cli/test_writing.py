@@ -209,6 +209,22 @@ def test_doctor_sees_a_store_that_does_not_read(filled):
     assert "entries.log" in found[0].text
 
 
+def test_doctor_finds_a_flipped_bit(store, script_for):
+    """A bit that turned in a sealed file is found, wherever it lies and whether or not anybody reads it."""
+    writer = store.writer()
+    script_for(writer).turn("case-1")
+    writer.append(b"no record")
+    writer.close()
+    store.seal()
+    texts = [f.text for f in the_store(str(store.path)) if f.grade == "wrong"]
+    assert ["1 record in sealed journals could not be read"] == texts
+    path = store.path / store.segments()[0].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    assert any(path.name in f.text for f in the_store(str(store.path)) if f.grade == "wrong")
+
+
 def test_doctor_sees_django_auditlog(tmp_path, run_apart):
     """The package that takes the same import name is wrong."""
     info = tmp_path / "site" / "django_auditlog-3.0.0.dist-info"
