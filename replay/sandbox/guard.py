@@ -8,7 +8,8 @@ The rules:
    while modules are imported, an ordinary PermissionError, since libraries that look around know how to do without.
 3. A rule that fails to judge an event refuses it.
 4. The ways out that Python has and raises no audit event for are closed by hand: starting a process as `multiprocessing`
-   does, making a pipe or device file, signalling by descriptor, and attaching a database.
+   does, making a pipe or device file, signalling by descriptor, and attaching a database. So is what its event hides: the
+   directory in which `os.open` opens a file.
 """
 
 from __future__ import annotations
@@ -104,6 +105,21 @@ class Guard:
         # The audit event comes before a connection takes an authorizer.
         sqlite3.connect = sqlite3.dbapi2.connect = connect  # type: ignore[assignment]
 
+    def _name_directories(self) -> None:
+        import os
+
+        real = os.open
+
+        @functools.wraps(real)
+        def opened(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            if dir_fd is None:
+                return real(path, flags, mode)
+            # `open` is raised without the directory; with its name in the path, it is judged as any other.
+            return real(os.path.join(f"/proc/self/fd/{dir_fd}", os.fsdecode(path)), flags, mode)  # noqa: PTH118
+
+        os.open = opened
+        os.supports_dir_fd.add(opened)
+
     def _close_side_doors(self) -> None:
         import _posixsubprocess
         import os
@@ -111,6 +127,7 @@ class Guard:
         import subprocess
 
         self._watch_databases()
+        self._name_directories()
         self._close(_posixsubprocess, "fork_exec", "run a program (fork_exec)")
         self._close(subprocess, "_fork_exec", "run a program (fork_exec)")
         self._close(os, "mkfifo", "make a pipe file")

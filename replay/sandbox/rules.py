@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from replay.sandbox.hosts import AllowedHosts
 
@@ -63,6 +64,8 @@ _ADDRESSES = ("socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto"
 _NAMES = ("socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.getnameinfo")
 _NATIVE = ("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle")
 _OTHERS = {
+    # The new interpreter would have no audit hook, and no interceptor.
+    "cpython.PyInterpreterState_New": "start an interpreter",
     "socket.sethostname": "change the host's name",
     "syslog.openlog": "write to the system log",
     "syslog.syslog": "write to the system log",
@@ -114,9 +117,11 @@ class _Files:
 
     def database(self, args: tuple[Any, ...]) -> str | None:
         path = args[0]
-        if path in (":memory:", b":memory:", "", b"") or self.may_write(path):
+        if path in (":memory:", b":memory:", "", b""):
             return None
-        return f"open the database {_shown(path)}"
+        # Nobody says here whether SQLite takes it for a URI, so it must be harmless both ways.
+        paths = [path, *_path_of_uri(path)]
+        return None if all(self.may_write(p) for p in paths) else f"open the database {_shown(path)}"
 
     def changed(self, event: str, places: tuple[tuple[int, int | None], ...]) -> Rule:
         verb = event.removeprefix("os.")
@@ -145,6 +150,11 @@ class _Files:
             name = os.path.join(f"/proc/self/fd/{directory}", name)  # noqa: PTH118 - the hook makes no objects
         name = os.path.realpath(name)
         return name in _HARMLESS or any(name == top or name.startswith(top + os.sep) for top in self._scratch)
+
+
+def _path_of_uri(path: Any) -> list[str]:
+    name = os.fsdecode(path) if isinstance(path, str | bytes) else ""
+    return [unquote(urlsplit(name).path)] if name[:5].lower() == "file:" else []
 
 
 def _process(event: str) -> Rule:

@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes
+import importlib
 import multiprocessing
 import os
 import pathlib
@@ -354,6 +355,13 @@ def process_pool(canary: Canary) -> None:
         pool.submit(touch, canary.path).result()
 
 
+@way
+def process_interpreter(canary: Canary) -> None:
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    interpreters = importlib.import_module(name)
+    interpreters.run_string(interpreters.create(), f"open({canary.path!r}, 'w').close()")
+
+
 # Files.
 
 
@@ -388,6 +396,14 @@ def file_through_link(canary: Canary) -> None:
 
 
 @way
+def file_in_open_directory(canary: Canary) -> None:
+    os.chdir(os.environ["TMPDIR"])
+    directory = os.open(os.path.dirname(canary.path), os.O_RDONLY)
+    os.close(os.open(os.path.basename(canary.path), os.O_CREAT | os.O_WRONLY, dir_fd=directory))
+    os.close(directory)
+
+
+@way
 def file_directory(canary: Canary) -> None:
     os.mkdir(canary.path)
 
@@ -401,6 +417,23 @@ def file_fifo(canary: Canary) -> None:
 def database(canary: Canary) -> None:
     connection = sqlite3.connect(canary.path)
     connection.execute("CREATE TABLE touched (x)")
+    connection.close()
+
+
+@way
+def database_by_uri(canary: Canary) -> None:
+    os.chdir(os.environ["TMPDIR"])
+    connection = sqlite3.connect(f"file:{canary.path}", uri=True)
+    connection.execute("CREATE TABLE touched (x)")
+    connection.close()
+
+
+@way
+def database_attached_by_uri(canary: Canary) -> None:
+    os.chdir(os.environ["TMPDIR"])
+    connection = sqlite3.connect(":memory:", uri=True)
+    connection.execute(f"ATTACH DATABASE 'file:{canary.path}' AS other")
+    connection.execute("CREATE TABLE other.touched (x)")
     connection.close()
 
 
