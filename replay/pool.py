@@ -5,7 +5,7 @@ The rules:
 1. A worker is a fresh interpreter, not a fork, in a session of its own: a Ctrl-C for the run is not for it.
 2. Its environment is scrubbed, its standard streams are nobody's, and its scratch directory is thrown away with it; what a
    killed run left of those, the next run throws away.
-3. A case has a deadline. A worker that misses it is killed and replaced, and so is one that dies or is spent.
+3. A case has a deadline. A worker that misses it is killed and replaced, and so is one that dies, is spent, or talks nonsense.
 4. A worker that cannot start stops the run: the next one would not start either.
 """
 
@@ -111,7 +111,7 @@ class Worker:
             raise RunError(
                 f"A worker for {self._launch.setup.target} did not start: {await self._last_words(log)}"
             )
-        if message["say"] == "failed":
+        if message.get("say") == "failed":
             raise TargetError(message["why"] + _refusals(message["refused"]))
         self.ready = protocol.read_ready(message)
         return self.ready
@@ -133,7 +133,11 @@ class Worker:
             code = await self._ended()
             await self.kill()
             return f"its process {_end(code)} before it had answered"
-        return protocol.read_result(message)
+        result = protocol.read_result(job.case_id, message)
+        if result is None:
+            await self.kill()
+            return "its process said something else than its result"
+        return result
 
     async def kill(self) -> None:
         """End the process at once, and clear up after it."""

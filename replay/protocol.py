@@ -5,7 +5,8 @@ The rules:
 1. A message is a JSON object behind its length; records travel as base64 text in it.
 2. The run says `setup` once and then one `case` at a time; the worker answers `ready` or `failed`, and then a
    `result` for each case. The end of either pipe is the end of the talk.
-3. The pipes are not the agent's standard streams: what an agent prints is nobody's message.
+3. The pipes are not the agent's standard streams: what an agent prints is nobody's message. What it writes into them all the
+   same is no result, unless it is one of the case that was asked for.
 
 ::
 
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from auditlog.errors import FormatError
+from auditlog.record import decode_record
 from auditlog.values import Json
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 LENGTH = struct.Struct("<I")
 MAX_MESSAGE_BYTES = 1 << 30
+
+_STATUSES = ("complete", "diverged", "blocked", "errored", "unreplayable", "invalid")
 
 LOCKS = ("guard", "intercept", "threads", "network", "landlock")
 """Every lock that a worker takes; a test that shows what a lock is for leaves it out."""
@@ -126,9 +131,10 @@ async def receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
         (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
         if length > MAX_MESSAGE_BYTES:
             return None
-        return orjson.loads(await reader.readexactly(length))
+        message = orjson.loads(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError, orjson.JSONDecodeError):
         return None
+    return message if isinstance(message, dict) else None
 
 
 def setup_message(setup: Setup) -> dict[str, Any]:
@@ -168,10 +174,11 @@ def read_job(message: Mapping[str, Any]) -> Job:
     return Job(**{name: value for name, value in message.items() if name != "say"})
 
 
-def result_message(result: Result) -> dict[str, Any]:
+def result_message(case_id: str, result: Result) -> dict[str, Any]:
     """Say `result`."""
     return {
         "say": "result",
+        "case": case_id,
         "status": result.status,
         "why": result.why,
         "spent": result.spent,
@@ -179,10 +186,27 @@ def result_message(result: Result) -> dict[str, Any]:
     }
 
 
-def read_result(message: Mapping[str, Any]) -> Result:
-    """Understand `result`."""
-    payloads = _decoded(message["payloads"])
-    return Result(message["status"], message["why"], payloads, spent=message["spent"])
+def read_result(case_id: str, message: Mapping[str, Any]) -> Result | None:
+    """Understand `result`; None where it is no result of this case."""
+    match message:
+        case {
+            "say": "result",
+            "case": case,
+            "status": str(status),
+            "why": str(why),
+            "spent": bool(spent),
+            "payloads": [*texts],
+        } if case == case_id and status in _STATUSES:
+            pass
+        case _:
+            return None
+    try:
+        payloads = _decoded(texts)
+        for payload in payloads:
+            decode_record(payload)
+    except (TypeError, ValueError, FormatError):
+        return None
+    return Result(status, why, payloads, spent=spent)
 
 
 def _decoded(texts: Iterable[str]) -> tuple[bytes, ...]:

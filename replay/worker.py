@@ -67,8 +67,9 @@ def main() -> None:
     protocol.write_message(writing, protocol.ready_message(ready))
     interceptor, background = interception.installed(), threads.in_background()
     while (message := protocol.read_message(reading)) is not None:
-        result = _run_case(target, protocol.read_job(message), interceptor, background, setup)
-        protocol.write_message(writing, protocol.result_message(result))
+        job = protocol.read_job(message)
+        result = _run_case(target, job, interceptor, background, setup)
+        protocol.write_message(writing, protocol.result_message(job.case_id, result))
 
 
 def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts]:

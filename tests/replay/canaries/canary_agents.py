@@ -567,6 +567,13 @@ def misbehave(how: str) -> str:
             sys.exit(3)
         case "os._exit":
             os._exit(3)
+        case "garbage":
+            os.write(int(sys.argv[2]), b"\x02\0\0\0{}")
+        case "forged":
+            said = (
+                b'{"say":"result","case":"another","status":"complete","why":"","spent":false,"payloads":[]}'
+            )
+            os.write(int(sys.argv[2]), len(said).to_bytes(4, "little") + said)
         case "hang":
             time.sleep(600)
         case "memory":

@@ -148,6 +148,14 @@ def test_an_agent_that_ends_its_process_is_told(make_bench):
     assert bench.run({"how": "answer"}).status == "complete"
 
 
+@pytest.mark.parametrize("how", ["garbage", "forged"])
+def test_an_agent_that_writes_into_the_workers_pipe_costs_its_own_case(how, make_bench):
+    """What is no result of the case is not taken for one, and the real result does not become the next case's."""
+    bench = make_bench("misbehave")
+    assert bench.run({"how": how}) == "its process said something else than its result"
+    assert bench.run({"how": "raise"}).why == "the agent raised ValueError"
+
+
 def test_an_agent_that_hangs_misses_the_deadline(make_bench):
     """A case that takes too long is ended, and its worker with it."""
     bench = make_bench("misbehave", deadline=1.0)
