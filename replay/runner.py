@@ -5,7 +5,8 @@ The rules:
 1. The arms of a case run close together in time, and their order turns from case to case.
 2. Records are appended when a case is over, its agent's END last: killing this process at any moment leaves each
    execution either done or not begun, as far as anybody who reads the store can tell.
-3. A worker that dies or misses the deadline costs its case (`errored`), and nothing else.
+3. A worker that dies or misses the deadline costs its case (`errored`), and nothing else; one that dies before it
+   has begun costs nothing, and is started again.
 4. An interruption keeps what is done; the same plan goes on from there.
 5. The run's end is written when every execution is done, and not before.
 6. Nothing of the agent's is imported or run in this process.
@@ -38,6 +39,10 @@ from replay.runs import active, done_executions
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+
+
+START_ATTEMPTS = 3
+"""How often a worker is started before its run gives up."""
 
 
 def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | None = None) -> RunSummary:
@@ -156,8 +161,7 @@ class _Run:
         try:
             while (task := await queue.get()) is not None:
                 if worker is None:
-                    worker = Worker(self._plan.launch(target), self._environment)
-                    await worker.start()
+                    worker = await self._started(target)
                 assert task.job is not None
                 result = await worker.run(task.job)
                 if isinstance(result, str):
@@ -169,6 +173,23 @@ class _Run:
         finally:
             if worker is not None:
                 await worker.kill()
+
+    async def _started(self, target: PlannedTarget) -> Worker:
+        """Start a worker; one that something kills on the way is started again."""
+        for left in reversed(range(START_ATTEMPTS)):
+            worker = Worker(self._plan.launch(target), self._environment)
+            try:
+                await worker.start()
+            except RunError:
+                await worker.kill()
+                if not left:
+                    raise
+            except BaseException:
+                await worker.kill()
+                raise
+            else:
+                return worker
+        raise AssertionError
 
     def _keep(self, execution: Execution, result: Result) -> None:
         """Append a case's records; its agent's END, the last of them, makes it done."""

@@ -14,7 +14,7 @@ from tui.render.line import Line, Piece
 
 COLUMNS = (
     Column("time", "created", 11, 0),
-    Column("run", "run", 12, 0),
+    Column("run", "run", 22, 3),
     Column("kind", "kind", 8, 7),
     Column("status", "status", 13, 0),
     Column("done", "done", 9, 2, right=True),
@@ -23,9 +23,9 @@ COLUMNS = (
     Column("behaved", "behav.", 6, 1, right=True),
     Column("unmatched", "unmat.", 6, 8, right=True),
     Column("errored", "error", 5, 6, right=True),
-    Column("baseline", "baseline", 18, 9),
+    Column("baseline", "baseline", 24, 9),
     Column("where", "where", 22, 10),
-    Column("candidate", "candidate", 10, 0, grows=True),
+    Column("candidate", "candidate", 23, 0, grows=True),
 )
 STATES = {
     "running": State("◌", "running", "accent"),
