@@ -208,9 +208,13 @@ def of_screen(screen: str) -> list[Action]:
 
 
 def bindings(screen: str) -> list[BindingType]:
-    """Give the bindings of a screen, or of `list`."""
+    """Give the bindings of a screen, or of `list`.
+
+    They have priority: a key then does what it does before the next key is looked at, so that what is typed fast
+    reaches the prompt or the list that the key before has opened.
+    """
     return [
-        Binding(action.keys, action.method, action.label, id=action.id, show=action.shown)
+        Binding(action.keys, action.method, action.label, id=action.id, show=action.shown, priority=True)
         for action in ACTIONS
         if screen in action.screens
     ]

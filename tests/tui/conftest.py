@@ -254,7 +254,7 @@ def screen_text(app):
     return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
 
 
-async def settled(pilot, wanted=None, tries=200):
+async def settled(pilot, wanted=None, tries=1500):
     """Wait until the screen shows a text, or for one round of messages."""
     if wanted is None:
         await pilot.pause()

@@ -218,6 +218,11 @@ class AuditScreen(Screen[None]):
             return
         self.perform(found)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the letters to the prompt while one types."""
+        del action, parameters
+        return not isinstance(self.focused, Prompt)
+
     def perform(self, action: actions.Action) -> None:
         """Do an action of the registry, on the screen or on its list."""
         owner = self.view if actions.LISTING in action.screens else self
