@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
-from rapidfuzz.distance import Indel
 
 from auditlog.values import Json
+from replay.diff.edits import common, edits
 from replay.diff.json_diff import leaves, same_scalar
 from replay.diff.model import Step
 from replay.diff.steps import Key, key_of
@@ -32,8 +32,11 @@ SAME_TOOL = 0.5
 DIFFERENT = -1.0
 GAP = -0.4
 
-LARGEST_TABLE = 1_000_000
-"""Cells; beyond it only equal calls are paired, in time that grows with the number of steps that differ."""
+LARGEST_TABLE = 100_000
+"""Cells; beyond it only equal calls and the last answers are paired, in time that grows with the number of steps that differ."""
+
+_LONGEST_COMPARED = 10_000
+"""Characters of a text by which its likeness to another is judged."""
 
 
 class Pair(NamedTuple):
@@ -62,8 +65,8 @@ def align(before: Sequence[Step], after: Sequence[Step]) -> tuple[Pair, ...]:
         The pairs in order; each index of both sides occurs once.
     """
     keys = _Keys([key_of(step) for step in before], [key_of(step) for step in after])
-    head = _common(keys.before, keys.after)
-    tail = _common(keys.before[head:][::-1], keys.after[head:][::-1])
+    head = common(keys.before, keys.after)
+    tail = common(keys.before[head:][::-1], keys.after[head:][::-1])
     # Of several best alignments the same one is taken in either direction.
     if keys.before > keys.after:
         turned = _search(after, before, _Keys(keys.after, keys.before), head, tail)
@@ -88,16 +91,8 @@ def similarity(before: Json, after: Json) -> float:
 
 def _likeness(before: Json, after: Json) -> float:
     if isinstance(before, str) and isinstance(after, str):
-        return fuzz.ratio(before, after) / 100
+        return fuzz.ratio(before[:_LONGEST_COMPARED], after[:_LONGEST_COMPARED]) / 100
     return float(same_scalar(before, after))
-
-
-def _common(one: Sequence[object], other: Sequence[object]) -> int:
-    """Count the equal items at the beginning of two sequences."""
-    for index, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return index
-    return min(len(one), len(other))
 
 
 def _search(
@@ -181,8 +176,11 @@ def _new_before_gone(pairs: list[Pair]) -> list[Pair]:
 
 def _equal_calls_only(keys: _Keys, head: int, tail: int) -> list[Pair]:
     old, new = keys.before[head : len(keys.before) - tail], keys.after[head : len(keys.after) - tail]
+    if old and new and old[-1].kind == new[-1].kind == "answer":
+        # The last answers stand for each other whatever they say.
+        old[-1] = new[-1]
     pairs: list[Pair] = []
-    for code in Indel.opcodes(old, new):
+    for code in edits(old, new):
         sources, targets = range(code.src_start, code.src_end), range(code.dest_start, code.dest_end)
         if code.tag == "equal":
             pairs.extend(Pair(head + i, head + j) for i, j in zip(sources, targets, strict=True))

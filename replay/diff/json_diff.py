@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rapidfuzz.distance import Indel
-
 from auditlog.values import Json
 from replay.canonical import DEEPEST, canonical
+from replay.diff.edits import edits
 from replay.diff.model import PathChange
 
 
@@ -130,7 +129,7 @@ def _aligned(before: list[Json], after: list[Json]) -> tuple[list[tuple[int, int
     old_texts, new_texts = [canonical(item) for item in before], [canonical(item) for item in after]
     # Of several best alignments the same one is taken in either direction.
     turned = old_texts > new_texts
-    codes = Indel.opcodes(new_texts, old_texts).inverse() if turned else Indel.opcodes(old_texts, new_texts)
+    codes = edits(new_texts, old_texts).inverse() if turned else edits(old_texts, new_texts)
     for code in codes:
         if code.tag == "equal":
             close_run()

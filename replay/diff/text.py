@@ -6,6 +6,7 @@ The rules:
 2. Sentences are aligned first; only between equal sentences are words compared.
 3. A run of fewer than four equal words or signs between two changes belongs to the change: a reader sees a few
    changed passages, not a hundred changed words. Equal runs at either end of the text stay as they are.
+4. A passage of very many words that differ on both sides is one change, and not searched for what is equal in it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from rapidfuzz.distance import Indel
-
+from replay.diff.edits import edits
 from replay.diff.model import TextDiff, TextHunk
 
 SHORTEST_EQUAL_RUN = 4
@@ -63,7 +63,7 @@ def _runs(before: Sequence[str], after: Sequence[str]) -> Iterator[_Run]:
     """Give equal sentences whole and the rest word by word."""
     gone: list[str] = []
     come: list[str] = []
-    for code in Indel.opcodes(before, after):
+    for code in edits(before, after):
         if code.tag != "equal":
             gone.extend(before[code.src_start : code.src_end])
             come.extend(after[code.dest_start : code.dest_end])
@@ -77,7 +77,7 @@ def _runs(before: Sequence[str], after: Sequence[str]) -> Iterator[_Run]:
 
 def _word_runs(before: str, after: str) -> Iterator[_Run]:
     old, new = _TOKEN.findall(before), _TOKEN.findall(after)
-    for code in Indel.opcodes(old, new):
+    for code in edits(old, new):
         gone, come = old[code.src_start : code.src_end], new[code.dest_start : code.dest_end]
         words = max(_words(gone), _words(come))
         yield _Run(equal=code.tag == "equal", before="".join(gone), after="".join(come), words=words)

@@ -1,5 +1,7 @@
 """Which step stands for which."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +111,16 @@ def test_comparing_with_itself_finds_no_change(make, steps):
     diff = compare(turns, turns)
     assert (diff.case_class, diff.first_divergence, diff.findings) == ("identical", None, ())
     assert all(step.op == "same" and not step.consequence and not step.changes for step in diff.steps)
+
+
+def test_very_many_steps_and_very_long_answers_are_aligned_at_once():
+    """A thousand other calls and a megabyte of another answer take a moment, not the better part of a minute."""
+    before = [Step("tool", "look_up", {"id": key}) for key in range(1_000)]
+    after = [Step("tool", "look_up", {"id": key + 1_000}) for key in range(1_000)]
+    words = [" ".join(str(i * factor % 5_003) for i in range(200_000)) for factor in (3, 7)]
+    began = time.process_time()
+    pairs = align(
+        [*before, Step("answer", "answer", text=words[0])], [*after, Step("answer", "answer", text=words[1])]
+    )
+    assert time.process_time() - began < 5
+    assert len(pairs) == 2_001

@@ -98,3 +98,13 @@ def test_a_long_answer_shows_a_few_passages():
 def test_hostile_repetition_is_cut_into_sentences_in_linear_time():
     """A text of nothing but full stops ends (the test suite's time limit is the judge)."""
     assert text_diff("." * 200_000 + "x", "." * 200_000 + "y").changed
+
+
+def test_a_long_answer_in_other_words_is_one_change_within_the_memory_there_is():
+    """A megabyte of other words is not searched word by word; its equal beginning and end still are found."""
+    before = " ".join(f"w{i * 3 % 5003}" for i in range(150_000))
+    after = " ".join(f"w{i * 7 % 5003}" for i in range(150_000))
+    hunks = text_diff(f"Dear customer, {before} and so on", f"Dear customer, {after} and so on").hunks
+    assert ["equal", "replace", "equal"] == [hunk.op for hunk in hunks]
+    assert "Dear customer, w0 " == hunks[0].before
+    assert hunks[2].before.endswith(" and so on")
