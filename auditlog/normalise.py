@@ -149,7 +149,9 @@ def attributes_of(record: Record | None) -> dict[str, Any]:
 
 def parts_of(start: Record | None, end: Record | None) -> dict[str, bytes | None]:
     """Give the content parts of a span; what the END record says of a part wins."""
-    return {name: _content(end, name) or _content(start, name) for name in CONTENT_PARTS}
+    found = {name: _content(start, name) for name in CONTENT_PARTS}
+    at_end = {name: _content(end, name) for name in CONTENT_PARTS}
+    return found | {name: content for name, content in at_end.items() if content is not None}
 
 
 def messages(value: Any) -> tuple[Message, ...]:

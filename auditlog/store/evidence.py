@@ -1,85 +1,106 @@
-"""Checks that content read back is the content that was hashed.
+"""Checks that what is read back is what was hashed.
 
 The rules:
 
-1. A row's entries hold a commitment for each part, SHA-256(salt ‖ part); content that does not match is never given out.
-   DuckDB ignores Parquet's page checksums, and a flipped bit could otherwise pass for what an agent said.
-2. Where START and END hold a part of the same name, the column has the END's.
-3. A part whose content is gone (erased) is no mismatch.
+1. A row's entries hold a commitment for each part, SHA-256(salt ‖ part); content that does not match, or is gone, is
+   never given out. DuckDB ignores Parquet's page checksums, and a flipped bit could otherwise pass for what an
+   agent said.
+2. Every other column is derived again from those bytes, and has to be the same; what a span inherited from its trace
+   (turn, conversation) stands in no entry, and is taken as it is.
+3. Where START and END hold a part of the same name, the column has the END's.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
 
+from auditlog import normalise
 from auditlog.errors import StoreError
-from auditlog.record import SALT_BYTES
+from auditlog.record import CONTENT_PARTS, SALT_BYTES, Record, SaltedPart
+from auditlog.store import rows
+from auditlog.store.merge import Located, MergedSpan
 
 EVIDENCE_COLUMNS = ("start_entry", "start_salts", "end_entry", "end_salts")
+_INHERITED = {"turn_id", "conversation_id"}
+_DERIVED = [
+    column["name"]
+    for column in normalise.columns().values()
+    if column["origin"] != "evidence" and column["name"] not in _INHERITED
+]
+_READ = (*EVIDENCE_COLUMNS, *CONTENT_PARTS, "start_attributes", "end_attributes")
+
+
+class _ChangedError(Exception):
+    """A row's content does not match its entries."""
 
 
 def refuse_changed(columns: pa.Table, root: Path) -> None:
     """Check every sealed row of a table with the content columns, EVIDENCE_COLUMNS, `segment` and `span_id`.
 
     Raises:
-        StoreError: the content of a row is not what was recorded; the message names the file and the span.
+        StoreError: a row is not what was recorded; the message names the file and the span.
     """
     segments = columns.column("segment")
     if segments.null_count == columns.num_rows:
         return
-    content = {
-        name: columns.column(name)
-        for name in columns.column_names
-        if pa.types.is_binary(columns.schema.field(name).type)
-    }
-    starts, ends = columns.column("start_entry").to_pylist(), columns.column("end_entry").to_pylist()
-    start_salts, end_salts = (
-        columns.column("start_salts").to_pylist(),
-        columns.column("end_salts").to_pylist(),
-    )
-    for position, (segment, start, end) in enumerate(zip(segments.to_pylist(), starts, ends, strict=True)):
-        if segment is None:
-            continue
-        at_end = commitments(end)
-        at_start = commitments(start)
-        wrong = at_start is None or at_end is None
-        if at_start is not None and at_end is not None:
-            for side, committed, salts in (
-                ("start", at_start, start_salts[position]),
-                ("end", at_end, end_salts[position]),
-            ):
-                for number, (part, expected) in enumerate(committed.items()):
-                    column = content.get(f"{side}_attributes" if part == "attributes" else part)
-                    if column is None or (side == "start" and part in at_end and part != "attributes"):
-                        continue
-                    value = column[position].as_buffer()
-                    salt = (salts or b"")[number * SALT_BYTES : (number + 1) * SALT_BYTES]
-                    wrong |= value is not None and _commitment(salt, value) != expected
-        if wrong:
-            span = columns.column("span_id")[position].as_py()
-            msg = (
-                f"{root / segment} is damaged: the content of span {span!r} is not what was recorded. "
-                "Put the file back from a copy of the store."
-            )
-            raise StoreError(msg)
-
-
-def commitments(entry: bytes | None) -> dict[str, str] | None:
-    """Give an entry's commitments by part, in order; None when it is damaged."""
-    if entry is None:
-        return {}
+    sealed = columns.filter(segments.is_valid())
+    merged = []
+    for position, row in enumerate(sealed.select(_READ).to_pylist()):
+        try:
+            start, end = _located(row, "start"), _located(row, "end")
+            if start is None and end is None:
+                raise _ChangedError
+            merged.append(MergedSpan(start, end, turn_id="", conversation_id="", settled=True))
+        except (_ChangedError, ValueError, KeyError, TypeError, AttributeError):
+            raise _damaged(sealed, position, root) from None
     try:
-        found = orjson.loads(entry).get("parts", {})
-    except (ValueError, AttributeError):
+        derived = rows.table_of(merged)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _damaged(sealed, 0, root) from None
+    for name in _DERIVED:
+        if name not in sealed.column_names:
+            continue
+        found, expected = sealed.column(name), derived.column(name)
+        if not found.equals(expected):
+            pairs = zip(found.to_pylist(), expected.to_pylist(), strict=True)
+            raise _damaged(sealed, next((i for i, (a, b) in enumerate(pairs) if a != b), 0), root)
+
+
+def _located(row: Mapping[str, Any], side: str) -> Located | None:
+    """Put a record together again, and check each of its parts.
+
+    Raises:
+        _ChangedError: a part is not what its entry commits to.
+    """
+    entry_bytes, salts = row[f"{side}_entry"], row[f"{side}_salts"] or b""
+    if entry_bytes is None:
         return None
-    return found if isinstance(found, dict) else None
+    entry = orjson.loads(entry_bytes)
+    parts = {}
+    for number, (part, commitment) in enumerate(entry.get("parts", {}).items()):
+        salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
+        content = row[f"{side}_attributes" if part == "attributes" else part]
+        if content is None or hashlib.sha256(salt + content).hexdigest() != commitment:
+            if side == "start" and part != "attributes" and part in _parts(row["end_entry"]):
+                continue
+            raise _ChangedError
+        parts[part] = SaltedPart(salt, content)
+    return Located("", 0, Record(entry_bytes, entry, parts))
 
 
-def _commitment(salt: bytes, content: pa.Buffer) -> str:
-    digest = hashlib.sha256(salt)
-    digest.update(content)
-    return digest.hexdigest()
+def _parts(entry_bytes: bytes | None) -> Mapping[str, str]:
+    return orjson.loads(entry_bytes).get("parts", {}) if entry_bytes else {}
+
+
+def _damaged(sealed: pa.Table, position: int, root: Path) -> StoreError:
+    segment, span = sealed.column("segment")[position].as_py(), sealed.column("span_id")[position].as_py()
+    return StoreError(
+        f"{root / segment} is damaged: the content of span {span!r} is not what was recorded. "
+        "Put the file back from a copy of the store."
+    )
