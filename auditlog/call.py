@@ -269,7 +269,7 @@ def begin(operation: Operation, arguments: Encoded, attributes: Mapping[str, Any
 def _place(
     operation: Operation, above: context.Frame | None, parent: trace.SpanContext | None
 ) -> context.Frame:
-    talk = context.current_talk()
+    scope = context.current_scope()
     span_id = context.new_span_id()
     trace_id = f"{parent.trace_id:032x}" if parent is not None else context.new_trace_id()
     facts: dict[str, Any] = {}
@@ -279,9 +279,9 @@ def _place(
         trace_id=trace_id,
         span_id=span_id,
         turn_id=span_id if begins_turn else turn_id,
-        conversation_id=talk.conversation_id if talk else above.conversation_id if above else None,
-        user_id=talk.user_id if talk else above.user_id if above else None,
-        tags=talk.tags if talk else above.tags if above else {},
+        conversation_id=scope.conversation_id if scope else above.conversation_id if above else None,
+        user_id=scope.user_id if scope else above.user_id if above else None,
+        tags=scope.tags if scope else above.tags if above else {},
         facts=facts,
         turn_facts=facts if begins_turn or above is None else above.turn_facts,
     )

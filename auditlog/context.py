@@ -28,12 +28,12 @@ from auditlog.foreign_span import bounded
 Context = otel_context.Context
 
 _FRAME = otel_context.create_key("auditlog-frame")
-_TALK = otel_context.create_key("auditlog-conversation")
+_SCOPE = otel_context.create_key("auditlog-conversation")
 _STAND_IN = otel_context.create_key("auditlog-stand-in")
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ConversationScope:
     """The conversation that `auditlog.conversation` opened."""
 
     conversation_id: str
@@ -63,10 +63,10 @@ def current(context: Context | None = None) -> Frame | None:
     return frame if isinstance(frame, Frame) else None
 
 
-def current_talk(context: Context | None = None) -> Talk | None:
+def current_scope(context: Context | None = None) -> ConversationScope | None:
     """Give the conversation around here, if any."""
-    talk = otel_context.get_value(_TALK, context)
-    return talk if isinstance(talk, Talk) else None
+    scope = otel_context.get_value(_SCOPE, context)
+    return scope if isinstance(scope, ConversationScope) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,10 @@ def conversation(
         user: your id of the customer.
         tags: labels for finding it again, such as {"channel": "chat"}.
     """
-    talk = Talk(
+    scope = ConversationScope(
         bounded(plain_text(conversation_id)), None if user is None else plain_text(user), _texts(tags)
     )
-    token = attach(otel_context.set_value(_TALK, talk))
+    token = attach(otel_context.set_value(_SCOPE, scope))
     try:
         yield
     finally:

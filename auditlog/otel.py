@@ -174,7 +174,7 @@ def _placed(span: ReadableSpan, ids: SpanContext, around: SpanContext | None) ->
 
 def _standing(span: ReadableSpan, parent_context: Context | None) -> _Standing:
     frame = context.current(parent_context)
-    around = frame or context.current_talk(parent_context)
+    around = frame or context.current_scope(parent_context)
     if around is None:
         return _Standing({}, {})
     entry: dict[str, Any] = {}
