@@ -29,7 +29,6 @@ from auditlog.errors import AuditlogError, StoreError
 
 AGENT = "examples.support_bot"
 TRACES = "support_bot.v1.otlp.jsonl.gz"
-_SAMPLE = "0.1"
 # The real model takes seconds an answer, and answers one question at a time.
 _SPOKEN = ("--limit", "40", "--sample", "0", "--concurrency", "1")
 _MODEL_VARIABLES = ("SUPPORT_BOT_MODEL", "SUPPORT_BOT_BASE_URL")
@@ -159,7 +158,7 @@ def _quietly(*arguments: str) -> str:
 def _model(name: str, root: Path) -> Iterator[Sequence[str]]:
     """Start the real model where it is asked for, and give the options that let the agent reach it."""
     if name == "embedded":
-        yield ("--sample", _SAMPLE)
+        yield ()
         return
     narrate("      Starting the model's server …")
     environment = {

@@ -354,6 +354,6 @@ def _missing(wanted: str, ids: Sequence[str]) -> str:
 
     if not ids:
         return f"There is no conversation {wanted!r}: the store is empty. Record or import some first."
-    near = process.extractOne(wanted, ids)
+    near = process.extractOne(wanted, ids, score_cutoff=60)
     hint = f" The nearest is {near[0]!r}." if near else ""
     return f"There is no conversation {wanted!r}.{hint} `auditlog ls` lists what there is."
