@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from auditlog.safe_text import safe_text
-from auditlog.values import Turn
+from auditlog.values import Json, Turn
 from replay.diff import Diff, Finding, Measure, PathChange, Step, StepDiff, TextDiff
 from tui.render import formats, outcomes
 from tui.render.block import Block
@@ -71,10 +71,10 @@ def blocks(
         shown_turn = turn if turn is not None else shown_turn
         if folded and step.consequence:
             count = len(diff.steps) - index
-            laid.append(Block("folded", partial(_folded, count), _text_of(diff.steps[index:])))
+            laid.append(Block("folded", partial(_folded, count), partial(_text_of, diff.steps[index:])))
             break
         draw = partial(_step, step, index, arms, heading, index == first, side)
-        laid.append(Block(f"step/{index}", draw, _text_of([step]), step))
+        laid.append(Block(f"step/{index}", draw, partial(_text_of, [step]), step))
     return laid
 
 
@@ -165,13 +165,29 @@ def _step(
     return lines + body
 
 
-def _title(step: Step, room: int) -> list[Piece]:
+def _changes(step: StepDiff) -> tuple[PathChange, ...]:
+    """Give the arguments that differ; of a step without counterpart, all of them."""
+    one = step.after or step.before
+    if step.op not in ("missing", "extra") or one is None or one.kind == "answer":
+        return step.changes
+    if not isinstance(one.arguments, dict):
+        return () if one.arguments is None else (_change("", one.arguments, step.op),)
+    return tuple(_change(f"/{name}", value, step.op) for name, value in one.arguments.items())
+
+
+def _change(path: str, value: Json, op: str) -> PathChange:
+    return (
+        PathChange(path, "remove", before=value) if op == "missing" else PathChange(path, "add", after=value)
+    )
+
+
+def _title(step: Step, room: int, *, alone: bool) -> list[Piece]:
     pieces = [Piece(f"{GLYPHS.get(step.kind, '·')} ", "call"), recorded(step.name, "call", 40)]
     if step.effect in ("write", "control") or (step.kind == "tool" and step.effect is None):
         pieces.append(Piece(f" {step.effect or 'effect?'}", "write"))
     if step.match_tier in ("miss", "blocked"):
         pieces.append(Piece(f" [{step.match_tier}]", "error"))
-    if step.kind != "answer":
+    if step.kind != "answer" and not alone:
         used = sum(len(piece.text) for piece in pieces)
         pieces.append(Piece(" " + arguments(step.arguments, max(0, room - used - 1)), ""))
     return pieces
@@ -194,13 +210,16 @@ def _unified(step: StepDiff, index: int, arms: Arms, width: int) -> list[Line]:
     }.get(step.op, "")
     room = max(8, width - 8 - (len(note) + 2 if note else 0))
     title = line(
-        (head, "muted"), (f"{sign} ", role), *_title(either, room), (f"  {note}" if note else "", role)
+        (head, "muted"),
+        (f"{sign} ", role),
+        *_title(either, room, alone=step.op in ("missing", "extra")),
+        (f"  {note}" if note else "", role),
     )
     lines = [fitted(title, width)]
     inner = 6
     if either.kind == "answer":
         return lines + _answer(step, width, inner)
-    lines += _paths("", step.changes, width, inner)
+    lines += _paths("", _changes(step), width, inner)
     if step.op in ("missing", "extra"):
         lines += _result(either, width, inner)
     else:
@@ -336,7 +355,7 @@ def _column(step: StepDiff, one: Step | None, half: int, *, before: bool) -> lis
         return [line(("(no such step)", "muted"))]
     role = "remove" if before else "add"
     sign = "- " if before else "+ "
-    lines = [fitted(line(*_title(one, half)), half)]
+    lines = [fitted(line(*_title(one, half, alone=step.op in ("missing", "extra"))), half)]
     if one.kind == "answer":
         if step.text is None:
             return lines + wrapped(one.text, half, role, indent=2, most=20)
@@ -344,7 +363,7 @@ def _column(step: StepDiff, one: Step | None, half: int, *, before: bool) -> lis
             line("  ", *made.pieces)
             for made in flow(_hunks(step.text, before=before, after=not before), half - 2)
         ]
-    for title, changes in (("", step.changes), ("result", step.result_changes)):
+    for title, changes in (("", _changes(step)), ("result", step.result_changes)):
         for change in changes[:CHANGES_SHOWN]:
             absent = change.op == ("add" if before else "remove")
             name = " ".join(filter(None, (title, change.path or ("" if title else "(all)"))))

@@ -61,7 +61,7 @@ def of_span(span: Span, width: int) -> list[Line]:
     lines = [
         line(
             (f"{span.kind.upper()} ", "heading"),
-            recorded(span.name, "strong", max(4, width - 24)),
+            recorded(span.name, "strong", max(4, width - len(span.kind) - len(state.text) - 3)),
             "  ",
             (state.text, state.role),
         ),
@@ -189,7 +189,10 @@ def _messages(title: str, said: tuple[Message, ...], width: int, of: int | None 
                         f"calls {part.name} {compact(part.arguments, width * 4)}", width, indent=4, most=4
                     )
                 case "tool_call_response":
-                    lines += wrapped(f"→ {compact(part.response, width * 4)}", width, indent=4, most=4)
+                    said = (
+                        part.response if isinstance(part.response, str) else compact(part.response, width * 4)
+                    )
+                    lines += wrapped(f"→ {said}", width, indent=4, most=4)
                 case _:
                     lines += wrapped(f"{part.type} {compact(part.raw, width * 4)}", width, indent=4, most=4)
     return lines
