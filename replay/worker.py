@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import inspect
 import os
 import platform
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -66,6 +68,8 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     protocol.write_message(writing, protocol.ready_message(ready))
     interceptor, background = interception.installed(), threads.in_background()
+    # What lives now outlives every case, so a collection after each looks only at what the case left.
+    gc.freeze()
     while (message := protocol.read_message(reading)) is not None:
         job = protocol.read_job(message)
         result = _run_case(target, job, interceptor, background, setup)
@@ -125,6 +129,7 @@ def _run_case(
     case = CaseState(job.case_id)
     process.begin(case)
     error = contextvars.copy_context().run(_call, target, job, case)
+    _settle(interceptor)
     outliving = threads.outliving(background, PATIENCE_SECONDS) if "threads" in setup.locks else ()
     violations = process.end()
     status, why = _verdict(case, error, violations, outliving)
@@ -135,6 +140,16 @@ def _run_case(
         fault = None if error is None else type(error).__qualname__
         records = (*payloads, unrun_case(place, target.name, dict(job.arguments), status, why, fault=fault))
     return Result(status, why, records, spent=bool(outliving))
+
+
+def _settle(interceptor: interception.Interceptor | None) -> None:
+    """Let what the case left behind happen now, while it is the case's, and put back what it took away."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    gc.collect()
+    if interceptor is not None and interception.installed() is not interceptor:
+        process.remember("take the replay's interceptor away")
+        interception.uninstall()
+        interception.install(interceptor)
 
 
 def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:

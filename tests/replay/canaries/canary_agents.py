@@ -9,11 +9,13 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes
+import gc
 import importlib
 import multiprocessing
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import auditlog
+import auditlog.interception
 
 
 @dataclass(frozen=True)
@@ -557,6 +560,16 @@ def fetch(url: str) -> str:
         return answer.read().decode()
 
 
+class Cycle:
+    """Writes when it is collected, which nobody knows when."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        touch("/tmp/auditlog-canary-of-a-cycle")
+
+
 @auditlog.agent("canary-agent", version="1")
 def misbehave(how: str) -> str:
     """End in a way that is not an answer."""
@@ -578,4 +591,12 @@ def misbehave(how: str) -> str:
             time.sleep(600)
         case "memory":
             return "x" * (1 << 33)
+        case "uninstall":
+            auditlog.interception.uninstall()
+        case "leave a cycle":
+            gc.disable()
+            Cycle()
+        case "leave an alarm":
+            signal.signal(signal.SIGALRM, lambda *_: os._exit(3))
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
     return "answered"

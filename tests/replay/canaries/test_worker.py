@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from auditlog.record import decode_record
@@ -91,6 +93,25 @@ def test_an_executors_idle_thread_is_no_thread_that_goes_on(make_bench):
     bench = make_bench("with_a_pool_of_its_own")
     results = [bench.run({"question": "abc"}) for _ in range(3)]
     assert [("complete", False)] * 3 == [(result.status, result.spent) for result in results]
+
+
+def test_taking_the_interceptor_away_is_a_violation_and_lasts_for_no_other_case(make_bench):
+    """A case that uninstalls the interceptor is invalid, and the next one is intercepted again."""
+    bench = make_bench("misbehave")
+    result = bench.run({"how": "uninstall"})
+    assert ("invalid", "the agent tried to take the replay's interceptor away") == (result.status, result.why)
+    assert "complete" == bench.run({"how": "answer"}).status
+
+
+def test_what_a_case_leaves_behind_acts_while_it_is_the_cases(make_bench):
+    """Garbage that acts when it is collected makes its own case invalid, and an alarm goes off in none."""
+    bench = make_bench("misbehave")
+    result = bench.run({"how": "leave a cycle"})
+    assert "invalid" == result.status
+    assert "auditlog-canary-of-a-cycle" in result.why
+    assert "complete" == bench.run({"how": "leave an alarm"}).status
+    time.sleep(0.4)
+    assert "complete" == bench.run({"how": "answer"}).status
 
 
 def test_work_that_is_left_in_an_executor_goes_on(make_bench):
