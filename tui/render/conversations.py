@@ -31,6 +31,8 @@ COLUMNS = (
 """The columns of the list; the time is UTC."""
 
 BARS = " ▁▂▃▄▅▆▇█"
+WORDS = 50
+"""Cells that the histogram leaves to its words."""
 
 
 @functools.lru_cache(64)
@@ -96,7 +98,7 @@ def histogram(counts: Histogram | None, width: int) -> list[Line]:
     """Draw volume above failures, one cell a span of time; the numbers beside them say what a full cell is."""
     if counts is None or not any(counts.volume):
         return [Line(), Line()]
-    room = max(1, min(len(counts.volume), width - 10))
+    room = max(12, min(len(counts.volume), width - WORDS))
     volume, failures = _merged(counts.volume, room), _merged(counts.failures, room)
     peak = max(volume)
     failed = sum(failures)
