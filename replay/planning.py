@@ -236,9 +236,13 @@ def _missing_locks(held: Iterable[str], hosts: tuple[str, ...]) -> list[str]:
     names = {lock.split(" ")[0] for lock in held}
     notes = []
     if "landlock" not in names:
-        notes.append("This kernel has no Landlock, so native code in the agent is not kept from files and programs.")
+        notes.append(
+            "This kernel has no Landlock, so native code in the agent is not kept from files and programs."
+        )
     if not hosts and "network" not in names:
-        notes.append("This system gives no network namespace, so native code in the agent is not kept off the network.")
+        notes.append(
+            "This system gives no network namespace, so native code in the agent is not kept off the network."
+        )
     return notes
 
 

@@ -94,7 +94,13 @@ def _head(diff: Diff, arms: Arms, noise: Diff | None, width: int) -> list[Line]:
     state = outcomes.state_of(diff)
     verdict = outcomes.WORDS[outcomes.outcome_of(diff)]
     lines = [
-        fitted(line((state.text, f"strong {state.role}"), (f"  {verdict}" if verdict != state.word else "", state.role)), width),
+        fitted(
+            line(
+                (state.text, f"strong {state.role}"),
+                (f"  {verdict}" if verdict != state.word else "", state.role),
+            ),
+            width,
+        ),
         *(wrapped(diff.summary, width, "strong", indent=2) if diff.summary else []),
     ]
     if told := _measures(diff.measures):
