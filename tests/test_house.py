@@ -41,7 +41,9 @@ def test_no_module_has_outgrown_its_name() -> None:
 
 def test_every_module_states_its_rules_or_its_purpose() -> None:
     """Each module of the packages begins with a docstring."""
-    assert [] == [name_of(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    assert [] == [
+        name_of(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    ]
 
 
 def test_nothing_unpickles_or_evaluates_what_was_recorded() -> None:
@@ -58,7 +60,9 @@ def test_nothing_unpickles_or_evaluates_what_was_recorded() -> None:
                     used = {name}
                 case _:
                     continue
-            found += [f"{name_of(path)}: {name}" for name in used & {"pickle", "marshal", "shelve", "eval", "exec"}]
+            found += [
+                f"{name_of(path)}: {name}" for name in used & {"pickle", "marshal", "shelve", "eval", "exec"}
+            ]
     assert [] == found
 
 
