@@ -189,10 +189,9 @@ def _messages(title: str, said: tuple[Message, ...], width: int, of: int | None 
                         f"calls {part.name} {compact(part.arguments, width * 4)}", width, indent=4, most=4
                     )
                 case "tool_call_response":
-                    said = (
-                        part.response if isinstance(part.response, str) else compact(part.response, width * 4)
-                    )
-                    lines += wrapped(f"→ {said}", width, indent=4, most=4)
+                    given = part.response
+                    text = given if isinstance(given, str) else compact(given, width * 4)
+                    lines += wrapped(f"→ {text}", width, indent=4, most=4)
                 case _:
                     lines += wrapped(f"{part.type} {compact(part.raw, width * 4)}", width, indent=4, most=4)
     return lines
