@@ -295,8 +295,15 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _lay_out(self) -> None:
         self.rows.layout(self.room)
-        self.virtual_size = Size(self.room + GUTTER, self.rows.height)
+        self._set_height()
         self._settle_later()
+
+    def _set_height(self) -> None:
+        """Take the rows' height over, without laying the whole screen out anew: the widget's own size stays."""
+        size = Size(self.room + GUTTER, self.rows.height)
+        self.set_reactive(LineView.virtual_size, size)
+        self._scroll_update(size)
+        self.refresh()
 
     def _settle_later(self) -> None:
         if isinstance(self.rows, Sheet) and not self.rows.settled:
@@ -309,7 +316,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         seen = rows.item_at(self.scroll_offset.y)
         offset = rows.extent(seen)[0] - self.scroll_offset.y
         rows.settle()
-        self.virtual_size = Size(self.room + GUTTER, rows.height)
+        self._set_height()
         y = max(0, rows.extent(seen)[0] - offset)
         if y != self.scroll_offset.y:
             self.scroll_to(y=y, animate=False)

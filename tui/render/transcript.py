@@ -181,7 +181,7 @@ def _call(span: Span, depth: int, width: int) -> list[Line]:
     inner = f"{indent}    "
     room = width - line(*head, *facts).width - 1
     asked = _asked(span, max(room, width - len(inner)))
-    if cell_width(asked) <= room:
+    if not asked or cell_width(asked) <= room:
         lines = [fitted(line(*head, (f" {asked}" if asked else ""), *facts), width)]
     else:
         lines = [fitted(line(*head, *facts), width), fitted(line(inner, asked), width)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from functools import partial
 
 from textual import events, on
@@ -22,6 +23,7 @@ from tui.lines import LineView
 from tui.reading import Home
 from tui.render import conversations as drawing
 from tui.render import formats, transcript
+from tui.render.block import Block
 from tui.render.conversations import Histogram
 from tui.render.line import Line, line
 from tui.rows import PagedRows, Sheet
@@ -30,6 +32,7 @@ from tui.screens.base import AuditScreen
 PREVIEW_AFTER = 0.06
 """Seconds that the cursor rests on a row before its preview is read."""
 PREVIEW_LINES = 6
+PREVIEW_TURNS = 20
 
 
 class ConversationsScreen(AuditScreen):
@@ -150,8 +153,14 @@ class ConversationsScreen(AuditScreen):
         self.ask("preview", lambda store: store.conversation(conversation_id))
 
     def got_preview(self, conversation: Conversation) -> None:
-        """Show a conversation beside the list."""
-        self.preview.show(Sheet(transcript.blocks(conversation, message_lines=PREVIEW_LINES)))
+        """Show a conversation beside the list: the beginning of a long one."""
+        shown = replace(conversation, turns=conversation.turns[:PREVIEW_TURNS])
+        blocks = transcript.blocks(shown, message_lines=PREVIEW_LINES)
+        if (left := len(conversation.turns) - PREVIEW_TURNS) > 0:
+            blocks.append(
+                Block("more", lambda _: [line((f"… {formats.counted(left, 'more turn')}", "muted"))])
+            )
+        self.preview.show(Sheet(blocks))
 
     @property
     def chosen(self) -> ConversationSummary | None:
