@@ -137,10 +137,15 @@ class AuditApp(App[None]):
         self._standing = standing
 
     @property
+    def integrity(self) -> str:
+        """Whether the record was verified."""
+        return "not verified"
+
+    @property
     def standing(self) -> str:
         """Integrity, what is not sealed, and the store; the most important first."""
         unsealed = "" if self._standing is None else f"unsealed {self._standing.unsealed:,} · "
-        return f"not verified · {unsealed}{safe_text(self.store_path, width=40)}"
+        return f"{self.integrity} · {unsealed}{safe_text(self.store_path, width=40)}"
 
     @property
     def store_option(self) -> str:

@@ -28,6 +28,7 @@ def text_of_picture(svg):
 def comparable(lines):
     """Leave out what differs from run to run: durations, what stands right of them, blanks, and the window's title."""
     words = [re.sub(r"\d+(\.\d+)? (ms|s)\b|unsealed [\d,]+", "#", row) for row in lines]
+    words = [re.sub("─+", "─", row) for row in words]
     return [" ".join(row.split()) for row in words if row.strip() and row.strip() != "auditlog"]
 
 

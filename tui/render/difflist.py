@@ -19,6 +19,7 @@ from replay.render import grouping, wording
 from replay.report import CaseResult, Report
 from tui.render import formats, outcomes
 from tui.render.block import Block
+from tui.render.flow import flow
 from tui.render.line import BLANK, Line, Piece, fitted, line, recorded, wrapped
 from tui.render.outcomes import ROLES, WORDS
 
@@ -72,13 +73,13 @@ def head(report: Report, width: int) -> list[Line]:
     counted: list[tuple[str, str]] = []
     for name, number in found.items():
         counted += [
-            (" · " if counted else " ", "muted"),
+            (" · " if counted else "", "muted"),
             (f"{WORDS[name]} ", "muted"),
             (str(number), ROLES[name] if number else "muted"),
         ]
-    lines = [fitted(line(" ", verdict, *arms), width), fitted(line(*counted), width)]
+    lines = [*_flowed([Piece(*verdict), *arms], width), *_flowed([Piece(*part) for part in counted], width)]
     if noise := _noise(report):
-        lines.append(fitted(line((f" {noise}", "muted")), width))
+        lines += _flowed([Piece(noise, "muted")], width)
     for judged in report.evaluations:
         old, new = (
             formats.UNKNOWN if v is None else f"{v:.3g}"
@@ -102,6 +103,11 @@ def head(report: Report, width: int) -> list[Line]:
         totals = " · ".join(f"{name} {took}" for name, took in wording.total_lines(report.totals))
         lines += wrapped(f" {totals}", width, "muted", most=2)
     return lines
+
+
+def _flowed(pieces: list[Piece], width: int) -> list[Line]:
+    """Break a line of the head in two where the window is narrow."""
+    return [line(" ", *made.pieces) for made in flow(pieces, width - 1)[:2]]
 
 
 def _noise(report: Report) -> str:

@@ -26,7 +26,7 @@ from tui import actions, clipboard
 from tui.bars import Bar, Prompt, key_bar
 from tui.lines import LineView
 from tui.reader import Answer
-from tui.render.line import Line, Piece, line, spread, wrapped
+from tui.render.line import Line, Piece, fitted, line, spread, wrapped
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -133,7 +133,14 @@ class AuditScreen(Screen[None]):
         left = line(
             (" auditlog ", "title"), ("› ", "muted"), (self.TITLE_TEXT, "strong"), *self.title_facts()
         )
-        return [spread(left, line((f"{self.audit.standing} ", "muted")), width)]
+        # Integrity is never what gives way to a long name.
+        return [
+            spread(
+                fitted(left, width - len(self.audit.integrity) - 2),
+                line((f"{self.audit.standing} ", "muted")),
+                width,
+            )
+        ]
 
     def title_facts(self) -> list[tuple[str, str]]:
         """Give what the title says beyond the screen's name; clean text."""
