@@ -1,7 +1,9 @@
 """What tests of every package share: a store's path, recorded turns, and the shared data sets."""
 
+import contextlib
 import itertools
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -10,6 +12,12 @@ import pytest
 
 from auditlog.record import encode_record
 from auditlog.store import Store
+
+# A shell starts what it runs in the background deaf to Ctrl-C, and so would be every process that a test starts and
+# then interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
