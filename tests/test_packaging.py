@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
+_PIN = re.compile(r"^(\S+)==(\S+)(?: ; ([^\\]+))?", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +124,9 @@ def test_every_dependency_is_locked() -> None:
 
 
 def test_the_locks_agree() -> None:
-    """A package that stands in two lock files has one version."""
+    """A package that stands in two lock files has one version for each Python and platform."""
     versions: dict[str, set[str]] = {}
     for lock in LOCKS:
-        for name, version in re.findall(r"^(\S+)==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE):
-            versions.setdefault(name, set()).add(version)
+        for name, version, marker in _PIN.findall(lock.read_text(encoding="utf-8")):
+            versions.setdefault(name + marker, set()).add(version)
     assert {} == {name: found for name, found in versions.items() if len(found) > 1}
