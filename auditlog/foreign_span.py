@@ -16,7 +16,7 @@ The rules:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,14 +62,23 @@ class Mapped(NamedTuple):
     """Content by part name, as values."""
 
 
-def map_span(span: ForeignSpan) -> Mapped:
-    """Map a span."""
+def map_span(span: ForeignSpan, decode: Callable[[str, Any], Any] | None = None) -> Mapped:
+    """Map a span.
+
+    Args:
+        span: what somebody's instrumentation made.
+        decode: makes the value of a part of its name and what the attribute holds; `structured` where it is None.
+    """
     small, content = split_content(span.attributes)
     kind = kind_of(span.attributes)
     name = name_of(kind, span.attributes, span.name)
     failed = span.status_code == "ERROR"
     parts = {
-        part: decoded(value) if _is_ours(part, span.attributes) else structured(value)
+        part: decoded(value)
+        if _is_ours(part, span.attributes)
+        else decode(part, value)
+        if decode is not None
+        else structured(value)
         for part, value in content.items()
     }
     if failed and "error" not in parts and (error := _error(span)) is not None:

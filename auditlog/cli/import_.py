@@ -66,6 +66,7 @@ def import_(paths: Sequence[Path], tags: Sequence[str], format: str | None, stor
     for report in reports:
         _say_skipped(report)
     if failed:
+        narrate(f"{failed} of {failed + len(reports)} files could not be imported.")
         raise click.exceptions.Exit(Exit.ERROR)
 
 
@@ -77,6 +78,10 @@ def _labels(tags: Sequence[str]) -> dict[str, str]:
             raise ConfigurationError(
                 f"--tag {tag!r} names no value. Write KEY=VALUE, such as --tag arm=base."
             )
+        try:
+            tag.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"--tag {tag!r} is not UTF-8. Write it in UTF-8.") from None
         labels[key.strip()] = value
     return labels
 

@@ -8,6 +8,9 @@ The rules:
 3. A span that our own exporter wrote is restored exactly: see `auditlog.exporters.otlp_json`.
 4. What a span does not say of its turn and conversation stays open: readers inherit it within the trace.
 5. The caller's tags stand on every span.
+6. Content that is JSON text is decoded only where that changes nothing (`exact`); a span whose text stays text is `lossy`,
+   and `auditlog.inexact` says why.
+7. Of more than `MOST_ATTRIBUTES` of a span, event or link the rest is left out, counted on the span as dropped, and told.
 """
 
 from __future__ import annotations
@@ -21,12 +24,16 @@ from typing import Any
 from auditlog.encode import MARK
 from auditlog.exporters.marker import Marker, restore
 from auditlog.foreign_span import ForeignSpan, map_span
+from auditlog.importers.exact import decode
 from auditlog.importers.spans import ImportedSpan, ignore
 from auditlog.normalise import decoded, first, mapping, split_content
 from auditlog.values import Json
 
 SPAN_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 STATUS_CODES = ("UNSET", "OK", "ERROR")
+
+MOST_ATTRIBUTES = 10_000
+"""Of one span; SDKs keep 128 where they are not told otherwise."""
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
@@ -64,10 +71,25 @@ def spans(
                 scope = _scope(scope_spans.get("scope"))
                 for raw in _objects(scope_spans, "spans"):
                     position += 1
+                    for kept, left_out in _bounded(raw):
+                        skip(
+                            f"span {position} has {kept + left_out:,} attributes; {left_out:,} were left out"
+                        )
                     try:
                         yield _span(raw, resource, scope, labels)
                     except ValueError as error:
                         skip(f"span {position} {error}")
+
+
+def _bounded(raw: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    """Cut the attributes of a span, its events and its links; give for each cut how many stay and how many do not."""
+    for holder in (raw, *_objects(raw, "events"), *_objects(raw, "links")):
+        left_out = len(_list(holder, "attributes")) - MOST_ATTRIBUTES
+        if left_out > 0:
+            holder["attributes"] = holder["attributes"][:MOST_ATTRIBUTES]
+            dropped = raw.get("droppedAttributesCount")
+            raw["droppedAttributesCount"] = (dropped if isinstance(dropped, int) else 0) + left_out
+            yield MOST_ATTRIBUTES, left_out
 
 
 def any_value(value: Json) -> Json:
@@ -125,7 +147,18 @@ def _span(
     marker = Marker.read(attributes)
     if marker is not None:
         return _ours(marker, raw, attributes, labels, ids | times)
-    mapped = map_span(_foreign(raw, attributes, resource, scope))
+    inexact: list[str] = []
+
+    def exactly(part: str, value: Json) -> Json:
+        if not (isinstance(value, str) and value.lstrip()[:1] in ("{", "[")):
+            return value
+        found = decode(value)
+        if found.inexact is not None:
+            inexact.append(f"{part}: {found.inexact}")
+        return found.value
+
+    mapped = map_span(_foreign(raw, attributes, resource, scope), exactly)
+    flags = {"auditlog.lossy": True, "auditlog.inexact": inexact} if inexact else {}
     conversation = first(attributes, mapping()["conversation"])
     return ImportedSpan(
         **ids,
@@ -136,7 +169,7 @@ def _span(
         kind=mapped.kind,
         name=mapped.name,
         status=mapped.status,
-        attributes={**mapped.attributes, **labels},
+        attributes={**mapped.attributes, **flags, **labels},
         content=mapped.parts,
     )
 
