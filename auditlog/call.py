@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from opentelemetry import trace
 
-from auditlog import config, context, interception
-from auditlog.encode import Encoded, encode, error_facts
-from auditlog.facts import response_attributes
-from auditlog.interception import Call, Raised, Served
+from auditlog import context, interception
+from auditlog.binding import binder
+from auditlog.encode import encode, error_facts
+from auditlog.facts import request_attributes, response_attributes
+from auditlog.interception import Call, Interceptor, Raised, Served
 from auditlog.operation import Operation
-from auditlog.recorder import ListSink, Recorder, user_tracer
+from auditlog.recorder import ListSink, Recorder, attributes_text
 from auditlog.values import Kind
 
 _OPERATIONS = {
@@ -38,33 +39,64 @@ _OPERATIONS = {
 _SPAN_KINDS: dict[Kind, trace.SpanKind] = {"model": trace.SpanKind.CLIENT}
 
 
-class ActiveCall:
+class Site:
+    """One decorated function: what is the same in each of its calls, made ready once."""
+
+    __slots__ = ("_encoded", "attributes", "bind", "operation", "span_kind", "span_name")
+
+    def __init__(self, operation: Operation, function: Callable[..., Any]) -> None:
+        """Read the function's signature."""
+        name = _OPERATIONS.get(operation.kind, operation.kind)
+        self.operation = operation
+        self.bind = binder(function)
+        self.attributes: dict[str, Any] = {"gen_ai.operation.name": name, **operation.attributes}
+        self.span_name = f"{name} {operation.name}"
+        self.span_kind = _SPAN_KINDS.get(operation.kind, trace.SpanKind.INTERNAL)
+        self._encoded: tuple[Recorder | None, bytes] = (None, b"")
+
+    def attributes_text(self, recorder: Recorder, own: Mapping[str, Any]) -> bytes:
+        """Give the attributes of a call's START record.
+
+        Args:
+            recorder: adds those of its process.
+            own: those of this call.
+        """
+        known, text = self._encoded
+        if known is recorder and not own:
+            return text
+        attributes = {**recorder.base_attributes, **self.attributes}
+        if self.operation.kind == "agent" and (version := self.operation.version or recorder.agent_version):
+            attributes["gen_ai.agent.version"] = version
+        if own:
+            return attributes_text({**attributes, **own})
+        text = attributes_text(attributes)
+        self._encoded = (recorder, text)
+        return text
+
+
+class ActiveCall(context.Frame):
     """A call that has begun. Make one with `begin`, run the body between `enter` and `leave`, end it once."""
 
     __slots__ = (
         "_chunks",
         "_context",
         "_done",
-        "_facts",
         "_first_chunk",
-        "_operation",
-        "_parent",
         "_recorder",
+        "_site",
         "_span",
         "_started",
         "_token",
-        "frame",
+        "answer",
     )
 
-    def __init__(
-        self, operation: Operation, recorder: Recorder, frame: context.Frame, parent: str | None = None
-    ) -> None:
-        """Describe a call; `begin` writes its START record."""
-        self.frame = frame
-        self._parent = parent
-        self._operation = operation
+    answer: Served | Raised | None
+    """What the interceptor gave in place of the body's result."""
+
+    def __init__(self, site: Site, recorder: Recorder) -> None:
+        """Describe a call that has no place yet."""
+        self._site = site
         self._recorder = recorder
-        self._facts = frame.facts
         self._span: trace.Span | None = None
         self._context: context.Context | None = None
         self._token: Any = None
@@ -72,6 +104,29 @@ class ActiveCall:
         self._first_chunk: int | None = None
         self._chunks: list[Any] = []
         self._done = False
+        self.answer = None
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take a place in the context, open a span, and write the START record.
+
+        Raises:
+            Exception: only while an interceptor is installed (rule 4).
+        """
+        interceptor = interception.installed()
+        try:
+            arguments = self._site.bind(*args, **kwargs)
+            text, lossy = encode(arguments)
+            self._take_place()
+            self._write_start(arguments, text, lossy=lossy)
+        except Exception as error:
+            if interceptor is not None:
+                raise
+            self._recorder.fault(error)
+            self._context, self._recorder = None, unrecorded
+            self._lose_place()
+            return
+        if interceptor is not None:
+            self._ask(interceptor, text, lossy=lossy)
 
     def enter(self) -> None:
         """Put the code that follows inside the call."""
@@ -102,85 +157,17 @@ class ActiveCall:
             abandoned: the consumer left before the end.
         """
         if result is not None:
-            self._facts["auditlog.stream.returned"] = True
+            self.facts["auditlog.stream.returned"] = True
         if abandoned:
-            self._facts["auditlog.stream.abandoned"] = True
+            self.facts["auditlog.stream.abandoned"] = True
         self._end("ok", result=self._chunks, stream=True)
 
     def fail(self, error: BaseException) -> None:
         """Write the END record of a call that raised; facts that the error carries go with it."""
         # A stranger's error may answer anything to any name.
         with contextlib.suppress(Exception):
-            self._facts.update(getattr(error, "auditlog_facts", None) or {})
+            self.facts.update(getattr(error, "auditlog_facts", None) or {})
         self._end("error", error=error, stream=bool(self._chunks))
-
-    def answer(self, arguments: Encoded) -> Served | Raised | None:
-        """Ask the interceptor of this process, if there is one."""
-        interceptor = interception.installed()
-        if interceptor is None:
-            return None
-        frame = self.frame
-        call = Call(
-            operation=self._operation,
-            arguments=orjson.loads(arguments.text),
-            lossy=arguments.lossy,
-            trace_id=frame.trace_id,
-            span_id=frame.span_id,
-            parent_span_id=self._parent,
-        )
-        answer = interceptor.before(call)
-        if answer is not None:
-            self._facts.update(answer.facts)
-        return answer
-
-    def start(self, arguments: Encoded, attributes: Mapping[str, Any]) -> None:
-        """Write the START record."""
-        operation, frame = self._operation, self.frame
-        attributes = {
-            "gen_ai.operation.name": _OPERATIONS.get(operation.kind, operation.kind),
-            **operation.attributes,
-            **attributes,
-            **_standing(frame, operation, self._recorder),
-        }
-        if arguments.lossy:
-            attributes["auditlog.lossy"] = attributes["auditlog.lossy_input"] = True
-        entry = {
-            "time": self._started,
-            "trace": frame.trace_id,
-            "span": frame.span_id,
-            "parent": self._parent,
-            "turn": frame.turn_id,
-            "conversation": frame.conversation_id,
-            "kind": operation.kind,
-            "name": operation.name,
-            "source": "decorator",
-        }
-        parts = {"input": arguments.text} if operation.capture_input else {}
-        self._recorder.start(entry, attributes, parts)
-
-    def open_span(self) -> None:
-        """Open a span with the user's provider, and make the context that the body runs in."""
-        operation, tracer = self._operation, user_tracer()
-        if tracer is not None:
-            self._span = tracer.start_span(
-                f"{_OPERATIONS.get(operation.kind, operation.kind)} {operation.name}",
-                kind=_SPAN_KINDS.get(operation.kind, trace.SpanKind.INTERNAL),
-                attributes={
-                    "gen_ai.operation.name": _OPERATIONS.get(operation.kind, operation.kind),
-                    **operation.attributes,
-                    **({"gen_ai.conversation.id": c} if (c := self.frame.conversation_id) else {}),
-                },
-                start_time=self._started,
-            )
-            ids = self._span.get_span_context()
-            # A disabled SDK opens no span: it gives an invalid one, or the current one again.
-            if not ids.is_valid or ids == trace.get_current_span().get_span_context():
-                self._span = None
-            else:
-                trace_id, span_id = f"{ids.trace_id:032x}", f"{ids.span_id:016x}"
-                turn_id = span_id if self.frame.turn_id == self.frame.span_id else self.frame.turn_id
-                self.frame = _with_ids(self.frame, trace_id, span_id, turn_id)
-        self._context = context.with_frame(self.frame, self._span)
 
     def _end(
         self, status: str, *, result: Any = None, error: BaseException | None = None, stream: bool = False
@@ -190,17 +177,18 @@ class ActiveCall:
         self._done = True
         try:
             attributes, parts = self._outcome(result, error, stream=stream)
-            frame = self.frame
-            entry = {"trace": frame.trace_id, "span": frame.span_id, "status": status}
-            self._recorder.end(entry, attributes, parts)
-            self._end_span(attributes, error)
+            self._recorder.end(
+                {"trace": self.trace_id, "span": self.span_id, "status": status}, attributes, parts
+            )
+            if self._span is not None:
+                self._end_span(self._span, attributes, error)
         except Exception as failure:  # noqa: BLE001 - the recorder never raises into the agent
             self._recorder.fault(failure)
 
     def _outcome(
         self, result: Any, error: BaseException | None, *, stream: bool
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
-        operation = self._operation
+        operation = self._site.operation
         parts: dict[str, bytes] = {}
         attributes: dict[str, Any] = {}
         if stream:
@@ -222,100 +210,91 @@ class ActiveCall:
             attributes["auditlog.lossy"] = attributes["auditlog.lossy_input"] = True
         if not operation.capture_output:
             attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
-        facts = dict(self._facts)
-        if evaluations := facts.pop("auditlog.evaluations", None):
-            parts["evaluations"] = encode(evaluations).text
-        attributes.update(facts)
+        if self.facts:
+            facts = dict(self.facts)
+            if evaluations := facts.pop("auditlog.evaluations", None):
+                parts["evaluations"] = encode(evaluations).text
+            attributes.update(facts)
         return attributes, parts
 
-    def _end_span(self, attributes: Mapping[str, Any], error: BaseException | None) -> None:
-        span = self._span
-        if span is None:
-            return
-        span.set_attributes({k: v for k, v in attributes.items() if isinstance(v, str | bool | int | float)})
+    def _end_span(self, span: trace.Span, attributes: Mapping[str, Any], error: BaseException | None) -> None:
+        if attributes:
+            span.set_attributes(
+                {
+                    name: value
+                    for name, value in attributes.items()
+                    if isinstance(value, (str, bool, int, float))
+                }
+            )
         if error is not None:
             span.set_attribute("error.type", type(error).__qualname__)
             span.set_status(trace.StatusCode.ERROR)
         span.end()
 
+    def _take_place(self) -> None:
+        site = self._site
+        here = context.place(self, begins_turn=site.operation.kind == "agent")
+        if self.tracer is None:
+            self._context = context.inside(self, here)
+            return
+        attributes = site.attributes
+        if self.conversation_id is not None:
+            attributes = {**attributes, "gen_ai.conversation.id": self.conversation_id}
+        self._span = self.tracer.start_span(
+            site.span_name, here, site.span_kind, attributes, start_time=self._started
+        )
+        self._context = context.adopt(self, self._span, here)
+        if self.around is not self._span:
+            self._span = None
 
-def begin(operation: Operation, arguments: Encoded, attributes: Mapping[str, Any]) -> ActiveCall:
-    """Begin a call: give it a place, open its span, write its START record.
+    def _lose_place(self) -> None:
+        self.trace_id, self.span_id, self.parent_id = "0" * 32, "0" * 16, None
+        self.facts = self.turn_facts = {}
 
-    Args:
-        operation: what is called.
-        arguments: the encoded arguments by name.
-        attributes: what the arguments say, such as the model requested.
+    def _write_start(self, arguments: dict[str, Any], text: bytes, *, lossy: bool) -> None:
+        operation, recorder = self._site.operation, self._recorder
+        own: dict[str, Any] = request_attributes(arguments) if operation.kind == "model" else {}
+        if operation.kind == "agent":
+            if self.user_id is not None:
+                own["user.id"] = self.user_id
+            for key, value in self.tags.items():
+                own[f"auditlog.tag.{key}"] = value
+        if lossy:
+            own["auditlog.lossy"] = own["auditlog.lossy_input"] = True
+        entry = {
+            "type": "start",
+            "time": self._started,
+            "trace": self.trace_id,
+            "span": self.span_id,
+            "parent": self.parent_id,
+            "turn": self.turn_id,
+            "conversation": self.conversation_id,
+            "kind": operation.kind,
+            "name": operation.name,
+            "source": "decorator",
+        }
+        parts = {"attributes": self._site.attributes_text(recorder, own)}
+        if operation.capture_input:
+            parts["input"] = text
+        recorder.append(entry, parts, opens=self.span_id)
 
-    Raises:
-        Exception: only while an interceptor is installed (rule 4).
-    """
-    recorder = config.recorder() or _unrecorded
-    above = context.current()
-    parent = context.parent_span()
-    try:
-        frame = _place(operation, above, parent)
-        call = ActiveCall(operation, recorder, frame, None if parent is None else f"{parent.span_id:016x}")
-        call.open_span()
-        call.start(arguments, attributes)
-    except Exception as error:
-        if interception.installed() is not None:
+    def _ask(self, interceptor: Interceptor, text: bytes, *, lossy: bool) -> None:
+        """Ask the interceptor for the call's answer; the call fails with what it raises."""
+        call = Call(
+            operation=self._site.operation,
+            arguments=orjson.loads(text),
+            lossy=lossy,
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            parent_span_id=self.parent_id,
+        )
+        try:
+            self.answer = interceptor.before(call)
+        except BaseException as error:
+            self.fail(error)
             raise
-        recorder.fault(error)
-        return ActiveCall(operation, _unrecorded, _lost_frame())
-    return call
-
-
-def _place(
-    operation: Operation, above: context.Frame | None, parent: trace.SpanContext | None
-) -> context.Frame:
-    scope = context.current_scope()
-    span_id = context.new_span_id()
-    trace_id = f"{parent.trace_id:032x}" if parent is not None else context.new_trace_id()
-    facts: dict[str, Any] = {}
-    turn_id = above.turn_id if above is not None else None
-    begins_turn = turn_id is None and operation.kind == "agent"
-    return context.Frame(
-        trace_id=trace_id,
-        span_id=span_id,
-        turn_id=span_id if begins_turn else turn_id,
-        conversation_id=scope.conversation_id if scope else above.conversation_id if above else None,
-        user_id=scope.user_id if scope else above.user_id if above else None,
-        tags=scope.tags if scope else above.tags if above else {},
-        facts=facts,
-        turn_facts=facts if begins_turn or above is None else above.turn_facts,
-    )
-
-
-def _standing(frame: context.Frame, operation: Operation, recorder: Recorder) -> dict[str, Any]:
-    """Give the attributes that say whose call this is."""
-    attributes: dict[str, Any] = {}
-    if operation.kind == "agent":
-        version = operation.version or recorder.agent_version
-        if version is not None:
-            attributes["gen_ai.agent.version"] = version
-        if frame.user_id is not None:
-            attributes["user.id"] = frame.user_id
-        for key, value in frame.tags.items():
-            attributes[f"auditlog.tag.{key}"] = value
-    return attributes
-
-
-def _with_ids(frame: context.Frame, trace_id: str, span_id: str, turn_id: str | None) -> context.Frame:
-    return context.Frame(
-        trace_id,
-        span_id,
-        turn_id,
-        frame.conversation_id,
-        frame.user_id,
-        frame.tags,
-        frame.facts,
-        frame.turn_facts,
-    )
-
-
-def _lost_frame() -> context.Frame:
-    return context.Frame("0" * 32, "0" * 16, None, None, None, {}, {}, {})
+        if self.answer is not None:
+            self.facts.update(self.answer.facts)
 
 
 class _Nowhere(ListSink):
@@ -325,4 +304,5 @@ class _Nowhere(ListSink):
         return True
 
 
-_unrecorded = Recorder(_Nowhere())
+unrecorded = Recorder(_Nowhere())
+"""What calls are recorded by that are intercepted while nobody records."""

@@ -24,12 +24,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from auditlog.foreign_span import bounded
+from auditlog.recorder import SCOPE
 
 Context = otel_context.Context
 
 _FRAME = otel_context.create_key("auditlog-frame")
 _SCOPE = otel_context.create_key("auditlog-conversation")
-_STAND_IN = otel_context.create_key("auditlog-stand-in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,26 @@ class ConversationScope:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
 class Frame:
-    """One recorded call that is under way."""
+    """The place of one recorded call that is under way."""
+
+    __slots__ = (
+        "around",
+        "conversation_id",
+        "facts",
+        "parent_id",
+        "span_id",
+        "tags",
+        "trace_id",
+        "tracer",
+        "turn_facts",
+        "turn_id",
+        "user_id",
+    )
 
     trace_id: str
     span_id: str
+    parent_id: str | None
     turn_id: str | None
     conversation_id: str | None
     user_id: str | None
@@ -55,6 +69,12 @@ class Frame:
     """Attributes that the body added to this call; they go into its END record."""
     turn_facts: dict[str, Any]
     """The same of the turn's agent call."""
+    tracer: trace.Tracer | None
+    """What opens the spans of a user's OpenTelemetry provider: one for everything below one outermost call."""
+    around: trace.Span
+    """The OpenTelemetry span that is current in the body: the one that the user's provider opened for the call, or else
+    whatever was current around it. A span of ours in its place, sampled or not, would decide for the samplers of
+    providers that we know nothing of."""
 
 
 def current(context: Context | None = None) -> Frame | None:
@@ -69,49 +89,112 @@ def current_scope(context: Context | None = None) -> ConversationScope | None:
     return scope if isinstance(scope, ConversationScope) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _StandIn:
-    """The ids of a call that has no OpenTelemetry span, and the span that is current around it."""
+def place(frame: Frame, *, begins_turn: bool) -> Context:
+    """Give a call its place in the context around here: ids, parent, turn, conversation.
 
-    ids: trace.SpanContext
-    around: trace.SpanContext
+    Args:
+        frame: filled in.
+        begins_turn: the call is an agent's, and a turn where no turn is around it.
+
+    Returns:
+        The context around the call.
+    """
+    here = otel_context.get_current()
+    above, scope, span = here.get(_FRAME), here.get(_SCOPE), trace.get_current_span(here)
+    frame.span_id = frame_id = new_span_id()
+    frame.around = span
+    if isinstance(above, Frame):
+        frame.turn_id, frame.tracer = above.turn_id, above.tracer
+        frame.conversation_id, frame.user_id, frame.tags = above.conversation_id, above.user_id, above.tags
+    else:
+        above = None
+        frame.turn_id = frame.conversation_id = frame.user_id = None
+        frame.tags, frame.tracer = {}, user_tracer()
+    if isinstance(scope, ConversationScope):
+        frame.conversation_id, frame.user_id, frame.tags = scope.conversation_id, scope.user_id, scope.tags
+    if above is not None and _is_around(above, span):
+        frame.trace_id, frame.parent_id = above.trace_id, above.span_id
+    elif (found := span.get_span_context()).is_valid:
+        frame.trace_id, frame.parent_id = f"{found.trace_id:032x}", f"{found.span_id:016x}"
+    else:
+        frame.trace_id, frame.parent_id = new_span_id() + new_span_id(), None
+    frame.facts = {}
+    if begins_turn and frame.turn_id is None:
+        frame.turn_id = frame_id
+        frame.turn_facts = frame.facts
+    else:
+        frame.turn_facts = frame.facts if above is None else above.turn_facts
+    return here
 
 
-def with_frame(frame: Frame, span: trace.Span | None) -> Context:
-    """Make the context in which the body of a call runs.
+def inside(frame: Frame, here: Context) -> Context:
+    """Make the context in which the body of a call runs."""
+    return otel_context.set_value(_FRAME, frame, here)
+
+
+def adopt(frame: Frame, span: trace.Span, here: Context) -> Context:
+    """Give a call the ids of the span that the user's provider opened for it, and make the context of its body.
 
     Args:
         frame: the call.
-        span: the span that the user's provider opened for it. Without one, the current span stays the user's own:
-            a span of ours in its place, sampled or not, would decide for the samplers of providers that we know
-            nothing of.
+        span: what the provider gave. A disabled SDK opens no span: it gives an invalid one, or the current one again.
+        here: the context around the call.
     """
-    inside = otel_context.set_value(_FRAME, frame)
-    if span is not None:
-        return otel_context.set_value(_STAND_IN, None, trace.set_span_in_context(span, inside))
-    ids = trace.SpanContext(int(frame.trace_id, 16), int(frame.span_id, 16), is_remote=False)
-    stand_in = _StandIn(ids, trace.get_current_span().get_span_context())
-    return otel_context.set_value(_STAND_IN, stand_in, inside)
+    ids = span.get_span_context()
+    if not ids.is_valid or ids == frame.around.get_span_context():
+        return inside(frame, here)
+    if frame.turn_id == frame.span_id:
+        frame.turn_id = f"{ids.span_id:016x}"
+    frame.trace_id, frame.span_id, frame.around = f"{ids.trace_id:032x}", f"{ids.span_id:016x}", span
+    return trace.set_span_in_context(span, inside(frame, here))
 
 
 def parent_span(context: Context | None = None) -> trace.SpanContext | None:
     """Give the ids of the innermost call around here: a recorded one, or an OpenTelemetry span, whoever opened it."""
-    found = trace.get_current_span(context).get_span_context()
-    stand_in = otel_context.get_value(_STAND_IN, context)
-    if isinstance(stand_in, _StandIn) and found == stand_in.around:
-        return stand_in.ids
+    span, frame = trace.get_current_span(context), current(context)
+    if frame is not None and _is_around(frame, span):
+        return trace.SpanContext(int(frame.trace_id, 16), int(frame.span_id, 16), is_remote=False)
+    found = span.get_span_context()
     return found if found.is_valid else None
 
 
-def new_trace_id() -> str:
-    """Give 32 random hex digits. Not from `random`, which an application may have seeded."""
-    return os.urandom(16).hex()
+def _is_around(frame: Frame, span: trace.Span) -> bool:
+    """Whether the current span is still the one that a call's body began with."""
+    return span is frame.around or span.get_span_context() == frame.around.get_span_context()
+
+
+_tracers: list[tuple[trace.TracerProvider, trace.Tracer | None]] = []
+"""The provider that was looked at last, and the tracer that it gave."""
+
+
+def user_tracer() -> trace.Tracer | None:
+    """Give a tracer where the user runs an OpenTelemetry provider; None where a span would go nowhere."""
+    provider = trace.get_tracer_provider()
+    for known, tracer in _tracers:
+        if known is provider:
+            return tracer
+    nowhere = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+    found = None if nowhere else provider.get_tracer(SCOPE)
+    _tracers[:] = [(provider, found)]
+    return found
+
+
+_ids: list[str] = []
+"""Ids to be given out: one system call for many of them."""
 
 
 def new_span_id() -> str:
-    """Give 16 random hex digits."""
-    return os.urandom(8).hex()
+    """Give 16 random hex digits. Not from `random`, which an application may have seeded."""
+    try:
+        return _ids.pop()
+    except IndexError:
+        digits = os.urandom(8 * 256).hex()
+        _ids.extend(digits[at : at + 16] for at in range(16, len(digits), 16))
+        return digits[:16]
 
+
+# A forked child must not give out what its parent gives out.
+os.register_at_fork(after_in_child=_ids.clear)
 
 attach = otel_context.attach
 detach = otel_context.detach

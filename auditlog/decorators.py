@@ -17,11 +17,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, overload
 
 from auditlog import config, interception
-from auditlog.binding import Binder
-from auditlog.call import ActiveCall, begin
-from auditlog.encode import Encoded, encode
+from auditlog.call import ActiveCall, Site, unrecorded
 from auditlog.errors import ConfigurationError
-from auditlog.facts import request_attributes
 from auditlog.interception import Raised, Served
 from auditlog.operation import Operation, definition_digest
 from auditlog.values import EFFECTS, Effect, Kind
@@ -178,30 +175,30 @@ def _operation(kind: Kind, function: Any, name: str, options: dict[str, Any]) ->
     )
 
 
-def _idle() -> bool:
-    return config.recorder() is None and interception.installed() is None
+def _begin(site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActiveCall | None:
+    """Begin a call; give None where nothing records and nothing intercepts."""
+    recorder = config.recorder()
+    if recorder is None:
+        if interception.installed() is None:
+            return None
+        recorder = unrecorded
+    call = ActiveCall(site, recorder)
+    call.start(args, kwargs)
+    return call
 
 
-def _begin(
-    operation: Operation, binder: Binder, args: Any, kwargs: Any
-) -> tuple[ActiveCall, Served | Raised | None]:
-    bound = binder.bind(args, kwargs)
-    arguments: Encoded = encode(bound)
-    call = begin(operation, arguments, request_attributes(bound) if operation.kind == "model" else {})
-    try:
-        return call, call.answer(arguments)
-    except BaseException as error:
-        call.fail(error)
-        raise
+_FINISHED = frozenset({dict, list, str, int, float, bool, type(None), tuple})
+"""Types of results that are surely no coroutine and no stream."""
 
 
 def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    binder = Binder(function)
+    site = Site(operation, function)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if _idle():
+        call = _begin(site, args, kwargs)
+        if call is None:
             return function(*args, **kwargs)
-        call, answer = _begin(operation, binder, args, kwargs)
+        answer = call.answer
         call.enter()
         try:
             result = function(*args, **kwargs) if answer is None else _given(answer)
@@ -210,7 +207,7 @@ def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., 
             raise
         finally:
             call.leave()
-        if answer is None:
+        if answer is None and type(result) not in _FINISHED:
             # A plain function may hand out a coroutine or a stream: the call lasts until that ends.
             if inspect.isawaitable(result):
                 return _awaiting(call, result)
@@ -225,12 +222,13 @@ def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., 
 
 
 def _async(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    binder = Binder(function)
+    site = Site(operation, function)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if _idle():
+        call = _begin(site, args, kwargs)
+        if call is None:
             return await function(*args, **kwargs)
-        call, answer = _begin(operation, binder, args, kwargs)
+        answer = call.answer
         call.enter()
         try:
             result = await function(*args, **kwargs) if answer is None else _given(answer)
@@ -246,26 +244,27 @@ def _async(function: Callable[..., Any], operation: Operation) -> Callable[..., 
 
 
 def _stream(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    binder = Binder(function)
+    site = Site(operation, function)
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        if _idle():
+        call = _begin(site, args, kwargs)
+        if call is None:
             return (yield from function(*args, **kwargs))
-        call, answer = _begin(operation, binder, args, kwargs)
-        source = function(*args, **kwargs) if answer is None else _replayed(answer)
+        source = function(*args, **kwargs) if call.answer is None else _replayed(call.answer)
         return (yield from _drive(call, source))
 
     return wrapper
 
 
 def _async_stream(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    binder = Binder(function)
+    site = Site(operation, function)
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        if _idle():
+        call = _begin(site, args, kwargs)
+        if call is None:
             source = function(*args, **kwargs)
         else:
-            call, answer = _begin(operation, binder, args, kwargs)
+            answer = call.answer
             source = _drive_async(
                 call, function(*args, **kwargs) if answer is None else _replayed_async(answer)
             )

@@ -5,7 +5,6 @@ The rules:
 1. Nothing here raises into the agent: what fails is counted (`faults`), and the agent goes on.
 2. A call is two records, START before the body and END after it, so that a crash leaves what had begun.
 3. Content is encoded when it is seen, so that what the agent changes afterwards does not change the record.
-4. An OpenTelemetry span is opened only where the user runs a provider; its ids are used when they are valid.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
-from opentelemetry import trace
 
 from auditlog.encode import encode
 from auditlog.record import encode_record
@@ -94,17 +92,32 @@ class Recorder:
     def start(self, entry: dict[str, Any], attributes: Mapping[str, Any], parts: dict[str, bytes]) -> bool:
         """Write a START record; `entry` holds the ids, kind, name and source."""
         entry["type"] = "start"
-        return self._append(entry, {**self.base_attributes, **attributes}, parts, opens=entry["span"])
+        return self._record(entry, {**self.base_attributes, **attributes}, parts, opens=entry["span"])
 
     def end(self, entry: dict[str, Any], attributes: Mapping[str, Any], parts: dict[str, bytes]) -> bool:
         """Write an END record; `entry` holds the ids and the status."""
         entry["type"] = "end"
-        return self._append(entry, attributes, parts, closes=entry["span"])
+        return self._record(entry, attributes, parts, closes=entry["span"])
 
     def span(self, entry: dict[str, Any], attributes: Mapping[str, Any], parts: dict[str, bytes]) -> bool:
         """Write a whole call as one SPAN record."""
         entry["type"] = "span"
-        return self._append(entry, {**self.base_attributes, **attributes}, parts)
+        return self._record(entry, {**self.base_attributes, **attributes}, parts)
+
+    def append(
+        self,
+        entry: dict[str, Any],
+        parts: dict[str, bytes],
+        *,
+        opens: str | None = None,
+        closes: str | None = None,
+    ) -> bool:
+        """Write a record whose attributes are encoded already; every record comes through here."""
+        try:
+            return self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
+        except Exception as error:  # noqa: BLE001 - rule 1
+            self.fault(error)
+            return False
 
     def flush(self) -> bool:
         """Wait until everything recorded is on the disk; False when anything is missing or not durable."""
@@ -118,7 +131,7 @@ class Recorder:
                 "auditlog could not record a call (%s); it goes on, and counts them.", type(error).__name__
             )
 
-    def _append(
+    def _record(
         self,
         entry: dict[str, Any],
         attributes: Mapping[str, Any],
@@ -130,23 +143,16 @@ class Recorder:
         try:
             entry.setdefault("time", time.time_ns())
             if attributes:
-                parts["attributes"] = _attributes(attributes)
-            return self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
+                parts["attributes"] = attributes_text(attributes)
         except Exception as error:  # noqa: BLE001 - rule 1
             self.fault(error)
             return False
+        return self.append(entry, parts, opens=opens, closes=closes)
 
 
-def _attributes(attributes: Mapping[str, Any]) -> bytes:
+def attributes_text(attributes: Mapping[str, Any]) -> bytes:
+    """Give attributes as JSON text; never raise for what a value is."""
     try:
         return orjson.dumps(attributes, default=str, option=orjson.OPT_NON_STR_KEYS)
     except Exception:  # noqa: BLE001 - one value without a JSON text must not cost the record
         return encode({**attributes, "auditlog.lossy": True}).text
-
-
-def user_tracer() -> trace.Tracer | None:
-    """Give a tracer where the user runs an OpenTelemetry provider; None where a span would go nowhere."""
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-        return None
-    return provider.get_tracer(SCOPE)
