@@ -51,7 +51,7 @@ class AuditApp(App[None]):
     #foot.-asking #status { width: 10; }
     #left { width: 1fr; }
     #preview { width: 42%; border-left: solid $panel; }
-    #turns { width: 26; border-right: solid $panel; }
+    #turns { width: 20%; min-width: 26; max-width: 44; border-right: solid $panel; }
     #centre { width: 1fr; }
     #timeline { height: 6; border-top: solid $panel; }
     #body { layout: horizontal; width: 1fr; }

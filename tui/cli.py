@@ -6,6 +6,9 @@ import click
 
 from auditlog.cli.options import store_option
 
+_HUNG_UP = 129
+"""What a shell says of a process that SIGHUP ended."""
+
 
 @click.command("tui", short_help="Look around in the terminal.")
 @store_option
@@ -41,6 +44,7 @@ def tui(store: str, run_id: str | None, conversation: str | None) -> None:
     from tui.app import AuditApp
     from tui.keys import load
 
+    _end_with_the_terminal(sys.stdin.fileno())
     # From here on the reader's thread alone uses the store, and closes it.
     app = AuditApp(lambda: opened, store, run_id=run_id, conversation=conversation, keymap=load())
     app.run()
@@ -48,3 +52,19 @@ def tui(store: str, run_id: str | None, conversation: str | None) -> None:
         # Nothing is written, so nothing is lost; unwinding under a query would only print the engine's complaints.
         sys.stderr.flush()
         os._exit(app.return_code or 0)
+
+
+def _end_with_the_terminal(descriptor: int) -> None:
+    """End the process when its terminal goes away, also where no SIGHUP comes: reading from it would spin for ever."""
+    import os
+    import select
+    import threading
+
+    def wait() -> None:
+        poll = select.poll()
+        # A hang-up is told whatever is asked for; nothing else wakes this thread.
+        poll.register(descriptor, 0)
+        poll.poll()
+        os._exit(_HUNG_UP)
+
+    threading.Thread(target=wait, name="auditlog-tui-hang-up", daemon=True).start()

@@ -6,7 +6,7 @@ The rules:
 2. A question replaces an older one under the same key that has not been begun; an answer that has been replaced is dropped.
 3. An answer is a message to whoever asked: nothing here touches a widget.
 4. An error that auditlog raises on purpose comes back as a sentence; any other error is named too, and never kills the
-   screen.
+   screen. Where the store itself is gone, that is what is said.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ class Reader:
                 error = safe_text(
                     f"Reading the store failed: {type(raised).__name__}: {raised}", width=SENTENCE_CELLS
                 )
+            if error is not None and store is not None and not (store.path / "store.toml").exists():
+                error = safe_text(_gone(str(store.path)), width=SENTENCE_CELLS)
             if self._is_latest(question):
                 question.asker.post_message(Answer(question.topic, value, error))
         if store is not None:
@@ -134,3 +136,7 @@ class Reader:
 
     def _is_latest(self, question: _Question) -> bool:
         return self._latest.get((id(question.asker), question.key)) == question.serial
+
+
+def _gone(path: str) -> str:
+    return f"The store {path} is gone: it was moved or deleted while it was open. Put it back, or open it where it is."

@@ -247,3 +247,20 @@ async def test_refresh_shows_what_was_recorded_since(tmp_path, app_on, until, tr
             await until(pilot, "case-2")
             assert pilot.app.screen.query_one("#main", LineView).cursor == 1
         traffic.writer.close()
+
+
+async def test_a_store_that_was_moved_away_is_said_to_be_gone(tmp_path, app_on, until, traffic_for):
+    """When the store goes away while it is open, the screen says that, and not that there is nothing."""
+    from auditlog.store import Store
+
+    path = tmp_path / "audit"
+    with Store.create(path) as store:
+        traffic = traffic_for(store)
+        traffic.turn("case-1", "one", "first")
+        traffic.writer.close()
+        store.seal()
+    async with app_on(path).run_test(size=(140, 24)) as pilot:
+        await until(pilot, "case-1")
+        path.rename(tmp_path / "elsewhere")
+        await pilot.press("ctrl+r")
+        await until(pilot, "is gone: it was moved or deleted")

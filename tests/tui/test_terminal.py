@@ -1,5 +1,6 @@
 """`auditlog tui` in a real pseudo-terminal: what a user sees and types."""
 
+import os
 import subprocess
 import sys
 
@@ -143,3 +144,23 @@ def test_a_mistake_in_own_keys_is_a_sentence(fixed_store, tmp_path, terminal):
     )
     assert window.finish() not in (0, None)
     assert "conversations.runs" in window.text
+
+
+def test_a_vanished_terminal_ends_it(fixed_store, terminal):
+    """When the window goes away and no SIGHUP comes, the process ends instead of reading for ever."""
+    window = terminal("tui", "--store", str(fixed_store))
+    window.until("Where is my parcel?")
+    os.close(window.master)
+    window.master = os.open(os.devnull, os.O_RDONLY)
+    assert window.process.wait(timeout=60) == 129
+
+
+def test_keys_typed_at_once_reach_the_prompt(fixed_store, terminal):
+    """What is typed in one go, as a paste or a script does, opens the prompt and lands in it."""
+    window = terminal("tui", "--store", str(fixed_store), columns=120)
+    window.until("Where is my parcel?")
+    window.type("/charged twice\r")
+    window.until("search charged twice")
+    window.type("\x1bf")
+    window.type("fstatus:error\r")
+    window.until("1 match")

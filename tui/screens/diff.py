@@ -75,7 +75,7 @@ class DiffScreen(AuditScreen):
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
-        self.main.show_empty("Nothing to show.")
+        self.main.show_empty("✗ Nothing to show; the status line says why.", "error")
         super().failed(topic, error)
 
     def got_pair(self, pair: reports.Pair) -> None:

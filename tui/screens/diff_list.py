@@ -59,7 +59,7 @@ class DiffListScreen(AuditScreen):
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
         if self.report is None:
-            self.view_list.show_empty("Nothing to show.")
+            self.view_list.show_empty("✗ Nothing to show; the status line says why.", "error")
         super().failed(topic, error)
 
     def got_report_progress(self, read: tuple[int, int]) -> None:
