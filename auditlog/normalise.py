@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from auditlog.record import CONTENT_PARTS, Record
+from auditlog.record import PARTS, Record
 from auditlog.resources import schema
 from auditlog.values import KINDS, Message, Part, text_of, user_text_of
 
@@ -85,45 +85,14 @@ def first(attributes: Mapping[str, Any], names: Any) -> Any:
     return next((attributes[name] for name in names if attributes.get(name) is not None), None)
 
 
-def row(start: Record | None, end: Record | None) -> dict[str, Any]:
-    """Make one span's columns of its records.
-
-    Args:
-        start: the START record; None when it is lost, or when `end` is a SPAN record.
-        end: the END or SPAN record; None for a call whose end was never recorded.
+def row(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
+    """Make one span's columns of its entry and parts.
 
     Returns:
-        A value for each column of origin entry, attribute, part and derived; the evidence columns are the sealer's.
+        A value for each column; those of origin evidence are the sealer's, and None here.
     """
-    head = start or end
-    assert head is not None
-    tail = end.entry if end is not None else {}
-    attributes = {**attributes_of(start), **attributes_of(end)}
-    # What an OpenTelemetry span is called, and thereby its kind, may be known only when it ends.
-    late = {name: tail[name] for name in ("kind", "name") if name in tail}
-    entry = {**tail, **head.entry, **late}
-    began, ended = entry["time"], tail.get("end", tail.get("time"))
-    if start is None and end is not None and end.type == "end":
-        began = ended
-    parts = parts_of(start, end)
-    values = dict.fromkeys(columns())
-    values |= {
-        "trace_id": entry["trace"],
-        "span_id": entry["span"],
-        "parent_span_id": entry.get("parent"),
-        "turn_id": entry.get("turn"),
-        "conversation_id": entry.get("conversation") or first(attributes, mapping()["conversation"]),
-        "kind": entry.get("kind", "other"),
-        "name": entry.get("name", ""),
-        "status": tail.get("status", "incomplete"),
-        "start_ns": began,
-        "end_ns": ended,
-        "start_time": began // 1000,
-        "source": entry.get("source", "decorator"),
-        "start_attributes": _content(start, "attributes"),
-        "end_attributes": _content(end, "attributes"),
-        **parts,
-    }
+    attributes = orjson.loads(parts["attributes"]) or {} if "attributes" in parts else {}
+    values = bare(entry, parts)
     ranks: dict[str, int] = {}
     for name in attributes.keys() & _columns_of_attribute().keys():
         for column, kind, rank in _columns_of_attribute()[name]:
@@ -136,22 +105,37 @@ def row(start: Record | None, end: Record | None) -> dict[str, Any]:
             values[column] = seconds * 1000.0
     values["parameters"] = _with_prefix(attributes, mapping()["parameters"], leave={"model"})
     values["tags"] = _with_prefix(attributes, mapping()["tags"])
-    values["error_type"] = _error_type(parts["error"], attributes)
+    values["error_type"] = _error_type(parts.get("error"), attributes)
     if values["kind"] == "agent" or not values["parent_span_id"]:
         values["user_text"], values["answer_text"] = _previews(parts)
+    return values
+
+
+def bare(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
+    """Give the columns that the entry alone fills, and the parts' bytes."""
+    began = entry["start"]
+    values = dict.fromkeys(columns())
+    values |= {
+        "trace_id": entry["trace"],
+        "span_id": entry["span"],
+        "parent_span_id": entry.get("parent"),
+        "turn_id": entry.get("turn"),
+        "conversation_id": entry.get("conversation"),
+        "kind": entry["kind"],
+        "name": entry["name"],
+        "status": entry["status"],
+        "start_ns": began,
+        "end_ns": entry.get("end"),
+        "start_time": began // 1000,
+        "source": entry["source"],
+    }
+    values |= {name: parts.get(name) for name in PARTS}
     return values
 
 
 def attributes_of(record: Record | None) -> dict[str, Any]:
     """Decode a record's attributes; empty where it has none."""
     return (record.json("attributes") or {}) if record is not None else {}
-
-
-def parts_of(start: Record | None, end: Record | None) -> dict[str, bytes | None]:
-    """Give the content parts of a span; what the END record says of a part wins."""
-    found = {name: _content(start, name) for name in CONTENT_PARTS}
-    at_end = {name: _content(end, name) for name in CONTENT_PARTS}
-    return found | {name: content for name, content in at_end.items() if content is not None}
 
 
 def messages(value: Any) -> tuple[Message, ...]:
@@ -258,14 +242,9 @@ def system_text(value: Any) -> str | None:
             return orjson.dumps(value).decode()
 
 
-def _content(record: Record | None, part: str) -> bytes | None:
-    found = record.parts.get(part) if record is not None else None
-    return None if found is None else found.content
-
-
-def _previews(parts: Mapping[str, bytes | None]) -> tuple[str, str]:
+def _previews(parts: Mapping[str, bytes]) -> tuple[str, str]:
     said = {
-        name: orjson.loads(parts[name]) if parts[name] else None  # type: ignore[arg-type]
+        name: orjson.loads(content) if (content := parts.get(name)) else None
         for name in ("input", "input_messages", "output", "output_messages")
     }
     user = user_text_of(decoded(said["input"]), messages(said["input_messages"]))

@@ -3,21 +3,21 @@
 The rules:
 
 1. A record is an *entry* (small JSON, never erased: ids, kind, name, times) and named *parts* (the content, erasable).
-2. The entry holds, for each part, the commitment SHA-256(salt ‖ part); the salt is 16 random bytes that live beside
-   the part, not in the entry. So a part can be erased, and everything else still proves.
-3. The bytes that are hashed are the bytes that are stored: nothing is encoded a second time on the way to the segment.
-4. A ledger leaf is SHA-256(0x00 ‖ entry), as RFC 6962 has it.
+2. Nothing is hashed while an agent waits: salts and commitments are made when a span's records become a row.
+3. A row has one random salt, and a part's own salt is the first 16 bytes of SHA-256(salt ‖ part name). Its commitment is
+   SHA-256(part's salt ‖ content). So a part can be erased with the salt, and everything else still proves.
+4. A row's leaf text is its entry with the commitments of its parts in it; the leaf is SHA-256(0x00 ‖ leaf text), as
+   RFC 6962 has it. The bytes that are hashed are the bytes that are stored.
 5. Decoding trusts no length: whatever does not fit the payload is a FormatError.
 
 Layout of a payload, integers little-endian::
 
-    u32 entry length | entry | for each name in entry["parts"], in order: 16 bytes salt | u32 length | part
+    u32 entry length | entry | for each name in entry["parts"], in order: u32 length | part
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -26,10 +26,12 @@ import orjson
 
 from auditlog.errors import FormatError
 
-FORMAT = 1
+FORMAT = 2
 """The version of the record layout; it stands in every entry as `v`."""
 
 SALT_BYTES = 16
+LEAF_BYTES = 8
+"""How much of its leaf's hash a row holds, so that content can be checked without the rest of the file."""
 MAX_ENTRY_BYTES = 64 * 1024
 
 START_PARTS = ("input", "system_instructions", "input_messages", "tool_definitions")
@@ -37,24 +39,20 @@ START_PARTS = ("input", "system_instructions", "input_messages", "tool_definitio
 END_PARTS = ("output", "output_messages", "documents", "error", "evaluations", "events", "resource", "scope")
 """Content that is known when it ends."""
 CONTENT_PARTS = START_PARTS + END_PARTS
+PARTS = ("attributes", *CONTENT_PARTS, "vault")
+"""Every part that a row may have, in the order of their columns; `vault` holds what redaction took out, encrypted."""
 
 _LENGTH = struct.Struct("<I")
-
-
-class SaltedPart(NamedTuple):
-    """The bytes of one part and the salt of its commitment."""
-
-    salt: bytes
-    content: bytes
 
 
 class Record(NamedTuple):
     """A decoded record."""
 
     entry_bytes: bytes
-    """The entry exactly as hashed."""
+    """The entry exactly as written."""
     entry: dict[str, Any]
-    parts: dict[str, SaltedPart]
+    parts: dict[str, bytes]
+    """The content by part name."""
 
     @property
     def type(self) -> str:
@@ -64,7 +62,7 @@ class Record(NamedTuple):
     def json(self, part: str) -> Any:
         """Decode one part; None where the record has none."""
         found = self.parts.get(part)
-        return None if found is None else orjson.loads(found.content)
+        return None if found is None else orjson.loads(found)
 
 
 def encode_record(entry: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
@@ -75,53 +73,78 @@ def encode_record(entry: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
         parts: JSON text by part name.
     """
     entry["v"] = FORMAT
-    chunks: list[bytes] = []
-    if parts:
-        salts = os.urandom(SALT_BYTES * len(parts))
-        commitments = entry["parts"] = {}
-        for position, (name, content) in enumerate(parts.items()):
-            salt = salts[position * SALT_BYTES : (position + 1) * SALT_BYTES]
-            commitments[name] = commitment(salt, content)
-            chunks += (salt, _LENGTH.pack(len(content)), content)
+    if not parts:
+        head = orjson.dumps(entry)
+        return _LENGTH.pack(len(head)) + head
+    entry["parts"] = list(parts)
     head = orjson.dumps(entry)
-    return b"".join((_LENGTH.pack(len(head)), head, *chunks))
+    chunks = [_LENGTH.pack(len(head)), head]
+    for content in parts.values():
+        chunks += (_LENGTH.pack(len(content)), content)
+    return b"".join(chunks)
 
 
 def decode_record(payload: bytes) -> Record:
     """Read a payload back.
 
     Raises:
-        FormatError: the payload is not a record, or is of a newer format.
+        FormatError: the payload is not a record, or is of another format.
     """
     entry_bytes, at = _take(payload, 0, MAX_ENTRY_BYTES)
     try:
         entry = orjson.loads(entry_bytes)
-        version, names = entry["v"], entry.get("parts", {})
+        version, names = entry["v"], entry.get("parts", ())
         _ = entry["type"]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         msg = f"A journal record's entry is not an entry: {error!r}. The file is damaged or is no journal."
         raise FormatError(msg) from None
     if version != FORMAT:
-        msg = (
-            f"A record has format {version}, and this version reads format {FORMAT}. Upgrade auditlog-replay."
-        )
-        raise FormatError(msg)
+        raise FormatError(f"A record has {other_format(version)}")
     parts = {}
     for name in names:
-        salt, at = payload[at : at + SALT_BYTES], at + SALT_BYTES
-        content, at = _take(payload, at, len(payload))
-        parts[name] = SaltedPart(salt, content)
+        if not isinstance(name, str):
+            raise FormatError("A journal record's part has no name. The file is damaged or is no journal.")
+        parts[name], at = _take(payload, at, len(payload))
     return Record(entry_bytes, entry, parts)
 
 
+def other_format(version: object) -> str:
+    """Say of a format that is not ours what can be done about it."""
+    older = isinstance(version, int) and version < FORMAT
+    advice = "Run `auditlog migrate` on the store." if older else "Upgrade auditlog-replay."
+    return f"format {version}, and this version reads format {FORMAT}. {advice}"
+
+
+def part_salt(salt: bytes, name: str) -> bytes:
+    """Give the salt of one part of a row."""
+    return hashlib.sha256(salt + name.encode()).digest()[:SALT_BYTES]
+
+
 def commitment(salt: bytes, content: bytes) -> str:
-    """Give SHA-256(salt ‖ content), in hex."""
-    return hashlib.sha256(salt + content).hexdigest()
+    """Give SHA-256(salt ‖ content), in hex; `salt` is the part's own."""
+    digest = hashlib.sha256(salt)
+    digest.update(content)
+    return digest.hexdigest()
 
 
-def leaf_hash(entry_bytes: bytes) -> bytes:
-    """Give the RFC 6962 leaf hash of an entry: SHA-256(0x00 ‖ entry)."""
-    return hashlib.sha256(b"\x00" + entry_bytes).digest()
+def commitments_of(salt: bytes, parts: Mapping[str, bytes | None]) -> dict[str, str]:
+    """Give the commitments of a row's parts, in the order of their columns; a part that is None has none."""
+    return {
+        name: commitment(part_salt(salt, name), content)
+        for name in PARTS
+        if (content := parts.get(name)) is not None
+    }
+
+
+def leaf_text(entry: bytes, commitments: Mapping[str, str]) -> bytes:
+    """Give what a leaf hashes: the row's entry with the commitments of its parts."""
+    listed = ",".join(f'"{name}":"{digest}"' for name, digest in commitments.items())
+    return b'%b,"parts":{%b}}' % (entry[:-1], listed.encode())
+
+
+def leaf_hash(text: bytes) -> bytes:
+    """Give the RFC 6962 leaf hash of a leaf text: SHA-256(0x00 ‖ text)."""
+    return hashlib.sha256(b"\x00" + text).digest()
 
 
 def _take(payload: bytes, at: int, most: int) -> tuple[bytes, int]:

@@ -145,7 +145,7 @@ def _begins_turn(entry: Mapping[str, Any]) -> bool:
 
 def _with_attributes(record: Record, more: Mapping[str, Json]) -> bytes:
     attributes = {**(record.json("attributes") or {}), **more}
-    parts = {name: part.content for name, part in record.parts.items() if name != "attributes"}
+    parts = {name: content for name, content in record.parts.items() if name != "attributes"}
     entry = {name: value for name, value in record.entry.items() if name not in ("v", "parts")}
     return encode_record(entry, {**parts, "attributes": orjson.dumps(attributes)})
 

@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 _NO_CHAT = Chat(None, (), (), None)
 
 _SKIPPED = {"start_time", "answer_text", "user_text", "error_type"} | {
-    column["name"] for column in normalise.columns().values() if column["origin"] == "evidence"
+    column["name"] for column in normalise.columns().values() if column["origin"] in ("evidence", "sealed")
 }
 READ_COLUMNS = (*(name for name in normalise.columns() if name not in _SKIPPED), "segment")
 """The columns of `all_spans` that a Span is made of."""
@@ -67,7 +67,6 @@ def conversations_of(spans: Iterable[Span]) -> dict[str, Conversation]:
 
 def span_of(row: Row) -> Span:
     """Make a Span of one row."""
-    attributes = {**_mapping(row["start_attributes"]), **_mapping(row["end_attributes"])}
     given, returned = normalise.decoded(loads(row["input"])), loads(row["output"])
     chat = chat_of(given, returned) if row["kind"] == "model" else _NO_CHAT
     found = returned if row["kind"] == "retriever" and row["documents"] is None else loads(row["documents"])
@@ -122,7 +121,7 @@ def span_of(row: Row) -> Span:
             key: value if isinstance(value, str) else _dumped(value)
             for key, value in _mapping(row["tags"]).items()
         },
-        attributes=attributes,
+        attributes=_mapping(row["attributes"]),
         replay=_replay(row),
         segment=row["segment"],
     )

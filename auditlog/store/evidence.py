@@ -2,17 +2,16 @@
 
 The rules:
 
-1. A row's entries hold a commitment for each part, SHA-256(salt ‖ part); content that does not match, or is gone, is
-   never given out. DuckDB ignores Parquet's page checksums, and a flipped bit could otherwise pass for what an
-   agent said.
-2. Every other column is derived again from those bytes, and has to be the same; what a span inherited from its trace
-   (turn, conversation) stands in no entry, and is taken as it is.
-3. Where START and END hold a part of the same name, the column has the END's.
+1. A sealed row holds the beginning of its leaf's hash. The leaf is made again of the entry, the salt and the content that
+   were read, and has to begin the same: content that does not match is never given out. DuckDB ignores Parquet's page
+   checksums, and a flipped bit could otherwise pass for what an agent said.
+2. Every other column is derived again from the entry and the parts, and has to be the same. Of a row whose content was
+   erased only what stands in the entry can be.
+3. Whether the leaves are those of the ledger is asked by verifying, not by every read.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,22 @@ import pyarrow as pa
 
 from auditlog import normalise
 from auditlog.errors import StoreError
-from auditlog.record import CONTENT_PARTS, SALT_BYTES, Record, SaltedPart
+from auditlog.record import LEAF_BYTES, PARTS, commitments_of, leaf_hash
 from auditlog.store import rows
-from auditlog.store.merge import Located, MergedSpan
 
-EVIDENCE_COLUMNS = ("start_entry", "start_salts", "end_entry", "end_salts")
-_INHERITED = {"turn_id", "conversation_id"}
-_DERIVED = [
-    column["name"]
+EVIDENCE_COLUMNS = tuple(
+    column["name"] for column in normalise.columns().values() if column["origin"] in ("evidence", "sealed")
+)
+_DERIVED = {
+    column["name"]: column["origin"]
     for column in normalise.columns().values()
-    if column["origin"] != "evidence" and column["name"] not in _INHERITED
-]
-_READ = (*EVIDENCE_COLUMNS, *CONTENT_PARTS, "start_attributes", "end_attributes")
+    if column["origin"] not in ("part", "sealed", "evidence")
+}
+_READ = (*rows.LEAF_COLUMNS, "leaf")
 
 
 class _ChangedError(Exception):
-    """A row's content does not match its entries."""
+    """A row's content does not match its leaf."""
 
 
 def refuse_changed(columns: pa.Table, root: Path) -> None:
@@ -50,52 +49,44 @@ def refuse_changed(columns: pa.Table, root: Path) -> None:
     if segments.null_count == columns.num_rows:
         return
     sealed = columns.filter(segments.is_valid())
-    merged = []
+    derived = []
     for position, row in enumerate(sealed.select(_READ).to_pylist()):
         try:
-            start, end = _located(row, "start"), _located(row, "end")
-            if start is None and end is None:
-                raise _ChangedError
-            merged.append(MergedSpan(start, end, turn_id="", conversation_id="", settled=True))
+            derived.append(_derived(row))
         except (_ChangedError, ValueError, KeyError, TypeError, AttributeError):
             raise _damaged(sealed, position, root) from None
-    try:
-        derived = rows.table_of(merged)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise _damaged(sealed, 0, root) from None
-    for name in _DERIVED:
+    expected = rows.table(derived)
+    erased = [told is not None for told in sealed.column("commitments").to_pylist()]
+    for name, origin in (_DERIVED | {"writer": "entry", "sequence": "entry"}).items():
         if name not in sealed.column_names:
             continue
-        found, expected = sealed.column(name), derived.column(name)
-        if not found.equals(expected):
-            pairs = zip(found.to_pylist(), expected.to_pylist(), strict=True)
-            raise _damaged(sealed, next((i for i, (a, b) in enumerate(pairs) if a != b), 0), root)
+        found, wanted = sealed.column(name), expected.column(name)
+        if found.equals(wanted):
+            continue
+        spared = [False] * sealed.num_rows if origin == "entry" else erased
+        cells = zip(found.to_pylist(), wanted.to_pylist(), spared, strict=True)
+        position = next((i for i, (a, b, spare) in enumerate(cells) if a != b and not spare), None)
+        if position is not None:
+            raise _damaged(sealed, position, root)
 
 
-def _located(row: Mapping[str, Any], side: str) -> Located | None:
-    """Put a record together again, and check each of its parts.
+def _derived(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Derive a row's columns again.
 
     Raises:
-        _ChangedError: a part is not what its entry commits to.
+        _ChangedError: the row is not the one that its leaf was made of.
+        ValueError, KeyError, TypeError, AttributeError: its entry is none.
     """
-    entry_bytes, salts = row[f"{side}_entry"], row[f"{side}_salts"] or b""
-    if entry_bytes is None:
-        return None
-    entry = orjson.loads(entry_bytes)
-    parts = {}
-    for number, (part, commitment) in enumerate(entry.get("parts", {}).items()):
-        salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
-        content = row[f"{side}_attributes" if part == "attributes" else part]
-        if content is None or hashlib.sha256(salt + content).hexdigest() != commitment:
-            if side == "start" and part != "attributes" and part in _parts(row["end_entry"]):
-                continue
+    if row["leaf"] is None or leaf_hash(rows.leaf_text_of(row))[:LEAF_BYTES] != row["leaf"]:
+        raise _ChangedError
+    parts = {name: row[name] for name in PARTS if row[name] is not None}
+    if row["commitments"] is not None and parts:
+        told = orjson.loads(row["commitments"])
+        if row["salt"] is None or any(
+            told[name] != made for name, made in commitments_of(row["salt"], parts).items()
+        ):
             raise _ChangedError
-        parts[part] = SaltedPart(salt, content)
-    return Located("", 0, Record(entry_bytes, entry, parts))
-
-
-def _parts(entry_bytes: bytes | None) -> Mapping[str, str]:
-    return orjson.loads(entry_bytes).get("parts", {}) if entry_bytes else {}
+    return rows.row_of(row["entry"], orjson.loads(row["entry"]), parts)
 
 
 def _damaged(sealed: pa.Table, position: int, root: Path) -> StoreError:

@@ -24,7 +24,7 @@ from typing import Any
 
 from auditlog.errors import FormatError, StoreError
 
-FORMAT = 1
+FORMAT = 2
 """The version of a store's layout."""
 
 _PARTS = ("journal", "segments", "ledger", "cache", "keys")
@@ -139,7 +139,10 @@ def read_settings(layout: Layout) -> Settings:
         msg = f"{layout.settings} is damaged: `format` must be a positive number and `created` a time."
         raise FormatError(msg)
     if version > FORMAT:
-        msg = f"The store {layout.root} has format {version}, and this version reads up to {FORMAT}. Upgrade auditlog-replay."
+        msg = f"The store {layout.root} has format {version}, and this version reads format {FORMAT}. Upgrade auditlog-replay."
+        raise FormatError(msg)
+    if version < FORMAT:
+        msg = f"The store {layout.root} has format {version}, and this version reads format {FORMAT}. Run `auditlog migrate`."
         raise FormatError(msg)
     return settings
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from auditlog import normalise
 from auditlog.errors import FormatError
 from auditlog.journal import entry_of
-from auditlog.record import FORMAT, Record, decode_record
+from auditlog.record import FORMAT, Record, decode_record, other_format
 
 MAX_ID_CHARACTERS = 256
 
@@ -99,7 +99,7 @@ class Merger:
         """Take one frame.
 
         Raises:
-            FormatError: the record is of a newer format.
+            FormatError: the record is of another format.
         """
         if sequence <= self._last.get(writer, -1):
             _count(self.duplicates, writer)
@@ -226,7 +226,7 @@ def _decoded(payload: bytes) -> Record | None:
     try:
         record = decode_record(payload)
     except FormatError:
-        _refuse_newer(payload)
+        _refuse_other_format(payload)
         return None
     entry = record.entry
     kind = entry["type"]
@@ -246,14 +246,13 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS
 
 
-def _refuse_newer(payload: bytes) -> None:
+def _refuse_other_format(payload: bytes) -> None:
     try:
         version: Any = entry_of(payload)["v"]
     except Exception:  # noqa: BLE001 - whatever it is, it is no entry
         return
-    if isinstance(version, int) and version > FORMAT:
-        msg = f"holds records of format {version}, and this version reads format {FORMAT}. Upgrade auditlog-replay."
-        raise FormatError(msg)
+    if isinstance(version, int) and version != FORMAT and version > 0:
+        raise FormatError(f"holds records of {other_format(version)}")
 
 
 def _link(record: Record, *, look: bool) -> _Link:

@@ -6,19 +6,32 @@ The rules:
 2. Every span makes a row. Content that the normaliser cannot read leaves its derived columns empty and the row `lossy`;
    the bytes stay as they were.
 3. A value that its column cannot hold becomes null; nothing raises.
+4. One row is one leaf. The salt is drawn when the row is sealed; a live row has none.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from auditlog import normalise
-from auditlog.store.merge import Located, MergedSpan
+from auditlog.joined import joined
+from auditlog.record import (
+    FORMAT,
+    LEAF_BYTES,
+    PARTS,
+    SALT_BYTES,
+    commitments_of,
+    leaf_hash,
+    leaf_text,
+)
+from auditlog.store.merge import MergedSpan
 
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -39,8 +52,10 @@ _PYTHON: dict[str, type | tuple[type, ...]] = {
     "timestamp_us": int,
 }
 _LIMIT = 1 << 63
+_BATCH_ROWS = 1024
 
-EVIDENCE = ("writer", "sequence", "entry", "salts")
+LEAF_COLUMNS = ("entry", "salt", "commitments", *PARTS)
+"""What a row's leaf is made of."""
 
 
 @functools.cache
@@ -50,17 +65,47 @@ def arrow_schema() -> pa.Schema:
 
 
 def row(span: MergedSpan) -> dict[str, Any]:
-    """Give one span's columns."""
+    """Give one span's columns; what the leaf needs besides is added by `sealed`."""
     start, end = span.start, span.end
+    facts, parts = joined(start.record if start else None, end.record if end else None)
+    last = end or start
+    assert last is not None
+    entry = {"v": FORMAT, "writer": last.writer, "sequence": last.sequence} | facts
+    entry["turn"], entry["conversation"] = span.turn_id, span.conversation_id
+    return row_of(orjson.dumps(entry), entry, parts)
+
+
+def row_of(entry_bytes: bytes, entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
+    """Give the columns that a row's entry and parts stand for."""
     try:
-        values = normalise.row(start.record if start else None, end.record if end else None)
+        values = normalise.row(entry, parts)
     except Exception:  # noqa: BLE001 - rule 2: recorded content is whatever it is
-        values = _bare(span)
-    values["turn_id"] = span.turn_id
-    values["conversation_id"] = span.conversation_id
-    _add_evidence(values, "start", start)
-    _add_evidence(values, "end", end)
+        values = normalise.bare(entry, parts)
+        values["kind"] = entry["kind"] if entry["kind"] in normalise.KINDS else "other"
+        values["lossy"] = True
+    values["writer"], values["sequence"], values["entry"] = entry["writer"], entry["sequence"], entry_bytes
     return values
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """Give a row its salt and the beginning of its leaf."""
+    values["salt"] = os.urandom(SALT_BYTES)
+    values["leaf"] = leaf_hash(leaf_text_of(values))[:LEAF_BYTES]
+    return values
+
+
+def leaf_text_of(values: Mapping[str, Any]) -> bytes:
+    """Give the leaf text of a row with `entry`, `salt`, `commitments` and PARTS.
+
+    Raises:
+        ValueError: the row has neither a salt nor commitments, or its commitments are none.
+    """
+    told = values["commitments"]
+    if told is not None:
+        return leaf_text(values["entry"], orjson.loads(told))
+    if values["salt"] is None:
+        raise ValueError("the row has no salt")
+    return leaf_text(values["entry"], commitments_of(values["salt"], values))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -83,52 +128,10 @@ def table_of(spans: Iterable[MergedSpan]) -> pa.Table:
     return table([row(span) for span in spans])
 
 
-def leaves(columns: pa.Table) -> list[bytes]:
-    """Give the entries of a table's rows, as the ledger counts them: row by row, START before END."""
-    starts, ends = columns.column("start_entry").to_pylist(), columns.column("end_entry").to_pylist()
-    return [entry for pair in zip(starts, ends, strict=True) for entry in pair if entry is not None]
-
-
-def _add_evidence(values: dict[str, Any], side: str, found: Located | None) -> None:
-    if found is None:
-        return
-    record = found.record
-    values[f"{side}_writer"] = found.writer
-    values[f"{side}_sequence"] = found.sequence
-    values[f"{side}_entry"] = record.entry_bytes
-    values[f"{side}_salts"] = b"".join(part.salt for part in record.parts.values())
-
-
-def _bare(span: MergedSpan) -> dict[str, Any]:
-    """Give what the entries alone say, and the parts' bytes."""
-    head = (span.start or span.end).record  # type: ignore[union-attr]
-    tail = span.end.record.entry if span.end else {}
-    late = {name: tail[name] for name in ("kind", "name") if name in tail}
-    entry = {**tail, **head.entry, **late}
-    start = span.start.record if span.start else None
-    end = span.end.record if span.end else None
-    began = entry["time"]
-    return dict.fromkeys(normalise.columns()) | {
-        "trace_id": entry["trace"],
-        "span_id": entry["span"],
-        "parent_span_id": entry.get("parent"),
-        "kind": entry["kind"] if entry.get("kind") in normalise.KINDS else "other",
-        "name": entry.get("name", ""),
-        "status": tail.get("status", "incomplete"),
-        "start_ns": began,
-        "end_ns": tail.get("end", tail.get("time")),
-        "start_time": began // 1000,
-        "source": entry.get("source", "decorator"),
-        "lossy": True,
-        "start_attributes": _content(start, "attributes"),
-        "end_attributes": _content(end, "attributes"),
-        **normalise.parts_of(start, end),
-    }
-
-
-def _content(record: Any, part: str) -> bytes | None:
-    found = record.parts.get(part) if record is not None else None
-    return None if found is None else found.content
+def leaves(columns: pa.Table) -> Iterator[bytes]:
+    """Give the leaf texts of a table's rows, as the ledger counts them: one a row, in stored order."""
+    for batch in columns.select(LEAF_COLUMNS).to_batches(max_chunksize=_BATCH_ROWS):
+        yield from map(leaf_text_of, batch.to_pylist())
 
 
 def _chunked(values: list[Any], kind: str) -> pa.ChunkedArray:

@@ -2,7 +2,7 @@
 
 The rules:
 
-1. One sealer at a time: a lock on the ledger's directory; the second waits, or gives up when it is told not to wait.
+1. One sealer at a time, by `ledger/seal.lock`; the second waits, or gives up when it is told not to wait.
 2. A journal file is sealed when its writer is gone or has gone on to another file, and when each span that it leaves open
    is found in a later file of its process, or will not end: its process is gone, or has been silent for ten minutes.
 3. The order is: segments in their places, the ledger's entry synced, the journal file unlinked. A crash between any two
@@ -17,19 +17,17 @@ The rules:
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditlog.errors import StoreError
 from auditlog.journal import MAGIC, boot_id, tail_of
+from auditlog.store import locks
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
 from auditlog.store.merge import Gap, MergedSpan, Merger
-from auditlog.store.rows import row
+from auditlog.store.rows import row, sealed
 from auditlog.store.scan import JournalFile, by_process, feed, journal_files
 from auditlog.store.segment import DRAFT_SUFFIX, split_by_day, write_segment
 
@@ -87,7 +85,7 @@ def seal(layout: Layout, *, wait: bool = True) -> SealReport:
     Raises:
         StoreError: a file cannot be read or written; what was sealed before it stays sealed.
     """
-    with _locked(layout, wait=wait) as held:
+    with locks.sealing(layout, wait=wait) as held:
         if not held:
             return SealReport(busy=True)
         return _Sealing(layout).run()
@@ -170,7 +168,7 @@ class _Sealing:
         }
         segments = []
         if spans:
-            for day, columns in split_by_day([row(span) for span in spans]):
+            for day, columns in split_by_day(sealed(row(span)) for span in spans):
                 segments.append(write_segment(self._layout, file.stem, day, columns))
         source = {
             "writer": file.stem,
@@ -180,7 +178,7 @@ class _Sealing:
             **counts,
         }
         entry = seal_entry(source, segments, gaps)
-        self._ledger = append_entry(self._layout.entries, self._ledger, entry)
+        self._ledger = append_entry(self._layout, entry, self._ledger)
         self._unlink(file, keep=_holds_frames(file.path, end))
         self._sealed.append(file.stem)
         self._segments += self._ledger.segments[len(self._ledger.segments) - len(segments) :]
@@ -276,23 +274,3 @@ def _remove_drafts(layout: Layout) -> None:
         with contextlib.suppress(OSError):
             if time.time() - draft.stat().st_mtime > LATE_SECONDS:
                 draft.unlink()
-
-
-@contextlib.contextmanager
-def _locked(layout: Layout, *, wait: bool) -> Iterator[bool]:
-    path = layout.ledger / "lock"
-    try:
-        layout.ledger.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        msg = f"{path} cannot be opened: {error.strerror}. Sealing needs to write into the store."
-        raise StoreError(msg) from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)

@@ -23,15 +23,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditlog.errors import StoreError
+from auditlog.errors import FormatError, StoreError
 from auditlog.record import leaf_hash
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment
 from auditlog.store.merkle import tree_root
 from auditlog.store.rows import arrow_schema, leaves, table
 
-FORMAT = 1
+FORMAT = 2
 """The version of a segment's columns."""
+
+_FORMAT_KEY = b"auditlog.format"
 
 ROW_GROUP_ROWS = 2048
 DRAFT_SUFFIX = ".draft"
@@ -82,7 +84,6 @@ def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> S
             draft.unlink()
         msg = f"{path} cannot be written: {error.strerror or error}. The journal stays as it is; seal again when it can."
         raise StoreError(msg) from None
-    entries = leaves(columns)
     starts = [start or 0 for start in columns.column("start_ns").to_pylist()]
     return Segment(
         path=str(path.relative_to(layout.root)),
@@ -90,8 +91,7 @@ def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> S
         rows=columns.num_rows,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        leaves=len(entries),
-        root=tree_root(map(leaf_hash, entries)).hex(),
+        root=tree_root(map(leaf_hash, leaves(columns))).hex(),
         min_start_ns=min(starts),
         max_start_ns=max(starts),
     )
@@ -102,9 +102,12 @@ def read_segment(path: Path) -> pa.Table:
 
     Raises:
         StoreError: the file is damaged; the message names it.
+        FormatError: it is of another format.
     """
     try:
-        return pq.read_table(path, page_checksum_verification=True, partitioning=None, use_threads=False)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            refuse_other_format(path, file.schema_arrow)
+            return file.read(use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
@@ -115,8 +118,18 @@ def refuse_other_columns(path: Path) -> None:
         schema = pq.read_schema(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+    refuse_other_format(path, schema)
     if schema.remove_metadata() != arrow_schema():
         raise StoreError(damaged(path, "its columns are not those of a segment"))
+
+
+def refuse_other_format(path: Path, schema: pa.Schema) -> None:
+    """Raise FormatError where a file says that it is a segment of another format."""
+    told = (schema.metadata or {}).get(_FORMAT_KEY, b"").decode("ascii", "replace")
+    if told.isdecimal() and int(told) != FORMAT:
+        advice = "Run `auditlog migrate`." if int(told) < FORMAT else "Upgrade auditlog-replay."
+        msg = f"{path} is a segment of format {int(told)}, and this version reads format {FORMAT}. {advice}"
+        raise FormatError(msg)
 
 
 def damaged(path: Path, why: str) -> str:
@@ -131,7 +144,7 @@ def _order(row: dict[str, Any]) -> tuple[str, int, str, str]:
 
 def _write(draft: Path, columns: pa.Table) -> None:
     told = {
-        b"auditlog.format": str(FORMAT).encode(),
+        _FORMAT_KEY: str(FORMAT).encode(),
         b"auditlog.writer": f"auditlog-replay {_version()}".encode(),
     }
     with draft.open("wb") as file:

@@ -64,7 +64,7 @@ def _derived(schema: str, condition: str) -> list[str]:
 def _span_columns() -> str:
     chosen = []
     for name, column in columns().items():
-        if column["origin"] == "evidence":
+        if column["origin"] in ("evidence", "sealed"):
             continue
         if column["type"] == "binary":
             # Content that is no UTF-8 must not make a query fail: it shows as escaped bytes.

@@ -3,6 +3,7 @@
 import pytest
 
 from auditlog import config, interception, normalise
+from auditlog.joined import joined
 from auditlog.record import decode_record
 from auditlog.recorder import ListSink, Recorder
 
@@ -27,7 +28,8 @@ class Recording:
         rows = []
         for span_id, record in starts.items():
             whole = record.type == "span"
-            rows.append(normalise.row(None if whole else record, record if whole else ends.get(span_id)))
+            entry, parts = joined(None if whole else record, record if whole else ends.get(span_id))
+            rows.append(normalise.row(entry, parts))
         return rows
 
     def named(self, name):

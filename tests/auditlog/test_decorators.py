@@ -169,7 +169,7 @@ def test_a_stream_left_half_way_keeps_what_it_gave(recording):
     source.close()
     row = recording.named("stream")
     assert ("ok", ["a"], [True]) == (row["status"], content(row, "output"), closed)
-    assert content(row, "end_attributes")["auditlog.stream.abandoned"]
+    assert content(row, "attributes")["auditlog.stream.abandoned"]
 
 
 def test_an_async_stream_has_a_duration_and_its_parents(recording):

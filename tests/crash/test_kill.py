@@ -33,7 +33,7 @@ def assert_holds(store, acknowledged):
     """Check that a store shows each acknowledged record, once."""
     store.refresh()
     found = store.query(
-        "SELECT trace_id, span_id, start_entry IS NOT NULL AS s, end_entry IS NOT NULL AS e FROM all_spans"
+        "SELECT trace_id, span_id, input IS NOT NULL AS s, end_ns IS NOT NULL AS e FROM all_spans"
     )
     rows = {(row["trace_id"], row["span_id"]): row for row in found.to_pylist()}
     assert len(rows) == found.num_rows

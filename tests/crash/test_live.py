@@ -26,7 +26,7 @@ def test_a_reader_sees_what_another_process_acknowledged(store):
             while seen < 3:
                 acknowledged = list(said)
                 store.refresh()
-                rows = store.query("SELECT span_id, end_entry IS NOT NULL AS e FROM all_spans").to_pylist()
+                rows = store.query("SELECT span_id, end_ns IS NOT NULL AS e FROM all_spans").to_pylist()
                 shown = {row["span_id"]: row["e"] for row in rows}
                 assert len(shown) == len(rows)
                 for kind, _, span in acknowledged:

@@ -125,7 +125,7 @@ def test_a_store_that_is_none_is_a_sentence(run, tmp_path, command):
 def test_a_store_of_a_newer_format_is_refused(store, run):
     """A newer format is named, with what to do."""
     settings = store.path / "store.toml"
-    settings.write_text(settings.read_text().replace("format = 1", "format = 99"))
+    settings.write_text(settings.read_text().replace("format = 2", "format = 99"))
     done = run("ls", "--store", store.path)
     assert done.exit_code == Exit.ERROR
     assert "has format 99" in done.stderr

@@ -157,9 +157,9 @@ def test_a_damaged_journal_is_read_up_to_the_damage(store, script, monkeypatch):
 
 def test_a_journal_of_a_newer_format_is_named(store, script):
     """Records of a newer format are an error that names the file, live and when sealing."""
-    entry = b'{"v":2,"type":"start"}'
+    entry = b'{"v":3,"type":"start"}'
     script.writer.append(len(entry).to_bytes(4, "little") + entry)
-    with pytest.raises(FormatError, match=rf"{script.writer.path.name} holds records of format 2.*Upgrade"):
+    with pytest.raises(FormatError, match=rf"{script.writer.path.name} holds records of format 3.*Upgrade"):
         store.refresh()
     path = script.writer.path
     script.writer.close()

@@ -88,8 +88,17 @@ def test_a_newer_format_is_refused(store_path):
     """A store of a newer format says so, and what to do."""
     Store.create(store_path)
     settings = store_path / "store.toml"
-    settings.write_text(settings.read_text().replace("format = 1", "format = 2"))
-    with pytest.raises(FormatError, match=r"has format 2.*reads up to 1. Upgrade"):
+    settings.write_text(settings.read_text().replace("format = 2", "format = 3"))
+    with pytest.raises(FormatError, match=r"has format 3.*reads format 2. Upgrade"):
+        Store.open(store_path)
+
+
+def test_an_older_format_names_the_command_that_brings_it_up(store_path):
+    """A store of format 1 is refused with the command that migrates it."""
+    Store.create(store_path)
+    settings = store_path / "store.toml"
+    settings.write_text(settings.read_text().replace("format = 2", "format = 1"))
+    with pytest.raises(FormatError, match=r"has format 1.*Run `auditlog migrate`"):
         Store.open(store_path)
 
 

@@ -86,8 +86,15 @@ def test_what_is_no_record_is_counted(payload):
 
 def test_a_record_of_a_newer_format_is_refused():
     """Records of a newer format are an error, not rubbish."""
-    entry = orjson.dumps({"v": 2, "type": "start"})
-    with pytest.raises(FormatError, match="format 2.*Upgrade"):
+    entry = orjson.dumps({"v": 3, "type": "start"})
+    with pytest.raises(FormatError, match="format 3.*Upgrade"):
+        merged(("w1", 1, len(entry).to_bytes(4, "little") + entry))
+
+
+def test_a_record_of_an_older_format_names_the_command_that_brings_it_up():
+    """Records of format 1 are an error that names the command that migrates them."""
+    entry = orjson.dumps({"v": 1, "type": "start"})
+    with pytest.raises(FormatError, match="format 1.*Run `auditlog migrate`"):
         merged(("w1", 1, len(entry).to_bytes(4, "little") + entry))
 
 

@@ -15,7 +15,7 @@ from auditlog.store import Store, seal
 from auditlog.store.merkle import tree_root
 from auditlog.store.rows import leaves
 
-EVIDENCE = "trace_id, span_id, status, turn_id, conversation_id, input, output, start_entry, end_entry"
+EVIDENCE = "trace_id, span_id, status, turn_id, conversation_id, input, output, entry, end_ns"
 
 values = st.recursive(
     st.none()
@@ -62,9 +62,9 @@ def test_records_come_back_once_live_and_sealed(script_for, recorded, rotate_byt
             assert sum(s.rows for s in store.segments()) == len(expected)
             for segment in store.segments():
                 table = pq.read_table(store.path / segment.path, partitioning=None)
-                entries = leaves(table)
+                entries = list(leaves(table))
                 assert (len(entries), tree_root(map(leaf_hash, entries)).hex()) == (
-                    segment.leaves,
+                    segment.rows,
                     segment.root,
                 )
                 keys = list(
@@ -96,7 +96,7 @@ def rows(store):
     """Give (span id, status) of everything, and check that content decodes where it should be."""
     table = store.query(f"SELECT {EVIDENCE} FROM all_spans")
     found = table.to_pylist()
-    assert all((row["end_entry"] is None) == (row["status"] == "incomplete") for row in found)
-    assert all(row["start_entry"] and row["input"] is not None for row in found)
+    assert all((row["end_ns"] is None) == (row["status"] == "incomplete") for row in found)
+    assert all(row["entry"] and row["input"] is not None for row in found)
     assert len(list(store.spans())) == len(found)
     return [(row["span_id"], row["status"]) for row in found]
