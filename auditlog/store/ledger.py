@@ -1,40 +1,42 @@
-"""The ledger: the append-only list of what the store holds sealed.
+"""The ledger: the append-only list of what the store holds, and of what was done with it.
 
 The rules:
 
-1. The ledger is the manifest: a segment exists for readers when the ledger lists it, and not before.
+1. The ledger is the manifest: a segment exists for readers when an entry lists it, and as long as none replaces or removes it.
 2. One SEAL entry tells of one journal file: its segments, its first and last sequence, what was torn or lost. So a file is
    sealed as a whole or not at all.
-3. An entry is a frame of the journal's kind (length, CRC32C, sequence), JSON inside, appended with one write and synced.
-4. A tail that a dying sealer left torn is cut before the next entry, and an entry says that it was. Anything else that does
+3. The entries' bytes, in order, are the leaves of one RFC 6962 tree, whose root the checkpoint signs. An entry is synced
+   before a checkpoint covers it: a checkpoint may be behind the entries, and is never ahead of them.
+4. Appending holds the ledger's short lock, reads what others appended, and never waits for a sealing.
+5. A tail that a dying process left torn is cut before the next entry, and an entry says that it was. Anything else that does
    not read is damage, and an error that names the file.
-5. A segment's path is taken from the ledger only when it is one that a sealer would write: nothing leads out of the store.
+6. A segment's path is taken from the ledger only when it is one that a sealer would write: nothing leads out of the store.
+7. Opening a long ledger reads its last entries only: `cache/ledger.json` holds what the ones before them came to.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import struct
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import orjson
 
 from auditlog.errors import FormatError, StoreError
-from auditlog.journal import HEADER_BYTES, MAGIC
-from auditlog.store.layout import sync_directory
+from auditlog.store import keys, ledger_cache, locks
+from auditlog.store.entries import FORMAT, Frame, decoded, frame_at, frame_of, is_torn
+from auditlog.store.layout import Layout, read_settings, sync_directory
 from auditlog.store.merge import Gap
+from auditlog.store.merkle import Frontier, leaf_hash
+from auditlog.store.note import Checkpoint
 
-FORMAT = 1
-"""The version of a ledger entry; it stands in every entry as `v`."""
+CACHED_EVERY = 512
+"""How many entries may follow what the cache holds."""
 
-_HEAD = struct.Struct("<4sII")
-_SEQUENCE = struct.Struct("<Q")
 _PATH = re.compile(r"segments/day=[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9A-Za-z][0-9A-Za-z._-]*\.parquet")
 
 
@@ -47,21 +49,20 @@ class Segment:
     day: str
     """The day, UTC, on which its spans began: 2026-11-23."""
     rows: int
-    """Spans."""
+    """Spans; each is a leaf."""
     bytes: int
     sha256: str
     """Of the file, hex."""
-    leaves: int
-    """Entries: at most two a span."""
     root: str
-    """RFC 6962 tree hash over those entries in stored order, hex."""
+    """RFC 6962 tree hash over the rows' leaves in stored order, hex."""
     min_start_ns: int
     max_start_ns: int
     sealed_ns: int = 0
     """When the ledger took it in, nanoseconds since the epoch."""
 
 
-_LISTED = tuple(part.name for part in fields(Segment) if part.name != "sealed_ns")
+_FIELDS = tuple(part.name for part in fields(Segment))
+_LISTED = tuple(name for name in _FIELDS if name != "sealed_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,53 @@ class Ledger:
     """What the ledger said when it was read."""
 
     segments: tuple[Segment, ...] = ()
+    """The live ones: listed, and neither replaced nor removed since."""
     sources: frozenset[str] = frozenset()
     """The writers (journal stems) whose records are sealed."""
-    entries: tuple[dict[str, Any], ...] = ()
+    count: int = 0
+    """Entries."""
+    frontier: tuple[bytes, ...] = ()
+    """The roots of the full subtrees of the tree over the entries, largest first."""
     size: int = 0
     """The offset behind the last whole entry."""
+    last: tuple[int, bytes] = (0, b"")
+    """The offset of the last entry, and its leaf hash."""
     torn_bytes: int = field(default=0, compare=False)
-    """What a dying sealer left behind it."""
+    """What a dying process left behind the last entry."""
+    path: Path | None = field(default=None, compare=False, repr=False)
+    cached: int = field(default=0, compare=False, repr=False)
+    """How many of the entries the cache holds, as far as is known."""
+
+    @property
+    def root(self) -> bytes:
+        """The root of the tree over the entries."""
+        return Frontier(self.count, self.frontier).root()
+
+    @property
+    def entries(self) -> tuple[dict[str, Any], ...]:
+        """All entries, oldest first, read from the file."""
+        return tuple(self.each_entry())
+
+    def each_entry(self) -> Iterator[dict[str, Any]]:
+        """Give the entries one by one, oldest first.
+
+        Raises:
+            StoreError: the file is damaged, or cannot be read.
+        """
+        if self.path is None or not self.size:
+            return
+        data = _bytes(self.path, 0)[: self.size]
+        at = 0
+        for sequence in range(self.count):
+            frame = frame_at(data, at, sequence)
+            if frame is None:
+                raise StoreError(_damaged(self.path, at))
+            yield _entry(self.path, frame)
+            at = frame.end
 
 
 def read_ledger(path: Path, known: Ledger | None = None) -> Ledger:
-    """Read the ledger's entries.
+    """Read what the ledger says.
 
     Args:
         path: the entries file; one that is not there is an empty ledger.
@@ -87,66 +124,113 @@ def read_ledger(path: Path, known: Ledger | None = None) -> Ledger:
 
     Raises:
         StoreError: the file is damaged, or cannot be read.
-        FormatError: an entry is of a newer format.
+        FormatError: an entry is of another format.
     """
-    known = known or Ledger()
+    if known is None or not known.count:
+        known = _cached(path)
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < known.size:
-                known = Ledger()
-            file.seek(known.size)
-            # One read: a sealer may append meanwhile, and what it appends is for the next time.
-            data = file.read()
+        # One read: others may append meanwhile, and what they append is for the next time.
+        data = _bytes(path, known.last[0]) if known.count else _bytes(path, 0)
+        if known.count and not _goes_on(known, data):
+            known, data = Ledger(), _bytes(path, 0)
     except FileNotFoundError:
         return Ledger()
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}. Check its owner and mode."
-        raise StoreError(msg) from None
-    if not data:
+    base = known.last[0] if known.count else 0
+    at = known.size - base
+    if at == len(data) and known.path is not None and not known.torn_bytes:
         return known
-    entries, at = list(known.entries), 0
-    while (payload := _payload(data, at, len(entries))) is not None:
-        entries.append(_entry(path, payload, known.size + at))
-        at += HEADER_BYTES + len(payload)
-    if not _is_torn(data[at:]):
-        raise StoreError(_damaged(path, known.size + at))
-    fresh = entries[len(known.entries) :]
-    sealed = [segment for entry in fresh for segment in _segments(path, entry)]
-    writers = {source["writer"] for entry in fresh if entry["type"] == "seal" for source in entry["sources"]}
-    size = known.size + at
-    return Ledger((*known.segments, *sealed), known.sources | writers, tuple(entries), size, len(data) - at)
+    frontier = Frontier(known.count, known.frontier)
+    live, sources, last = {s.path: s for s in known.segments}, set(known.sources), known.last
+    while (frame := frame_at(data, at, frontier.size)) is not None:
+        placed = Frame(base + at, frame.payload)
+        entry = _entry(path, placed)
+        apply(live, sources, entry, path)
+        last = (placed.offset, leaf_hash(frame.payload))
+        frontier.add(last[1])
+        at = frame.end
+    if not is_torn(data[at:]):
+        raise StoreError(_damaged(path, base + at))
+    return Ledger(
+        tuple(live.values()),
+        frozenset(sources),
+        frontier.size,
+        tuple(frontier.roots),
+        base + at,
+        last,
+        len(data) - at,
+        path,
+        known.cached,
+    )
 
 
-def append_entry(path: Path, known: Ledger, entry: dict[str, Any]) -> Ledger:
-    """Append one entry and sync it; the caller holds the store's seal lock.
-
-    Args:
-        path: the entries file.
-        known: the ledger as it stands; a torn tail behind it is cut here.
-        entry: JSON-ready fields; `v` and `time` are filled in.
+def apply(live: dict[str, Segment], sources: set[str], entry: Mapping[str, Any], path: Path) -> None:
+    """Change the live segments, by path, and the sealed writers as an entry says.
 
     Raises:
-        StoreError: the file system refuses.
+        StoreError: the entry does not say what it must.
     """
     try:
-        made = not path.exists()
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            if known.torn_bytes:
-                os.ftruncate(descriptor, known.size)
-                cut = {"type": "cut", "offset": known.size, "torn_bytes": known.torn_bytes}
-                _write(descriptor, len(known.entries), cut)
-            sequence = len(known.entries) + bool(known.torn_bytes)
-            _write(descriptor, sequence, entry)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if made:
-            sync_directory(path.parent)
-    except OSError as error:
-        msg = f"The ledger {path} cannot be appended to: {error.strerror}. Nothing was removed; seal again when it can."
+        for gone in entry.get("replaces", ()):
+            live.pop(gone, None)
+        for gone in entry.get("removes", ()):
+            live.pop(gone["path"], None)
+        for segment in _segments(path, entry):
+            live[segment.path] = segment
+        sources.update(source["writer"] for source in entry.get("sources", ()))
+    except (KeyError, TypeError):
+        msg = f"{path} lists a segment without what it must say. Put the file back from a copy."
         raise StoreError(msg) from None
-    return read_ledger(path, Ledger(known.segments, known.sources, known.entries, known.size))
+
+
+def append_entry(layout: Layout, entry: Mapping[str, Any], known: Ledger | None = None) -> Ledger:
+    """Append one entry, sync it, and sign the ledger's new head.
+
+    Safe in several processes and threads at once. Where this user may not read the key, the entry stays unsigned until
+    somebody who may appends another.
+
+    Args:
+        layout: the store.
+        entry: JSON-ready fields, `type` among them; `v` and `time` are filled in.
+        known: the ledger as it was read before, to read less.
+
+    Raises:
+        StoreError: the file system refuses, or the ledger is damaged.
+    """
+    path = layout.entries
+    apply({}, set(), {"time": 0, **entry}, path)
+    with locks.appending(layout):
+        ledger = read_ledger(path, known)
+        try:
+            origin = read_settings(layout).ledger_origin or keys.origin_of(read_settings(layout).id)
+            signer = keys.signer_of(layout, Checkpoint(origin, ledger.count, ledger.root))
+            made = not ledger.count and not path.exists()
+            descriptor = os.open(
+                path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            )
+            try:
+                sequence = ledger.count
+                if ledger.torn_bytes:
+                    os.ftruncate(descriptor, ledger.size)
+                    cut = {"type": "cut", "offset": ledger.size, "torn_bytes": ledger.torn_bytes}
+                    _write(descriptor, sequence, cut)
+                    sequence += 1
+                _write(descriptor, sequence, entry)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if made:
+                sync_directory(path.parent)
+            after = read_ledger(path, replace(ledger, torn_bytes=0) if ledger.count else None)
+            if signer is not None:
+                head = Checkpoint(origin, after.count, after.root)
+                keys.write_checkpoint(layout, head.signed(signer))
+        except OSError as error:
+            msg = f"The ledger {path} cannot be appended to: {error.strerror}. Nothing was removed; try again when it can."
+            raise StoreError(msg) from None
+        if after.count - after.cached >= CACHED_EVERY:
+            ledger_cache.keep(layout.cache, state_of(after))
+            after = replace(after, cached=after.count)
+        return after
 
 
 def seal_entry(source: dict[str, Any], segments: Sequence[Segment], gaps: Sequence[Gap]) -> dict[str, Any]:
@@ -162,46 +246,60 @@ def seal_entry(source: dict[str, Any], segments: Sequence[Segment], gaps: Sequen
         "type": "seal",
         "sources": [source],
         "gaps": [{"lost": gap.lost, "since": gap.since_ns, "reason": gap.reason} for gap in gaps],
-        "segments": [{name: getattr(segment, name) for name in _LISTED} for segment in segments],
+        "segments": [listed(segment) for segment in segments],
     }
 
 
-def _write(descriptor: int, sequence: int, entry: dict[str, Any]) -> None:
-    payload = orjson.dumps({"v": FORMAT, "time": time.time_ns(), **entry})
-    number = _SEQUENCE.pack(sequence)
-    frame = _HEAD.pack(MAGIC, len(payload), google_crc32c.value(number + payload)) + number + payload
+def listed(segment: Segment) -> dict[str, Any]:
+    """Give a segment as an entry lists it."""
+    return {name: getattr(segment, name) for name in _LISTED}
+
+
+def _write(descriptor: int, sequence: int, entry: Mapping[str, Any]) -> None:
+    frame = frame_of(sequence, orjson.dumps({"v": FORMAT, "time": time.time_ns(), **entry}))
     if os.write(descriptor, frame) != len(frame):
-        raise OSError(0, "the disk took only a part of the entry")
+        raise OSError(28, "the disk took only a part of the entry")
 
 
-def _entry(path: Path, payload: bytes, at: int) -> dict[str, Any]:
+def _bytes(path: Path, offset: int) -> bytes:
     try:
-        entry = orjson.loads(payload)
-        version = entry["v"]
-        entry["type"], entry["time"]
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(_damaged(path, at)) from None
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}. Check its owner and mode."
+        raise StoreError(msg) from None
+
+
+def _goes_on(known: Ledger, data: bytes) -> bool:
+    """Say whether bytes, read from the offset of the last entry that is known, begin with that entry."""
+    frame = frame_at(data, 0, known.count - 1)
+    return frame is not None and leaf_hash(frame.payload) == known.last[1]
+
+
+def _entry(path: Path, frame: Frame) -> dict[str, Any]:
+    entry = decoded(frame.payload)
+    if entry is None:
+        raise StoreError(_damaged(path, frame.offset))
+    version = entry["v"]
     if version != FORMAT:
-        msg = f"{path} holds entries of format {version}, and this version reads format {FORMAT}. Upgrade auditlog-replay."
+        older = isinstance(version, int) and version < FORMAT
+        advice = "Run `auditlog migrate` on the store." if older else "Upgrade auditlog-replay."
+        msg = f"{path} holds entries of format {version}, and this version reads format {FORMAT}. {advice}"
         raise FormatError(msg)
     return entry
 
 
-def _segments(path: Path, entry: dict[str, Any]) -> list[Segment]:
-    if entry["type"] != "seal":
-        return []
-    try:
-        # What a later version of this format adds to a segment is passed over.
-        found = [
-            Segment(**{name: listed[name] for name in _LISTED}, sealed_ns=entry["time"])
-            for listed in entry["segments"]
-        ]
-        if not all(isinstance(s.path, str) and isinstance(s.bytes, int) for s in found):
-            raise TypeError
-    except (KeyError, TypeError):
-        raise StoreError(
-            f"{path} lists a segment without what it must say. Put the file back from a copy."
-        ) from None
+def _segments(path: Path, entry: Mapping[str, Any]) -> list[Segment]:
+    # What a later version of this format adds to a segment is passed over.
+    found = [
+        Segment(**{name: told[name] for name in _LISTED}, sealed_ns=entry["time"])
+        for told in entry.get("segments", ())
+    ]
+    if not all(isinstance(s.path, str) and isinstance(s.bytes, int) for s in found):
+        raise TypeError
     for segment in found:
         if not _PATH.fullmatch(segment.path):
             msg = f"{path} lists {segment.path!r}, which is no path that a segment can have. The ledger was tampered with."
@@ -209,26 +307,38 @@ def _segments(path: Path, entry: dict[str, Any]) -> list[Segment]:
     return found
 
 
-def _payload(data: bytes, at: int, sequence: int) -> bytes | None:
-    """Give the payload of the whole frame of this sequence at an offset; None where there is none."""
-    if len(data) - at < HEADER_BYTES:
-        return None
-    magic, length, crc = _HEAD.unpack_from(data, at)
-    end = at + HEADER_BYTES + length
-    checked = data[at + _HEAD.size : end]
-    if magic != MAGIC or end > len(data) or google_crc32c.value(checked) != crc:
-        return None
-    return checked[_SEQUENCE.size :] if _SEQUENCE.unpack_from(checked)[0] == sequence else None
-
-
-def _is_torn(rest: bytes) -> bool:
-    """Say whether what follows the last whole frame is what an append leaves that was cut short, and not damage."""
-    if not rest.strip(b"\0"):
-        return True
-    if len(rest) < HEADER_BYTES:
-        return MAGIC.startswith(rest[: len(MAGIC)])
-    return rest.startswith(MAGIC) and len(rest) < HEADER_BYTES + _HEAD.unpack_from(rest)[1]
-
-
 def _damaged(path: Path, at: int) -> str:
     return f"{path} is damaged at byte {at}, so what is sealed cannot be told. Put the file back from a copy of the store."
+
+
+def _cached(path: Path) -> Ledger:
+    """Give the ledger as far as the cache holds it; an empty one where it holds nothing that can be used."""
+    state = ledger_cache.load(path.parent.parent / "cache")
+    if state is None:
+        return Ledger()
+    try:
+        return Ledger(
+            tuple(Segment(*values) for values in state["segments"]),
+            frozenset(state["sources"]),
+            state["count"],
+            tuple(map(bytes.fromhex, state["frontier"])),
+            state["size"],
+            (state["last"][0], bytes.fromhex(state["last"][1])),
+            0,
+            path,
+            state["count"],
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        return Ledger()
+
+
+def state_of(ledger: Ledger) -> dict[str, Any]:
+    """Give what the cache holds of a ledger."""
+    return {
+        "segments": [[getattr(segment, name) for name in _FIELDS] for segment in ledger.segments],
+        "sources": sorted(ledger.sources),
+        "count": ledger.count,
+        "frontier": [root.hex() for root in ledger.frontier],
+        "size": ledger.size,
+        "last": [ledger.last[0], ledger.last[1].hex()],
+    }

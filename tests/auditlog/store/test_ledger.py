@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from auditlog.errors import FormatError, StoreError
 from auditlog.store import Store
+from auditlog.store import layout as layouts
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
 
 SEGMENT = Segment(
@@ -17,7 +18,6 @@ SEGMENT = Segment(
     rows=1,
     bytes=10,
     sha256="00" * 32,
-    leaves=2,
     root="11" * 32,
     min_start_ns=1,
     max_start_ns=2,
@@ -30,17 +30,22 @@ def entry_of(writer, *segments):
 
 
 @pytest.fixture
-def path(tmp_path):
-    """Give the path of a ledger with three entries."""
-    path = tmp_path / "entries.log"
-    ledger = Ledger()
+def layout(store_path):
+    """Give the layout of a store whose ledger has three entries."""
+    layout = layouts.ensure(store_path)
     for number in range(3):
         segment = dataclasses.replace(SEGMENT, path=f"segments/day=2026-11-23/a-1-{number}.parquet")
-        ledger = append_entry(path, ledger, entry_of(f"a-1-{number}", segment))
-    return path
+        append_entry(layout, entry_of(f"a-1-{number}", segment))
+    return layout
 
 
-def test_what_was_appended_reads_back(path):
+@pytest.fixture
+def path(layout):
+    """Give the path of that ledger's entries."""
+    return layout.entries
+
+
+def test_what_was_appended_reads_back(layout, path):
     """Segments and sources are those of the entries, in order."""
     ledger = read_ledger(path)
     assert [s.path[-9:-8] for s in ledger.segments] == ["0", "1", "2"]
@@ -54,30 +59,30 @@ def test_a_ledger_that_is_not_there_is_empty(tmp_path):
     assert read_ledger(tmp_path / "entries.log") == Ledger()
 
 
-def test_reading_on_gives_what_reading_anew_gives(path):
+def test_reading_on_gives_what_reading_anew_gives(layout, path):
     """A ledger read in steps is the ledger read at once."""
     before = read_ledger(path)
-    append_entry(path, before, entry_of("a-1-9"))
+    append_entry(layout, entry_of("a-1-9"))
     assert read_ledger(path, before) == read_ledger(path)
 
 
-def test_a_torn_tail_is_no_entry_and_is_cut_with_a_note(path):
+def test_a_torn_tail_is_no_entry_and_is_cut_with_a_note(layout, path):
     """Whatever length an append was cut to, readers see the entries before it, and the next append says what it cut."""
     whole = path.read_bytes()
     ledger = read_ledger(path)
-    append_entry(path, ledger, entry_of("a-1-9"))
+    append_entry(layout, entry_of("a-1-9"))
     longer = path.read_bytes()
     for cut in range(len(whole) + 1, len(longer)):
         path.write_bytes(longer[:cut])
         torn = read_ledger(path)
         assert (torn, torn.torn_bytes) == (ledger, cut - len(whole))
-    again = append_entry(path, torn, entry_of("a-1-9"))
+    again = append_entry(layout, entry_of("a-1-9"))
     assert [e["type"] for e in again.entries] == ["seal", "seal", "seal", "cut", "seal"]
     assert again.entries[3]["torn_bytes"] == len(longer) - 1 - len(whole)
     assert again == read_ledger(path)
 
 
-def test_a_tail_of_zeros_is_torn(path):
+def test_a_tail_of_zeros_is_torn(layout, path):
     """Zeros behind the last entry are what a power cut leaves."""
     ledger = read_ledger(path)
     path.write_bytes(path.read_bytes() + bytes(100))
@@ -105,11 +110,10 @@ def test_no_changed_byte_goes_unseen(ledger_bytes, tmp_path_factory, data):
 @pytest.fixture(scope="module")
 def ledger_bytes(tmp_path_factory):
     """Give the bytes of a ledger with three entries."""
-    path = tmp_path_factory.mktemp("ledger") / "entries.log"
-    ledger = Ledger()
+    layout = layouts.ensure(tmp_path_factory.mktemp("ledger") / "audit")
     for number in range(3):
-        ledger = append_entry(path, ledger, entry_of(f"a-1-{number}", SEGMENT))
-    return path.read_bytes()
+        append_entry(layout, entry_of(f"a-1-{number}", SEGMENT))
+    return layout.entries.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -122,36 +126,36 @@ def ledger_bytes(tmp_path_factory):
         "x.parquet",
     ],
 )
-def test_a_path_that_leads_elsewhere_is_refused(path, name):
+def test_a_path_that_leads_elsewhere_is_refused(layout, path, name):
     """A ledger that lists a path no sealer would write is not followed."""
-    append_entry(path, read_ledger(path), {**entry_of("b"), "segments": []})
+    append_entry(layout, {**entry_of("b"), "segments": []})
     bad = dataclasses.replace(SEGMENT, path=name)
     with pytest.raises(StoreError, match="no path that a segment can have"):
-        append_entry(path, read_ledger(path), entry_of("b", bad))
+        append_entry(layout, entry_of("b", bad))
 
 
-def test_an_entry_of_a_newer_format_is_refused(path):
+def test_an_entry_of_a_newer_format_is_refused(layout, path):
     """Entries of a newer format say so."""
-    with pytest.raises(FormatError, match="format 2.*Upgrade"):
-        append_entry(path, read_ledger(path), {**entry_of("b"), "v": 2})
+    with pytest.raises(FormatError, match="format 3.*Upgrade"):
+        append_entry(layout, {**entry_of("b"), "v": 3})
 
 
-def test_a_later_kind_of_entry_is_kept_and_passed_over(path):
+def test_a_later_kind_of_entry_is_kept_and_passed_over(layout, path):
     """An entry that lists no segments, as later versions of this format add, changes no list."""
     before = read_ledger(path)
-    after = append_entry(path, before, {"type": "access", "who": "u"})
+    after = append_entry(layout, {"type": "access", "who": "u"})
     assert (after.segments, after.sources) == (before.segments, before.sources)
     assert after.entries[-1]["who"] == "u"
 
 
-def test_what_a_later_version_adds_to_a_segment_is_passed_over(path):
+def test_what_a_later_version_adds_to_a_segment_is_passed_over(layout, path):
     """A segment with more fields is listed; one that lacks a field is damage."""
     entry = entry_of("b", SEGMENT)
     entry["segments"][0]["key_id"] = "k"
-    assert append_entry(path, read_ledger(path), entry).segments[-1].path == SEGMENT.path
+    assert append_entry(layout, entry).segments[-1].path == SEGMENT.path
     del entry["segments"][0]["root"]
     with pytest.raises(StoreError, match="lists a segment without what it must say"):
-        append_entry(path, read_ledger(path), entry)
+        append_entry(layout, entry)
 
 
 def test_a_lost_ledger_is_no_empty_store(store, script):
@@ -164,8 +168,8 @@ def test_a_lost_ledger_is_no_empty_store(store, script):
         Store.open(store.path)
 
 
-def test_entries_are_json_that_others_can_read(path):
+def test_entries_are_json_that_others_can_read(layout, path):
     """An entry is plain JSON with its version, kind and time."""
     data = path.read_bytes()
     first = orjson.loads(data[20 : 20 + int.from_bytes(data[4:8], "little")])
-    assert (first["v"], first["type"], first["sources"][0]["writer"]) == (1, "seal", "a-1-0")
+    assert (first["v"], first["type"], first["sources"][0]["writer"]) == (2, "seal", "a-1-0")

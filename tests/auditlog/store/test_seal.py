@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from auditlog.journal import JournalWriter
-from auditlog.store import Store, seal
+from auditlog.store import Store, locks, seal
 from auditlog.store.ledger import read_ledger
 
 
@@ -230,7 +230,7 @@ def test_a_sealer_may_be_told_not_to_wait(store, script):
     """While another process seals, a sealer that does not wait says that it did nothing."""
     script.turn()
     script.writer.close()
-    with seal._locked(store._layout, wait=True):
+    with locks.sealing(store._layout):
         assert store.seal(wait=False) == seal.SealReport(busy=True)
     assert store.seal(wait=False).spans == 3
 
