@@ -14,7 +14,8 @@ The rules:
 5. A mark combines with a base in its own line: a line's leading mark gets a dotted circle. Behind one base eight
    marks pass, and `<more marks>` stands for the rest; letters that stack without end are broken up likewise.
 6. Widths are terminal cells, never characters. What is clipped ends in `…`.
-7. Clean text comes back as it is, after one pass at the speed of C; the result of `safe_text` is clean.
+7. `hidden_in` counts what reorders or hides text: bidi controls, zero-width characters, tags. Whoever shows a record says so.
+8. Clean text comes back as it is, after one pass at the speed of C; the result of `safe_text` is clean.
 
 A recorded text that spells `<ESC>` looks the same as one that holds the character: `show --raw` tells them apart.
 """
@@ -54,6 +55,7 @@ _ODD_MARK = re.compile(
     rf"|[^\w\s\x00-\x7f]*(?:[^\W\x00-\x7f][^\w\s\x00-\x7f]+){{{_STACK_KEPT}}}"
     r")"
 )
+_HIDING = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _RUN = re.compile(r"[^\w\x20-\x7e]+|[\u115f\u1160\u3164\uffa0]")
 _STACK = re.compile(rf"(?:[^\W\x00-\x7f][^\w\s\x00-\x7f]+){{{_STACK_KEPT + 1},}}")
@@ -83,6 +85,24 @@ def safe_text(text: str, *, width: int | None = None, newlines: bool = False) ->
     if newlines:
         return "\n".join(clip(line, width) for line in text.split("\n"))
     return clip(text, width)
+
+
+def hidden_in(*values: object) -> dict[str, int]:
+    """Count, in recorded values, the characters that reorder what is read or do not show; by their names, such as `U+202E`."""
+    found: dict[str, int] = {}
+    left = list(values)
+    while left:
+        match left.pop():
+            case str() as text if not text.isascii():
+                for match in _HIDING.finditer(text):
+                    if not _belongs_to_emoji(text, match.start()):
+                        name = f"U+{ord(match[0]):04X}"
+                        found[name] = found.get(name, 0) + 1
+            case dict() as mapping:
+                left += (*mapping.keys(), *mapping.values())
+            case list() | tuple() as items:
+                left += items
+    return dict(sorted(found.items()))
 
 
 def cell_width(text: str) -> int:

@@ -59,9 +59,19 @@ def show(
     if output is None:
         for line in lines:
             print_line(styled(line, bold=True) if line.startswith("Turn ") and line.endswith("─") else line)
+        _say_hidden(conversation, turn)
         return
     with destination(output) as file:
         file.writelines(f"{line}\n".encode() for line in lines)
+
+
+def _say_hidden(conversation: Conversation, turn: int | None) -> None:
+    from auditlog.cli.output import narrate
+    from auditlog.hidden import hidden_of
+
+    chosen = conversation.turns if turn is None else (conversation.turns[turn - 1],)
+    if found := hidden_of(span for shown in chosen for span in shown.spans):
+        narrate(f"Characters that reorder or hide text were recorded: {found}. They stand as <U+…> above.")
 
 
 def _text(conversation: Conversation, turn: int | None, *, full: bool, output: str | None) -> Iterator[str]:

@@ -67,7 +67,11 @@ def conversations_of(spans: Iterable[Span]) -> dict[str, Conversation]:
 
 def span_of(row: Row) -> Span:
     """Make a Span of one row."""
-    given, returned = normalise.decoded(loads(row["input"])), loads(row["output"])
+    attributes = loads(row["attributes"])
+    given, returned = loads(row["input"]), loads(row["output"])
+    if not (isinstance(attributes, dict) and "auditlog.inexact" in attributes):
+        # What an import kept as text says more than its value would.
+        given = normalise.decoded(given)
     chat = chat_of(given, returned) if row["kind"] == "model" else _NO_CHAT
     found = returned if row["kind"] == "retriever" and row["documents"] is None else loads(row["documents"])
     return Span(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auditlog.hidden import hidden_of
 from auditlog.normalise import messages
 from auditlog.values import Document, Message, Span, Turn
 from tui.render import formats
@@ -45,6 +46,7 @@ def of_turn(turn: Turn, width: int) -> list[Line]:
         *field("cost", formats.cost(price), width),
         *field("took", formats.duration(agent.duration_ms), width),
         *field("started", formats.full(agent.start), width),
+        *field("hidden", hidden_of(turn.spans), width, role="warn"),
         *field("tags", " ".join(f"{key}={value}" for key, value in agent.tags.items()), width),
     ]
     for judged in agent.evaluations:
@@ -77,8 +79,9 @@ def of_span(span: Span, width: int) -> list[Line]:
         *field("took", _took(span), width),
         *field("finish", ", ".join(span.finish_reasons), width),
         *field("replay", _replay(span), width),
-        *field("lossy", "a value could not be kept as it was" if span.lossy else "", width, role="warn"),
+        *field("lossy", _lossy(span), width, role="warn"),
         *field("escalated", span.escalation_reason or "", width, role="warn"),
+        *field("hidden", hidden_of([span]), width, role="warn"),
     ]
     asked = asked_of(span)
     if span.kind == "model" and asked:
@@ -121,6 +124,14 @@ def _effect(span: Span) -> str:
     if span.kind != "tool":
         return ""
     return span.effect or "not declared: a replay takes it for write"
+
+
+def _lossy(span: Span) -> str:
+    if not span.lossy:
+        return ""
+    told = span.attributes.get("auditlog.inexact")
+    why = "; ".join(map(str, told)) if isinstance(told, list) else ""
+    return f"kept as text: {why}" if why else "a value could not be kept as it was"
 
 
 def _tokens(span: Span) -> str:
