@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +27,7 @@ from auditlog.errors import FormatError, StoreError
 from auditlog.record import leaf_hash
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment
-from auditlog.store.merkle import tree_root
+from auditlog.store.merkle import Frontier
 from auditlog.store.rows import arrow_schema, leaves, table
 
 FORMAT = 2
@@ -68,32 +68,48 @@ def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> S
     Raises:
         StoreError: the file system refuses, or what was read back is not what was written.
     """
-    path = layout.segments / f"day={day}" / f"{writer}.parquet"
+    return write_tables(layout, writer, day, lambda: iter((columns,)))
+
+
+def write_tables(layout: Layout, name: str, day: str, tables: Callable[[], Iterator[pa.Table]]) -> Segment:
+    """Write one segment of rows that come in several tables, holding one of them at a time.
+
+    Args:
+        layout: the store.
+        name: the file's stem.
+        day: the day that the rows began on.
+        tables: gives the rows in order; it is called twice, and gives the same rows the second time.
+
+    Raises:
+        StoreError: the file system refuses, or what was read back is not what was written.
+    """
+    path = layout.segments / f"day={day}" / f"{name}.parquet"
     draft = path.with_suffix(DRAFT_SUFFIX)
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             sync_directory(layout.segments)
-        _write(draft, columns)
-        data = draft.read_bytes()
-        _compare(draft, columns)
+        _write(draft, tables())
+        rows, root, first, last = _compare(draft, tables())
+        with draft.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
         draft.replace(path)
         sync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink()
-        msg = f"{path} cannot be written: {error.strerror or error}. The journal stays as it is; seal again when it can."
+        msg = f"{path} cannot be written: {error.strerror or error}. What it is made of stays as it is; try again when it can."
         raise StoreError(msg) from None
-    starts = [start or 0 for start in columns.column("start_ns").to_pylist()]
     return Segment(
         path=str(path.relative_to(layout.root)),
         day=day,
-        rows=columns.num_rows,
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        root=tree_root(map(leaf_hash, leaves(columns))).hex(),
-        min_start_ns=min(starts),
-        max_start_ns=max(starts),
+        rows=rows,
+        bytes=size,
+        sha256=digest,
+        root=root,
+        min_start_ns=first,
+        max_start_ns=last,
     )
 
 
@@ -104,10 +120,27 @@ def read_segment(path: Path) -> pa.Table:
         StoreError: the file is damaged; the message names it.
         FormatError: it is of another format.
     """
+    return pa.concat_tables(read_tables(path))
+
+
+def read_tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Read a segment row group by row group, its page checksums verified; at least one table comes.
+
+    Args:
+        path: the file.
+        columns: those to read; all where it is None.
+
+    Raises:
+        StoreError: the file is damaged; the message names it.
+        FormatError: it is of another format.
+    """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             refuse_other_format(path, file.schema_arrow)
-            return file.read(use_threads=False)
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, columns, use_threads=False)
+            if not file.num_row_groups:
+                yield file.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
@@ -142,33 +175,56 @@ def _order(row: dict[str, Any]) -> tuple[str, int, str, str]:
     return row["conversation_id"], start if isinstance(start, int) else 0, row["trace_id"], row["span_id"]
 
 
-def _write(draft: Path, columns: pa.Table) -> None:
+def _write(draft: Path, tables: Iterator[pa.Table]) -> None:
     told = {
         _FORMAT_KEY: str(FORMAT).encode(),
         b"auditlog.writer": f"auditlog-replay {_version()}".encode(),
     }
-    with draft.open("wb") as file:
-        pq.write_table(
-            columns.replace_schema_metadata(told),
+    schema = arrow_schema()
+    with (
+        draft.open("wb") as file,
+        pq.ParquetWriter(
             file,
+            schema.with_metadata(told),
             compression="zstd",
             compression_level=3,
-            row_group_size=ROW_GROUP_ROWS,
             write_page_checksum=True,
-            use_dictionary=[
-                name
-                for name in columns.column_names
-                if not pa.types.is_binary(columns.schema.field(name).type)
-            ],
-        )
+            use_dictionary=[field.name for field in schema if not pa.types.is_binary(field.type)],
+        ) as writer,
+    ):
+        for columns in tables:
+            writer.write_table(columns.replace_schema_metadata(told), row_group_size=ROW_GROUP_ROWS)
+        writer.close()
         file.flush()
         os.fsync(file.fileno())
 
 
-def _compare(draft: Path, columns: pa.Table) -> None:
-    if not read_segment(draft).equals(columns):
-        msg = f"{draft} does not read back as it was written. The disk or its memory is at fault; nothing was removed."
-        raise StoreError(msg)
+def _compare(draft: Path, tables: Iterator[pa.Table]) -> tuple[int, str, int, int]:
+    """Read a draft back beside what it was made of; give its rows, root, first and last start."""
+    read = read_tables(draft)
+    tree, starts = Frontier(), []
+    left: pa.Table | None = None
+    for columns in tables:
+        at = 0
+        while at < columns.num_rows:
+            if left is None or not left.num_rows:
+                left = next(read, None)
+            if left is None or not left.num_rows:
+                raise StoreError(_UNLIKE.format(draft))
+            taken = min(left.num_rows, columns.num_rows - at)
+            if not left.slice(0, taken).equals(columns.slice(at, taken)):
+                raise StoreError(_UNLIKE.format(draft))
+            left, at = left.slice(taken), at + taken
+        for leaf in map(leaf_hash, leaves(columns)):
+            tree.add(leaf)
+        began = [start or 0 for start in columns.column("start_ns").to_pylist()]
+        starts += [min(began), max(began)] if began else []
+    if (left is not None and left.num_rows) or any(table.num_rows for table in read):
+        raise StoreError(_UNLIKE.format(draft))
+    return tree.size, tree.root().hex(), min(starts, default=0), max(starts, default=0)
+
+
+_UNLIKE = "{} does not read back as it was written. The disk or its memory is at fault; nothing was removed."
 
 
 def _version() -> str:

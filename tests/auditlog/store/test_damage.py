@@ -186,8 +186,8 @@ def test_a_store_that_cannot_be_written_says_so_when_sealing(store, script, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditlog.store.segment.pq.write_table", full)
-        with pytest.raises(StoreError, match="No space left on device. The journal stays as it is"):
+        patch.setattr("auditlog.store.segment.pq.ParquetWriter", full)
+        with pytest.raises(StoreError, match="No space left on device. What it is made of stays as it is"):
             store.seal()
     assert path.exists()
     assert store.count() == 0
