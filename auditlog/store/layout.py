@@ -80,6 +80,8 @@ class Settings:
     """The name under which the ledger's checkpoints are signed; None while nobody signs."""
     public_key: str | None = None
     """The key that verifies those signatures."""
+    access_required: bool = False
+    """Whether nothing may be shown that is not recorded as an access."""
 
 
 def ensure(path: Path | str) -> Layout:
@@ -127,7 +129,12 @@ def read_settings(layout: Layout) -> Settings:
         version, created = found["format"], found["created"]
         ledger = found.get("ledger", {})
         settings = Settings(
-            version, str(found["id"]), created, ledger.get("origin"), ledger.get("public_key")
+            version,
+            str(found["id"]),
+            created,
+            ledger.get("origin"),
+            ledger.get("public_key"),
+            found.get("access", {}).get("required") is True,
         )
     except OSError as error:
         msg = f"{layout.settings} cannot be read: {error.strerror}. Check its owner and mode."
