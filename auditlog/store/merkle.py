@@ -154,7 +154,7 @@ class Tree:
 
 def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Proof) -> bytes | None:
     """Give the root that an inclusion proof leads to; None where it has no meaning."""
-    if not 0 <= index < size or any(len(step) != HASH_BYTES for step in proof):
+    if not 0 <= index < size or any(len(step) != HASH_BYTES for step in (leaf, *proof)):
         return None
     place, last, root = index, size - 1, leaf
     for step in proof:
@@ -177,7 +177,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Proof, root: byt
 
 def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Proof) -> bool:
     """Say whether a proof shows that one tree is a prefix of another."""
-    if not 0 <= first <= second or any(len(step) != HASH_BYTES for step in proof):
+    if not 0 <= first <= second or any(len(h) != HASH_BYTES for h in (first_root, second_root, *proof)):
         return False
     if first == second:
         return not proof and first_root == second_root

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import re
 import struct
@@ -205,7 +206,7 @@ def find_checkpoints(text: str) -> list[Checkpoint]:
 
     Whatever else stands there, such as the rest of a log, is passed over.
     """
-    found = [parse for match in _LINE.finditer(text) if (parse := _from_line(match)) is not None]
+    found = [told for match in _LINE.finditer(text) if (told := _from_line(match)) is not None]
     lines = text.split("\n")
     at = 0
     while at < len(lines):
@@ -218,10 +219,11 @@ def find_checkpoints(text: str) -> list[Checkpoint]:
         start = at - 1
         while start and lines[start - 1] and not lines[start - 1].startswith("— "):
             start -= 1
-        try:
-            found.append(parse_checkpoint("\n".join(lines[start:end]) + "\n"))
-        except FormatError:
-            pass
+        # Text that ran into the note is tried with it, and without.
+        for begin in dict.fromkeys((start, max(start, at - 4))):
+            with contextlib.suppress(FormatError):
+                found.append(parse_checkpoint("\n".join(lines[begin:end]) + "\n"))
+                break
         at = end
     return found
 
