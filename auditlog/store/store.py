@@ -146,14 +146,16 @@ class Store:
             FilterError: the text is not one SELECT, does not run, reaches for a file, or takes too long.
             StoreError: a sealed file is damaged.
         """
-        try:
-            return sql.select(self.path, self._reader.paths, self._reader.live, text, limit, seconds)
-        except FilterError:
-            self._reader.name_damaged_footer()
-            raise
-        except StoreError:
-            self._reader.name_damage()
-            raise
+        with sql.Query() as query:
+            try:
+                return query.run(self.path, self._reader.paths, self._reader.live, text, limit, seconds)
+            except FilterError:
+                self._reader.name_damaged_footer()
+                raise
+            except StoreError as error:
+                # What looks like damage is the asker's own when every file is as it was sealed.
+                self._reader.name_damage()
+                raise FilterError(str(error)) from None
 
     def summaries(
         self,
