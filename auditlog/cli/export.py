@@ -14,6 +14,7 @@ from auditlog.cli.options import (
     Selection,
     limit_option,
     open_store,
+    record_access,
     selection,
     selection_options,
     store_option,
@@ -76,8 +77,13 @@ def export(
             lines = FORMATS[format](counted())
             first = next(lines, None)
             if first is None:
+                record_access(opened, "export", filter=chosen.words, ids=ids, rows=0)
                 say_nothing_found(opened, chosen)
                 raise click.exceptions.Exit(Exit.NO)
+            every = len(ids) or opened.count(chosen.where, chosen.since, chosen.until)
+            record_access(
+                opened, "export", filter=chosen.words, ids=ids, rows=min(every, limit) if limit else every
+            )
             escaped = output is None and is_terminal(require_stdout())
             packed = output is not None and output.endswith(".gz")
             with destination(output) as file:

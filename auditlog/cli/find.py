@@ -18,7 +18,14 @@ import click
 from auditlog.cli.exits import Exit
 from auditlog.cli.formats import Column, format_option, json_text, write_rows
 from auditlog.cli.ls import say_nothing_found
-from auditlog.cli.options import limit_option, open_store, selection, selection_options, store_option
+from auditlog.cli.options import (
+    limit_option,
+    open_store,
+    record_access,
+    selection,
+    selection_options,
+    store_option,
+)
 from auditlog.cli.output import Progress, narrate
 from auditlog.errors import FilterError
 from auditlog.filter import MAX_CHARACTERS, Filter, Match, Pattern
@@ -75,6 +82,9 @@ def find(
             progress.update(done + 1, len(found))
             if limit and len(rows) > limit:
                 break
+        shown = rows[:limit] if limit else rows
+        named = list(dict.fromkeys(row["conversation_id"] for row in shown))
+        record_access(opened, "find", filter=chosen.words, ids=named, rows=len(shown))
     if limit and len(rows) > limit:
         del rows[limit:]
         narrate(f"The first {limit} matches, in {len(found)} conversations; --limit 0 shows all.")

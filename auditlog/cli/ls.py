@@ -12,6 +12,7 @@ from auditlog.cli.options import (
     Selection,
     limit_option,
     open_store,
+    record_access,
     selection,
     selection_options,
     store_option,
@@ -65,6 +66,7 @@ def ls(
         limit = _PAGE if format == "table" else 0
     with open_store(store) as opened:
         found = opened.summaries(chosen.where, chosen.since, chosen.until, limit=limit or None)
+        record_access(opened, "ls", filter=chosen.words, rows=len(found))
         if not found:
             say_nothing_found(opened, chosen)
             if format != "table":

@@ -5,11 +5,12 @@ The rules:
 1. `--store` may stand before or behind the command; behind wins.
 2. `--where`, `--agent`, `--since` and `--until` narrow together, and say the same in every command.
 3. What does not parse is said before a store is opened.
+4. Whatever shows what was recorded calls `record_access` first, with what it is about to show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,48 @@ def open_store(path: str) -> Store:
     return Store.open(path)
 
 
+def record_access(
+    store: Store,
+    action: str,
+    *,
+    filter: str | None = None,
+    ids: Sequence[str] = (),
+    rows: int | None = None,
+    reason: str | None = None,
+    required: bool = False,
+) -> None:
+    """Write who is about to see what to the store's ledger; say on stderr where that cannot be.
+
+    Args:
+        store: the store.
+        action: the command, such as `show`.
+        filter: by what the rows were chosen.
+        ids: the conversations, runs or spans that are shown.
+        rows: how many rows are shown.
+        reason: why, where one was asked for.
+        required: refuse where it cannot be written.
+
+    Raises:
+        StoreError: it cannot be written, and the store or the caller requires it.
+    """
+    from auditlog.cli.output import narrate
+    from auditlog.store import access
+    from auditlog.store.layout import Layout
+
+    said = access.record(
+        Layout(store.path),
+        action,
+        filter=filter,
+        ids=ids,
+        rows=rows,
+        reason=reason,
+        tool="cli",
+        required=required,
+    )
+    if said is not None:
+        narrate(f"note: {said}")
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which conversations a command is about."""
@@ -76,6 +119,14 @@ class Selection:
     def everything(self) -> bool:
         """Whether nothing narrows it."""
         return not (self.where or self.since or self.until)
+
+    @property
+    def words(self) -> str | None:
+        """The filter and the range of time, as an access record tells them; None where nothing narrows."""
+        parts = [self.where] if self.where else []
+        parts += [f"since {self.since.isoformat()}"] if self.since else []
+        parts += [f"until {self.until.isoformat()}"] if self.until else []
+        return " ".join(parts) or None
 
     def and_text(self, text: str) -> Selection:
         """Narrow to conversations that hold a text, taken literally."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditlog.cli.options import open_store, store_option
+from auditlog.cli.options import open_store, record_access, store_option
 from auditlog.cli.output import destination, print_line, safe_json, styled, terminal_width
 from auditlog.errors import NotFoundError
 
@@ -44,11 +44,15 @@ def show(
     """
     with open_store(store) as opened:
         conversation = opened.conversation(id)
-    if turn is not None and turn > len(conversation.turns):
-        raise NotFoundError(
-            f"{conversation.conversation_id} has {len(conversation.turns)} turns, so there is no turn {turn}. "
-            f"The last is --turn {len(conversation.turns)}."
-        )
+        if turn is not None and turn > len(conversation.turns):
+            raise NotFoundError(
+                f"{conversation.conversation_id} has {len(conversation.turns)} turns, so there is no turn {turn}. "
+                f"The last is --turn {len(conversation.turns)}."
+            )
+        chosen = None if turn is None else f"turn {turn}"
+        shown = conversation.turns if turn is None else (conversation.turns[turn - 1],)
+        spans = sum(len(each.spans) for each in shown)
+        record_access(opened, "show", filter=chosen, ids=[conversation.conversation_id], rows=spans)
     if raw and format == "text":
         format = "json"
     lines = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.formats import Column, format_option, json_text, write_rows
-from auditlog.cli.options import limit_option, open_store, store_option
+from auditlog.cli.options import limit_option, open_store, record_access, store_option
 from auditlog.cli.output import narrate
 from auditlog.errors import FilterError
 
@@ -37,7 +37,13 @@ def sql(query: str, limit: int, seconds: float, format: str, output: str | None,
     text = _from_stdin() if query == "-" else query
     most = limit or sys.maxsize
     with open_store(store) as opened:
-        found = opened.select(text, min(most + 1, 2**62), seconds=seconds)
+        try:
+            found = opened.select(text, min(most + 1, 2**62), seconds=seconds)
+        except FilterError:
+            # The engine's words may quote a value that it could not convert.
+            record_access(opened, "sql", filter=text)
+            raise
+        record_access(opened, "sql", filter=text, rows=min(most, found.num_rows))
     if found.num_rows > most:
         found = found.slice(0, most)
         narrate(f"The first {most} rows; --limit 0 gives all.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.options import open_store, store_option, store_words
+from auditlog.cli.options import open_store, record_access, store_option, store_words
 
 
 @click.command()
@@ -30,6 +30,7 @@ def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
 
     with open_store(store) as opened:
         runs = load_runs(opened)[: limit or None]
+        record_access(opened, "replay ls", rows=len(runs))
     if runs or format != "table":
         write_rows([run_row(found) for found in runs], RUN_COLUMNS, format, output)
     if not runs:
@@ -53,9 +54,9 @@ def show(run_id: str, format: str, store: str) -> None:
     from replay.loading import load_report
 
     with open_store(store) as opened:
-        write_summary(
-            load_report(opened, run_id), as_json=format == "json", cases=True, words=store_words(store)
-        )
+        report = load_report(opened, run_id)
+        record_access(opened, "replay show", ids=[report.run.run_id], rows=len(report.cases))
+        write_summary(report, as_json=format == "json", cases=True, words=store_words(store))
 
 
 @click.command(short_help="Print how the candidate behaves differently.")
@@ -104,6 +105,8 @@ def diff(
 
     with open_store(store) as opened:
         report = load_report(opened, run_id)
+        chosen = None if case_id is None else f"case {case_id}"
+        record_access(opened, "replay diff", filter=chosen, ids=[report.run.run_id], rows=len(report.cases))
     if case_id is not None:
         report = write_case(report, case_id, format, output)
     else:
@@ -149,6 +152,7 @@ def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> 
         with Progress("Comparing conversations") as progress:
             sides = [list(opened.conversations(one)), list(opened.conversations(other))]
             progress.update(sum(map(len, sides)))
+            record_access(opened, "replay compare", filter=f"{one} | {other}", rows=sum(map(len, sides)))
             found = compare_conversations(*sides, by=by)
         run_id = save_comparison(opened, found, baseline=one, candidate=other)
         write_summary(load_report(opened, run_id), as_json=format == "json", words=store_words(store))

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.options import filter_options, open_store, selection, store_option, store_words
+from auditlog.cli.options import (
+    filter_options,
+    open_store,
+    record_access,
+    selection,
+    store_option,
+    store_words,
+)
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -250,6 +257,13 @@ def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
 
     for note in planned.notes:
         narrate(note)
+    record_access(
+        store,
+        f"replay {planned.kind}",
+        filter=planned.where or None,
+        ids=[planned.run_id],
+        rows=len(planned.cases),
+    )
     goes_on = " goes on" if planned.resumed else ""
     narrate(
         f"Run {planned.run_id}{goes_on}: {plural(len(planned.cases), 'case')}, "
