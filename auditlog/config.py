@@ -11,10 +11,16 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import ConfigurationError, FormatError, StoreError
 from auditlog.recorder import Recorder, log
+
+if TYPE_CHECKING:
+    from auditlog.redaction.redactor import Redactor
+    from auditlog.store.layout import Layout
 
 ENVIRONMENT_VARIABLE = "AUDITLOG_STORE"
 
@@ -28,15 +34,24 @@ class _State:
 _state = _State()
 
 
-def configure(store: str | os.PathLike[str] | None = None, *, agent_version: str | None = None) -> None:
+def configure(
+    store: str | os.PathLike[str] | None = None,
+    *,
+    agent_version: str | None = None,
+    redact: bool | str | Iterable[str] | Redactor | None = None,
+    reveal_key: str | None = None,
+) -> None:
     """Record every decorated call of this process into a store.
 
     Args:
         store: the store's directory, made when it is not there; by default the environment variable AUDITLOG_STORE.
         agent_version: the version of the agents of this process, such as a release or a commit.
+        redact: what is taken out before it is written: True for the default kinds, names of kinds, or a Redactor; False
+            for nothing; by default what the store's settings say.
+        reveal_key: a public key; what is taken out is sealed to it, so that who holds the private key can reveal it.
 
     Raises:
-        ConfigurationError: no store is named, or it cannot be written.
+        ConfigurationError: no store is named, or it cannot be written; or a redaction setting means nothing.
     """
     from auditlog.journal import JournalWriter
     from auditlog.store import layout
@@ -46,11 +61,25 @@ def configure(store: str | os.PathLike[str] | None = None, *, agent_version: str
         msg = f"No store is named. Call auditlog.configure('./audit') or set {ENVIRONMENT_VARIABLE}=./audit."
         raise ConfigurationError(msg)
     try:
-        layout.ensure(Path(path))
+        found = layout.ensure(Path(path))
     except (OSError, StoreError, FormatError) as error:
         msg = f"The store {os.fspath(path)!r} cannot be used for recording: {error}"
         raise ConfigurationError(msg) from error
-    use(Recorder(JournalWriter(Path(path) / "journal"), agent_version=agent_version))
+    redactor = _redactor(found, redact, reveal_key)
+    use(Recorder(JournalWriter(Path(path) / "journal"), agent_version=agent_version, redactor=redactor))
+
+
+def _redactor(layout: Layout, redact: Any, reveal_key: str | None) -> Redactor | None:
+    # RE2 and the patterns are loaded only where something is redacted.
+    if redact is False or (redact is None and reveal_key is None and not _says_redaction(layout)):
+        return None
+    from auditlog.redaction.settings import for_store
+
+    return for_store(layout, redact, reveal_key=reveal_key)
+
+
+def _says_redaction(layout: Layout) -> bool:
+    return (layout.root / "keys" / "redaction.key").exists() or b"[redaction]" in layout.settings.read_bytes()
 
 
 def use(recorder: Recorder | None) -> None:

@@ -5,6 +5,7 @@ The rules:
 1. Nothing here raises into the agent: what fails is counted (`faults`), and the agent goes on.
 2. A call is two records, START before the body and END after it, so that a crash leaves what had begun.
 3. Content is encoded when it is seen, so that what the agent changes afterwards does not change the record.
+4. Where redaction is on, nothing is written that has not been through the redactor.
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of files."""
+        ...
+
+
+class Redacts(Protocol):
+    """Takes personal data out of records; a Redactor."""
+
+    def record(self, entry: dict[str, Any], parts: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Give the parts to write; never raise."""
         ...
 
 
@@ -75,6 +84,7 @@ class Recorder:
         *,
         agent_version: str | None = None,
         base_attributes: Mapping[str, Any] | None = None,
+        redactor: Redacts | None = None,
     ) -> None:
         """Write into a sink.
 
@@ -82,8 +92,10 @@ class Recorder:
             sink: where the payloads go.
             agent_version: what agent spans carry as `gen_ai.agent.version` where the decorator states none.
             base_attributes: attributes of every span, such as a replay's lineage.
+            redactor: takes personal data out of every record; None to write what was seen.
         """
         self.sink = sink
+        self.redactor = redactor
         self.agent_version = agent_version
         self.base_attributes = dict(base_attributes or {})
         self.faults = 0
@@ -114,6 +126,8 @@ class Recorder:
     ) -> bool:
         """Write a record whose attributes are encoded already; every record comes through here."""
         try:
+            if self.redactor is not None:
+                parts = self.redactor.record(entry, parts)
             return self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
         except Exception as error:  # noqa: BLE001 - rule 1
             self.fault(error)

@@ -1,0 +1,132 @@
+"""Tokens: what stands in a record in place of a value.
+
+    anna.smith@example.com  →  <email:kqzwtbnmhxrjvd>
+
+The rules:
+
+1. A token is HMAC-SHA256(key, kind ‖ 0x00 ‖ normal form of the value), cut to 14 letters: 65.8 bits. Two of 10 million
+   values share one with a chance of about one in a million, and whoever has not the key cannot test a guess.
+2. It has letters only, so that no pattern for numbers, dates or keys finds anything in it: redacting twice changes nothing.
+3. It says the kind and nothing else of the value: neither its length nor a piece of it.
+4. The key is the store's: `keys/redaction.key`, 32 random bytes in hex, mode 0600, made once; of several processes
+   that make it one wins, and the others take what it made. One customer has one token in the whole store.
+5. Whoever loses the key can no longer look a customer up; whoever destroys it makes the tokens anonymous.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import stat
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlog.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from auditlog.store.layout import Layout
+
+KEY_BYTES = 32
+LETTERS = 14
+TOKEN = re.compile(rb"<([a-z][a-z0-9_]{0,31}):([a-z]{14})>")
+"""A token in UTF-8 text; its kind and its letters."""
+
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+def token(key: bytes, kind: str, normal: str) -> str:
+    """Give the token of a value's normal form."""
+    digest = hmac.digest(key, kind.encode() + b"\x00" + normal.encode("utf-8", "surrogatepass"), "sha256")
+    number = int.from_bytes(digest[:16], "big")
+    letters = []
+    for _ in range(LETTERS):
+        number, letter = divmod(number, 26)
+        letters.append(_ALPHABET[letter])
+    return f"<{kind}:{''.join(letters)}>"
+
+
+def is_kind(name: str) -> bool:
+    """Say whether a kind may be called so."""
+    return _KIND.fullmatch(name) is not None
+
+
+def key_path(layout: Layout) -> Path:
+    """Give the path of a store's key."""
+    return layout.root / "keys" / "redaction.key"
+
+
+def find_key(layout: Layout) -> bytes | None:
+    """Read a store's key; None where nothing was ever redacted.
+
+    Raises:
+        ConfigurationError: it is there, and cannot be used.
+    """
+    path = key_path(layout)
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigurationError(f"{path} is no regular file. Put the store's key back from a copy.")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}. Redaction needs it; check its owner and mode."
+        raise ConfigurationError(msg) from None
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(f"{path} is damaged: it must hold 32 bytes in hex. Put it back from a copy.")
+    return key
+
+
+def ensure_key(layout: Layout) -> bytes:
+    """Read a store's key, made where there is none.
+
+    Raises:
+        ConfigurationError: it can neither be read nor made.
+    """
+    key = find_key(layout)
+    if key is not None:
+        return key
+    path = key_path(layout)
+    draft = path.with_name(f".redaction-{os.getpid()}-{uuid.uuid4().hex}.key")
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor has no path
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+                file.flush()
+                os.fsync(descriptor)
+            # A link, unlike a rename, loses against a key that another process made meanwhile.
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
+        _sync(path.parent)
+    except OSError as error:
+        msg = f"No redaction key can be made in {path.parent}: {error.strerror}. Check the store's owner and mode."
+        raise ConfigurationError(msg) from None
+    key = find_key(layout)
+    if key is None:
+        raise ConfigurationError(f"{path} was made, and is gone again. Call configure once more.")
+    return key
+
+
+def key_id(key: bytes) -> str:
+    """Give a short name of a key that tells nothing of it."""
+    return hashlib.sha256(b"auditlog redaction key\x00" + key).hexdigest()[:12]
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
