@@ -195,6 +195,8 @@ class Span:
     replay: Replay | None = None
     segment: str | None = None
     """The sealed file that holds it, relative to the store; None while it is still in the journal."""
+    erased: bool = False
+    """Its content was taken away since; its place in the ledger still proves."""
 
     @property
     def start(self) -> datetime:

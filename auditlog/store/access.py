@@ -128,22 +128,23 @@ def _entry(
 ) -> dict[str, Any]:
     found = {
         "type": "access",
-        "who": _user(),
+        "who": user_name(),
         "claimed": _clipped(os.environ.get("AUDITLOG_USER")),
         "uid": os.getuid(),
         "host": os.uname().nodename,
         "pid": os.getpid(),
         "tool": tool,
         "action": action,
-        "filter": _clipped(_redacted(layout, condition)),
+        "filter": _clipped(redacted_text(layout, condition)),
         "ids": [_text(name)[:MOST_CHARACTERS] for name in ids[:MOST_IDS]],
         "rows": rows,
-        "reason": _clipped(_redacted(layout, reason)),
+        "reason": _clipped(redacted_text(layout, reason)),
     }
     return {name: value for name, value in found.items() if value is not None and value != []}
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Give the name of this process's user, as the operating system knows it."""
     import pwd
 
     try:
@@ -152,7 +153,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _redacted(layout: Layout, text: str | None) -> str | None:
+def redacted_text(layout: Layout, text: str | None) -> str | None:
     """Redact a text where this store redacts; what then cannot be redacted is withheld."""
     if not text or not os.path.lexists(layout.root / "keys" / "redaction.key"):
         return text

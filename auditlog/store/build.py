@@ -128,6 +128,7 @@ def span_of(row: Row) -> Span:
         attributes=_mapping(row["attributes"]),
         replay=_replay(row),
         segment=row["segment"],
+        erased=row.get("erased", False),
     )
 
 

@@ -69,6 +69,11 @@ class Store:
         return self._layout.root
 
     @property
+    def layout(self) -> layouts.Layout:
+        """The paths of its parts."""
+        return self._layout
+
+    @property
     def id(self) -> str:
         """The store's UUID."""
         return self._settings.id
@@ -211,6 +216,25 @@ class Store:
             found = self._read([self._complete(conversation_id)])
         return next(iter(found.values()))
 
+    def conversation_id(self, beginning: str) -> str:
+        """Give the id of the conversation that is named so, or whose id alone begins so.
+
+        Raises:
+            NotFoundError: there is none; the message names the nearest.
+        """
+        found = self._reader.table(
+            "SELECT conversation_id FROM all_spans WHERE conversation_id = ? LIMIT 1", [beginning]
+        )
+        return beginning if found.num_rows else self._complete(beginning)
+
+    def ids(self, where: str = "") -> list[str]:
+        """Give the ids of the conversations that match a filter, oldest first.
+
+        Raises:
+            FilterError: the filter does not parse.
+        """
+        return self._ids(where, None, None)
+
     def conversations(
         self,
         where: str = "",
@@ -263,7 +287,8 @@ class Store:
             f"SELECT {_SPAN_COLUMNS} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id", params
         )
         refuse_changed(found, self.path)
-        return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)))
+        erased = found.column("commitments").is_valid()
+        return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)).append_column("erased", erased))
 
     def _ids(
         self,
