@@ -4,7 +4,8 @@ The rules:
 
 1. One base class, so that `except AuditlogError` catches what this package says and nothing else.
 2. A message says what was wrong, where, what was nearest, and what to do.
-3. The recording path raises none of these into the agent; only configuration, reading and the command line do.
+3. The recording path raises none of these into the agent, but for RecordingError where `on_failure` asks for it; only
+   configuration, reading and the command line do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ class AuditlogError(Exception):
 
 class ConfigurationError(AuditlogError):
     """A setting or decorator argument has no meaning."""
+
+
+class RecordingError(AuditlogError):
+    """A call could not be recorded, and `configure(on_failure="raise")` or `"fail_closed"` asks for this error."""
 
 
 class StoreError(AuditlogError):

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from auditlog import journal
-from auditlog.journal import JournalWriter, is_live, read_frames
+from auditlog.journal import JournalWriter, files, is_live, read_frames
 from auditlog.record import decode_record, encode_record
 
 
@@ -19,7 +19,7 @@ def payload(span, kind="start"):
 
 
 def records(directory):
-    """Read every record of a journal directory."""
+    """Read every record of a journal directory, file by file in the order of their names."""
     return [decode_record(f.payload) for p in sorted(directory.glob("*.wal")) for f in read_frames(p)]
 
 
@@ -92,6 +92,7 @@ def test_a_damaged_or_torn_tail_ends_the_reading(tmp_path):
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "broken")])
 def test_what_cannot_be_written_is_counted_in_a_gap_record(tmp_path, monkeypatch, failure):
     """The agent sees no error, and the next record that can be written is preceded by the counts."""
+    monkeypatch.setattr(files, "RETRY_SECONDS", 0)
     writer = JournalWriter(tmp_path)
     writer.append(payload("a"))
     real = os.write
@@ -100,15 +101,16 @@ def test_what_cannot_be_written_is_counted_in_a_gap_record(tmp_path, monkeypatch
         real(descriptor, data[: len(data) // 2])
         raise failure
 
-    monkeypatch.setattr(journal.os, "write", fail)
+    monkeypatch.setattr(os, "write", fail)
     assert not writer.append(payload("b"))
     assert not writer.append(payload("c"))
-    monkeypatch.setattr(journal.os, "write", real)
+    monkeypatch.setattr(os, "write", real)
     assert writer.append(payload("d"))
     writer.close()
     assert ["a", "d"] == spans(tmp_path)
     (gap,) = [record.entry for record in records(tmp_path) if record.type == "gap"]
-    assert (2, "OSError") == (gap["lost"], gap["reason"])
+    told = (2, 2 * len(payload("b")), errno.errorcode[failure.errno], "continue")
+    assert told == (gap["lost"], gap["bytes"], gap["reason"], gap["policy"])
     assert 2 == writer.lost
 
 
@@ -134,7 +136,7 @@ def test_a_forked_child_writes_its_own_file(tmp_path):
 
 
 def test_after_a_failed_sync_a_new_file_begins(tmp_path, monkeypatch):
-    """A descriptor whose sync failed is never written again."""
+    """A descriptor whose sync failed is never written again; what was not synced is written again in a new file."""
     writer = JournalWriter(tmp_path)
     writer.append(payload("a"))
     first = writer.path
@@ -143,18 +145,25 @@ def test_after_a_failed_sync_a_new_file_begins(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal.os, "fdatasync", fail)
+        patch.setattr(os, "fdatasync", fail)
         assert not writer.flush()
     assert writer.append(payload("b"))
     assert first != writer.path
-    assert ["a", "b"] == spans(tmp_path)
+    second = writer.path
+    writer.close()
+    kept = [[decode_record(frame.payload).entry for frame in read_frames(path)] for path in (first, second)]
+    assert [["open", "start"], ["open", "start", "gap", "start", "close"]] == [
+        [entry["type"] for entry in entries] for entries in kept
+    ]
+    assert [first.stem] == kept[1][0]["rewrites"]
+    assert (0, 1, "EIO") == tuple(kept[1][2][name] for name in ("lost", "rewritten", "reason"))
 
 
 def test_what_was_lost_is_told_at_the_end_too(tmp_path, monkeypatch):
     """A count that no later record preceded is written when the file is closed."""
     writer = JournalWriter(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(journal.os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         assert not writer.append(payload("a"))
     writer.close()
     assert [1] == [record.entry["lost"] for record in records(tmp_path) if record.type == "gap"]
@@ -163,7 +172,7 @@ def test_what_was_lost_is_told_at_the_end_too(tmp_path, monkeypatch):
 def test_a_clock_set_back_does_not_turn_the_files_round(tmp_path, monkeypatch):
     """The names of one writer's files rise, so that a START is read before its END."""
     clock = iter(range(5_000, 0, -1))
-    monkeypatch.setattr(journal.time, "time_ns", lambda: next(clock))
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     writer = JournalWriter(tmp_path, rotate_bytes=1)
     for span in "abc":
         writer.append(payload(span))

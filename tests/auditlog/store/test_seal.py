@@ -138,14 +138,14 @@ def test_lost_records_are_told(store, script, monkeypatch):
     """Records that a writer could not write are counted in the report and in the ledger."""
     script.turn()
     with monkeypatch.context() as patch:
-        patch.setattr("auditlog.journal.os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        patch.setattr("os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         assert not script.end(trace="ab", span="cd")
     script.turn()
     script.writer.close()
     report = store.seal()
     assert report.lost == 1
     (entry,) = read_ledger(store.path / "ledger/entries.log").entries
-    assert [(gap["lost"], gap["reason"]) for gap in entry["gaps"]] == [(1, "OSError")]
+    assert [(gap["lost"], gap["reason"]) for gap in entry["gaps"]] == [(1, "ENOSPC")]
 
 
 STEPS = [
