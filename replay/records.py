@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from auditlog.context import new_span_id, new_trace_id
+from auditlog.context import new_span_id
 from auditlog.record import Record, decode_record, encode_record
 from auditlog.values import Json
 
@@ -126,7 +126,7 @@ def _lone_span(kind: str, name: str, conversation_id: str, status: str, parts: M
         "type": "span",
         "time": now,
         "end": now,
-        "trace": new_trace_id(),
+        "trace": new_span_id() + new_span_id(),
         "span": span,
         "parent": None,
         "turn": span,
