@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,12 @@ from auditlog.errors import ConfigurationError, FormatError, StoreError
 from auditlog.recorder import Recorder, log
 
 if TYPE_CHECKING:
+    from auditlog.journal.policy import OnFailure
     from auditlog.redaction.redactor import Redactor
     from auditlog.store.layout import Layout
 
 ENVIRONMENT_VARIABLE = "AUDITLOG_STORE"
+POLICY_VARIABLE = "AUDITLOG_ON_FAILURE"
 
 
 class _State:
@@ -40,6 +43,8 @@ def configure(
     agent_version: str | None = None,
     redact: bool | str | Iterable[str] | Redactor | None = None,
     reveal_key: str | None = None,
+    on_failure: str | OnFailure | None = None,
+    durable: bool = False,
 ) -> None:
     """Record every decorated call of this process into a store.
 
@@ -49,11 +54,16 @@ def configure(
         redact: what is taken out before it is written: True for the default kinds, names of kinds, or a Redactor; False
             for nothing; by default what the store's settings say.
         reveal_key: a public key; what is taken out is sealed to it, so that who holds the private key can reveal it.
+        on_failure: what to do when a record cannot be written: `continue` (the default), `raise` or `fail_closed`, with
+            `block(seconds)` and `spill(directory)` before it where wanted, such as `block(0.5), spill(/mnt/b), raise`; by
+            default what the environment variable AUDITLOG_ON_FAILURE says.
+        durable: whether the end of an agent's turn waits until the turn is on the disk, 5 seconds at most.
 
     Raises:
-        ConfigurationError: no store is named, or it cannot be written; or a redaction setting means nothing.
+        ConfigurationError: no store is named, or it cannot be written; or a setting means nothing.
     """
-    from auditlog.journal import JournalWriter
+    from auditlog.journal import JournalWriter, spill
+    from auditlog.journal.policy import parse
     from auditlog.store import layout
 
     path = store if store is not None else os.environ.get(ENVIRONMENT_VARIABLE)
@@ -66,7 +76,12 @@ def configure(
         msg = f"The store {os.fspath(path)!r} cannot be used for recording: {error}"
         raise ConfigurationError(msg) from error
     redactor = _redactor(found, redact, reveal_key)
-    use(Recorder(JournalWriter(Path(path) / "journal"), agent_version=agent_version, redactor=redactor))
+    policy = parse(on_failure or os.environ.get(POLICY_VARIABLE) or "continue")
+    if policy.spill is not None:
+        own = spill.register(found.journal, layout.read_settings(found).id, policy.spill)
+        policy = replace(policy, spill=own)
+    writer = JournalWriter(found.journal, on_failure=policy)
+    use(Recorder(writer, agent_version=agent_version, redactor=redactor, durable=durable))
 
 
 def _redactor(layout: Layout, redact: Any, reveal_key: str | None) -> Redactor | None:

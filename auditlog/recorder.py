@@ -2,7 +2,8 @@
 
 The rules:
 
-1. Nothing here raises into the agent: what fails is counted (`faults`), and the agent goes on.
+1. Nothing here raises into the agent: what fails is counted (`faults`), and the agent goes on. RecordingError alone passes,
+   and comes only where `on_failure` asks for it.
 2. A call is two records, START before the body and END after it, so that a crash leaves what had begun.
 3. Content is encoded when it is seen, so that what the agent changes afterwards does not change the record.
 4. Where redaction is on, nothing is written that has not been through the redactor.
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 import orjson
 
 from auditlog.encode import encode
+from auditlog.errors import RecordingError
 from auditlog.record import encode_record
 
 log = logging.getLogger("auditlog")
@@ -31,6 +33,14 @@ class Sink(Protocol):
 
     def append(self, payload: bytes, *, opens: str | None = None, closes: str | None = None) -> bool:
         """Keep one payload; say whether it is kept; never raise."""
+        ...
+
+    def fault(self, reason: str) -> None:
+        """Count a record that could not be made."""
+        ...
+
+    def commit(self) -> bool:
+        """Wait until what is kept so far is durable, for a bounded time; say whether it is."""
         ...
 
     def flush(self) -> bool:
@@ -62,6 +72,13 @@ class ListSink:
         self.payloads.append(payload)
         return True
 
+    def fault(self, reason: str) -> None:
+        """Count nothing."""
+
+    def commit(self) -> bool:
+        """Say that everything is kept."""
+        return True
+
     def flush(self) -> bool:
         """Say that everything is kept."""
         return True
@@ -85,6 +102,7 @@ class Recorder:
         agent_version: str | None = None,
         base_attributes: Mapping[str, Any] | None = None,
         redactor: Redacts | None = None,
+        durable: bool = False,
     ) -> None:
         """Write into a sink.
 
@@ -93,9 +111,13 @@ class Recorder:
             agent_version: what agent spans carry as `gen_ai.agent.version` where the decorator states none.
             base_attributes: attributes of every span, such as a replay's lineage.
             redactor: takes personal data out of every record; None to write what was seen.
+            durable: whether the end of an agent's turn waits until the turn is on the disk.
         """
         self.sink = sink
         self.redactor = redactor
+        self.durable = durable
+        self._agents: set[str] = set()
+        """The agent spans under way; kept only where their end is waited for."""
         self.agent_version = agent_version
         self.base_attributes = dict(base_attributes or {})
         self.faults = 0
@@ -128,22 +150,44 @@ class Recorder:
         try:
             if self.redactor is not None:
                 parts = self.redactor.record(entry, parts)
-            return self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
+            kept = self.sink.append(encode_record(entry, parts), opens=opens, closes=closes)
+        except RecordingError:
+            raise
         except Exception as error:  # noqa: BLE001 - rule 1
             self.fault(error)
             return False
+        if self.durable and kept:
+            self._await_durable(entry, opens, closes)
+        return kept
 
     def flush(self) -> bool:
         """Wait until everything recorded is on the disk; False when anything is missing or not durable."""
         return self.sink.flush()
 
     def fault(self, error: BaseException) -> None:
-        """Count a record that could not be made, and say so in the log the first time, without content."""
+        """Count a record that could not be made, and say so in the log the first time, without content.
+
+        Raises:
+            RecordingError: `on_failure` asks for it.
+        """
+        if isinstance(error, RecordingError):
+            raise error
         self.faults += 1
         if self.faults == 1:
             log.warning(
                 "auditlog could not record a call (%s); it goes on, and counts them.", type(error).__name__
             )
+        self.sink.fault(type(error).__name__)
+
+    def _await_durable(self, entry: dict[str, Any], opens: str | None, closes: str | None) -> None:
+        if opens is not None:
+            if entry.get("kind") == "agent":
+                self._agents.add(opens)
+        elif closes in self._agents:
+            self._agents.discard(closes)
+            self.sink.commit()
+        elif closes is None and entry.get("kind") == "agent":
+            self.sink.commit()
 
     def _record(
         self,

@@ -11,6 +11,7 @@ A GAP record's entry, beside `v`, `type` and `time`::
     lost      records that are in no file
     bytes     their size
     unsure    records in a file whose sync failed, or which was moved away, and that could not be written again
+    late      turns whose end was not on the disk in time, where `durable=True` waits for it
     refused   calls that `fail_closed` did not let begin
     rewritten records written a second time, because the file that held them vanished or did not sync
     since     when the first of them was lost, nanoseconds since the epoch

@@ -35,6 +35,7 @@ ROTATE_BYTES = 64 * 1024 * 1024
 LOCK_SECONDS = 1.0
 FLUSH_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
+COMMIT_SECONDS = 5.0
 MOST_BACKOFF_SECONDS = 60.0
 
 
@@ -128,6 +129,23 @@ class JournalWriter:
             RecordingError: `on_failure` asks for it.
         """
         self._lose(reason, 0)
+
+    def commit(self, timeout: float = COMMIT_SECONDS) -> bool:
+        """Wait until what was written so far is on the disk, and say whether it is; what `durable=True` does.
+
+        Args:
+            timeout: how many seconds to wait at most.
+
+        Raises:
+            RecordingError: it is not, and `on_failure` asks for this error.
+        """
+        ticket = self._files.appended
+        if self._synced < ticket and time.monotonic() >= self._sync_at:
+            self._await_sync(lambda: self._synced >= ticket, timeout)
+        if self._synced >= ticket:
+            return True
+        self._files.losses.add("not durable in time", late=1)
+        return self._tell_caller("not durable in time")
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Wait until everything written is on the disk, and say whether it is and nothing is missing.
@@ -269,9 +287,12 @@ class JournalWriter:
     def _lose(self, reason: str, size: int) -> bool:
         files = self._files
         files.losses.add(reason, lost=1, size=size)
-        self._latched = self._latched or self.on_failure.then == "fail_closed"
         files.syncer.ensure()
         files.syncer.wake()
+        return self._tell_caller(reason)
+
+    def _tell_caller(self, reason: str) -> bool:
+        self._latched = self._latched or self.on_failure.then == "fail_closed"
         if self.on_failure.then == "continue":
             return False
         msg = (
