@@ -11,14 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditlog.redaction.kinds import Kind, kinds
+    from auditlog.redaction.kinds import Kind, known_kinds
     from auditlog.redaction.recogniser import Found, Recogniser
     from auditlog.redaction.redactor import Redactor
     from auditlog.redaction.settings import for_store
     from auditlog.redaction.subject import subject_tokens
     from auditlog.redaction.token import TOKEN
 
-__all__ = ["TOKEN", "Found", "Kind", "Recogniser", "Redactor", "for_store", "kinds", "subject_tokens"]
+__all__ = ["TOKEN", "Found", "Kind", "Recogniser", "Redactor", "for_store", "known_kinds", "subject_tokens"]
 
 _HOME = {
     "TOKEN": "token",
@@ -27,7 +27,7 @@ _HOME = {
     "Recogniser": "recogniser",
     "Redactor": "redactor",
     "for_store": "settings",
-    "kinds": "kinds",
+    "known_kinds": "kinds",
     "subject_tokens": "subject",
 }
 

@@ -21,9 +21,8 @@ from auditlog.redaction.validators import CHECKS, NORMALS, Check, Normal, schema
 DEFAULT = "default"
 """The name that stands for every kind that is on by default."""
 
-_ALNUM = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# A byte of a letter beyond ASCII, or of what was taken out before, touches a value as a letter does.
-_BEYOND = bytes(range(128, 256)) + b"\x01"
+_ALNUM = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\x01"
+"""Letters and digits; and what stands for a token, which touches a value as they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Kind:
 
 
 @cache
-def kinds() -> Mapping[str, Kind]:
+def known_kinds() -> Mapping[str, Kind]:
     """Give every kind by name, in the order that decides between two that find the same."""
     return {kind["kind"]: _kind(kind) for kind in schema()["kinds"]}
 
@@ -70,11 +69,11 @@ def chosen(names: Iterable[str], more: Iterable[str] = ()) -> tuple[str, ...]:
     Raises:
         ConfigurationError: a name is no kind.
     """
-    known = {*kinds(), *more}
+    known = {*known_kinds(), *more}
     found: dict[str, None] = {}
     for name in names:
         if name == DEFAULT:
-            found.update((kind.name, None) for kind in kinds().values() if kind.default)
+            found.update((kind.name, None) for kind in known_kinds().values() if kind.default)
         elif name in known:
             found[name] = None
         else:
@@ -111,5 +110,5 @@ def _pattern(data: Mapping[str, Any]) -> Pattern:
 
 def _bytes(characters: str) -> frozenset[int]:
     if characters.startswith("alnum"):
-        return frozenset(_ALNUM + _BEYOND + characters.removeprefix("alnum").encode())
+        return frozenset(_ALNUM + characters.removeprefix("alnum").encode())
     return frozenset(characters.encode())

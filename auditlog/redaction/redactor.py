@@ -22,7 +22,7 @@ import orjson
 
 from auditlog.errors import ConfigurationError
 from auditlog.redaction import stream, token
-from auditlog.redaction.kinds import DEFAULT, Kind, chosen, kinds
+from auditlog.redaction.kinds import DEFAULT, Kind, chosen, known_kinds
 from auditlog.redaction.recogniser import Recogniser, checked
 from auditlog.redaction.scanner import Scanner, Span
 from auditlog.redaction.validators import words
@@ -290,7 +290,7 @@ def bound_to(entry: Mapping[str, Any]) -> bytes:
 
 
 def _known() -> Mapping[str, Kind]:
-    return kinds()
+    return known_kinds()
 
 
 def _pieces(text: str, start: int, end: int) -> Iterable[tuple[int, int]]:

@@ -67,8 +67,8 @@ class Scanner:
             # Any other escape could hide a character of a value.
             if _ESCAPED.search(raw):
                 return False
-            # An escaped line end is a gap, and not a letter that touches what follows.
-            raw = raw.replace(b"\\n", b"  ").replace(b"\\t", b"  ").replace(b"\\r", b"  ")
+            # An escaped line end is a gap, and not a letter that touches what follows; a quote is one at any depth.
+            raw = raw.replace(b"\\n", b"  ").replace(b"\\t", b"  ").replace(b"\\r", b"  ").replace(b"\\", b"")
         return not self._set.Match(raw)
 
     def find(self, text: bytes) -> list[Span]:
@@ -121,7 +121,7 @@ class Scanner:
 
 def _accepted(text: bytes, start: int, end: int, pattern: Pattern) -> int:
     """Give the end of a candidate as its gate leaves it; 0 where it is no value."""
-    if start and text[start - 1] in pattern.not_before:
+    if start and pattern.not_before and _touches(text[max(0, start - 4) : start], -1, pattern.not_before):
         return 0
     if pattern.check is not None:
         value = text[start:end].decode("utf-8", "replace")
@@ -130,7 +130,17 @@ def _accepted(text: bytes, start: int, end: int, pattern: Pattern) -> int:
             return 0
         if taken < len(value):
             end = start + len(value[:taken].encode())
-    return 0 if end < len(text) and text[end] in pattern.not_after else end
+    return 0 if pattern.not_after and _touches(text[end : end + 4], 0, pattern.not_after) else end
+
+
+def _touches(near: bytes, index: int, forbidden: frozenset[int]) -> bool:
+    """Say whether the first or last character of a few bytes must not touch a value."""
+    if not near:
+        return False
+    if near[index] < 128:
+        return near[index] in forbidden
+    character = near.decode("utf-8", "ignore")[index:][:1]
+    return character.isalnum() and ord("a") in forbidden
 
 
 def _blank(match: re.Match[bytes]) -> bytes:

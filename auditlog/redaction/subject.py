@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditlog.errors import FilterError
-from auditlog.redaction.kinds import Kind, kinds
+from auditlog.redaction.kinds import Kind, known_kinds
 from auditlog.redaction.redactor import normal_form
 from auditlog.redaction.settings import said
 from auditlog.redaction.token import TOKEN, find_key, token
@@ -37,7 +37,9 @@ def subject_tokens(layout: Layout, value: str) -> list[str]:
     key = find_key(layout)
     if key is None:
         return []
-    found = {token(key, kind.name, normal): None for kind in kinds().values() if (normal := _as(kind, value))}
+    found = {
+        token(key, kind.name, normal): None for kind in known_kinds().values() if (normal := _as(kind, value))
+    }
     for name in said(layout).get("recognisers", []):
         from auditlog.redaction.recogniser import load
 
