@@ -8,6 +8,7 @@ The rules:
 
 from __future__ import annotations
 
+import mmap
 import struct
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def frame_of(sequence: int, payload: bytes) -> bytes:
     return _HEAD.pack(MAGIC, len(payload), google_crc32c.value(number + payload)) + number + payload
 
 
-def frame_at(data: bytes, at: int, sequence: int) -> Frame | None:
+def frame_at(data: bytes | mmap.mmap, at: int, sequence: int) -> Frame | None:
     """Give the whole frame of this sequence at an offset; None where there is none."""
     if len(data) - at < HEADER_BYTES:
         return None

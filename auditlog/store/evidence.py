@@ -49,12 +49,25 @@ def refuse_changed(columns: pa.Table, root: Path) -> None:
     if segments.null_count == columns.num_rows:
         return
     sealed = columns.filter(segments.is_valid())
-    derived = []
+    _, changed = leaves_of(sealed)
+    if changed is not None:
+        raise _damaged(sealed, changed, root)
+
+
+def leaves_of(sealed: pa.Table) -> tuple[list[bytes], int | None]:
+    """Make the leaves of sealed rows again, and derive their columns again.
+
+    Returns:
+        The leaf hashes, and the position of a row that is not what its leaf was made of; None where there is none.
+    """
+    derived, leaves = [], []
     for position, row in enumerate(sealed.select(_READ).to_pylist()):
         try:
-            derived.append(_derived(row))
+            leaf, values = _derived(row)
         except (_ChangedError, ValueError, KeyError, TypeError, AttributeError):
-            raise _damaged(sealed, position, root) from None
+            return leaves, position
+        leaves.append(leaf)
+        derived.append(values)
     expected = rows.table(derived)
     erased = [told is not None for told in sealed.column("commitments").to_pylist()]
     for name, origin in (_DERIVED | {"writer": "entry", "sequence": "entry"}).items():
@@ -67,17 +80,19 @@ def refuse_changed(columns: pa.Table, root: Path) -> None:
         cells = zip(found.to_pylist(), wanted.to_pylist(), spared, strict=True)
         position = next((i for i, (a, b, spare) in enumerate(cells) if a != b and not spare), None)
         if position is not None:
-            raise _damaged(sealed, position, root)
+            return leaves, position
+    return leaves, None
 
 
-def _derived(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Derive a row's columns again.
+def _derived(row: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Make a row's leaf again, and derive its columns again.
 
     Raises:
         _ChangedError: the row is not the one that its leaf was made of.
         ValueError, KeyError, TypeError, AttributeError: its entry is none.
     """
-    if row["leaf"] is None or leaf_hash(rows.leaf_text_of(row))[:LEAF_BYTES] != row["leaf"]:
+    leaf = leaf_hash(rows.leaf_text_of(row))
+    if row["leaf"] is None or leaf[:LEAF_BYTES] != row["leaf"]:
         raise _ChangedError
     parts = {name: row[name] for name in PARTS if row[name] is not None}
     if row["commitments"] is not None and parts:
@@ -86,7 +101,7 @@ def _derived(row: Mapping[str, Any]) -> dict[str, Any]:
             told[name] != made for name, made in commitments_of(row["salt"], parts).items()
         ):
             raise _ChangedError
-    return rows.row_of(row["entry"], orjson.loads(row["entry"]), parts)
+    return leaf, rows.row_of(row["entry"], orjson.loads(row["entry"]), parts)
 
 
 def _damaged(sealed: pa.Table, position: int, root: Path) -> StoreError:

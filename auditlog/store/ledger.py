@@ -21,6 +21,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,16 @@ from auditlog.store import keys, ledger_cache, locks
 from auditlog.store.entries import FORMAT, Frame, decoded, frame_at, frame_of, is_torn
 from auditlog.store.layout import Layout, read_settings, sync_directory
 from auditlog.store.merge import Gap
-from auditlog.store.merkle import Frontier, leaf_hash
+from auditlog.store.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from auditlog.store.note import Checkpoint
 
 CACHED_EVERY = 512
 """How many entries may follow what the cache holds."""
 
+_UNSIGNED = (
+    "This needs a signed entry ({kind}) in the ledger, and {key} cannot be read, or is not the key of store.toml. "
+    "Run it as the user who seals the store."
+)
 _PATH = re.compile(r"segments/day=[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9A-Za-z][0-9A-Za-z._-]*\.parquet")
 
 
@@ -92,6 +97,23 @@ class Ledger:
         """The root of the tree over the entries."""
         return Frontier(self.count, self.frontier).root()
 
+    def at(self, size: int) -> tuple[bytes, int] | None:
+        """Give the root over the first entries, and the time of the last of them; None where there are fewer.
+
+        Raises:
+            StoreError: the file is damaged, or cannot be read.
+        """
+        if size > self.count or self.path is None:
+            return (EMPTY_ROOT, 0) if not size else None
+        if size == self.count:
+            frame = frame_at(_bytes(self.path, self.last[0]), 0, size - 1)
+            return None if frame is None else (self.root, _entry(self.path, frame)["time"])
+        tree, moment = Frontier(), 0
+        for frame in islice(self._frames(), size):
+            tree.add(leaf_hash(frame.payload))
+            moment = _entry(self.path, frame)["time"] if tree.size == size else 0
+        return tree.root(), moment
+
     @property
     def entries(self) -> tuple[dict[str, Any], ...]:
         """All entries, oldest first, read from the file."""
@@ -103,6 +125,11 @@ class Ledger:
         Raises:
             StoreError: the file is damaged, or cannot be read.
         """
+        for frame in self._frames():
+            assert self.path is not None
+            yield _entry(self.path, frame)
+
+    def _frames(self) -> Iterator[Frame]:
         if self.path is None or not self.size:
             return
         data = _bytes(self.path, 0)[: self.size]
@@ -111,7 +138,7 @@ class Ledger:
             frame = frame_at(data, at, sequence)
             if frame is None:
                 raise StoreError(_damaged(self.path, at))
-            yield _entry(self.path, frame)
+            yield frame
             at = frame.end
 
 
@@ -163,7 +190,7 @@ def read_ledger(path: Path, known: Ledger | None = None) -> Ledger:
     )
 
 
-def apply(live: dict[str, Segment], sources: set[str], entry: Mapping[str, Any], path: Path) -> None:
+def apply(live: dict[str, Segment], sources: set[str], entry: Mapping[str, Any], path: Path | str) -> None:
     """Change the live segments, by path, and the sealed writers as an entry says.
 
     Raises:
@@ -182,7 +209,9 @@ def apply(live: dict[str, Segment], sources: set[str], entry: Mapping[str, Any],
         raise StoreError(msg) from None
 
 
-def append_entry(layout: Layout, entry: Mapping[str, Any], known: Ledger | None = None) -> Ledger:
+def append_entry(
+    layout: Layout, entry: Mapping[str, Any], known: Ledger | None = None, *, must_sign: bool = False
+) -> Ledger:
     """Append one entry, sync it, and sign the ledger's new head.
 
     Safe in several processes and threads at once. Where this user may not read the key, the entry stays unsigned until
@@ -192,6 +221,7 @@ def append_entry(layout: Layout, entry: Mapping[str, Any], known: Ledger | None 
         layout: the store.
         entry: JSON-ready fields, `type` among them; `v` and `time` are filled in.
         known: the ledger as it was read before, to read less.
+        must_sign: refuse where this user cannot sign: for what takes something away, which only a signed entry explains.
 
     Raises:
         StoreError: the file system refuses, or the ledger is damaged.
@@ -203,6 +233,8 @@ def append_entry(layout: Layout, entry: Mapping[str, Any], known: Ledger | None 
         try:
             origin = read_settings(layout).ledger_origin or keys.origin_of(read_settings(layout).id)
             signer = keys.signer_of(layout, Checkpoint(origin, ledger.count, ledger.root))
+            if must_sign and signer is None:
+                raise StoreError(_UNSIGNED.format(kind=entry["type"], key=keys.key_path(layout)))
             made = not ledger.count and not path.exists()
             descriptor = os.open(
                 path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
@@ -292,7 +324,7 @@ def _entry(path: Path, frame: Frame) -> dict[str, Any]:
     return entry
 
 
-def _segments(path: Path, entry: Mapping[str, Any]) -> list[Segment]:
+def _segments(path: Path | str, entry: Mapping[str, Any]) -> list[Segment]:
     # What a later version of this format adds to a segment is passed over.
     found = [
         Segment(**{name: told[name] for name in _LISTED}, sealed_ns=entry["time"])

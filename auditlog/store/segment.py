@@ -123,12 +123,15 @@ def read_segment(path: Path) -> pa.Table:
     return pa.concat_tables(read_tables(path))
 
 
-def read_tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def read_tables(
+    path: Path, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
+) -> Iterator[pa.Table]:
     """Read a segment row group by row group, its page checksums verified; at least one table comes.
 
     Args:
         path: the file.
         columns: those to read; all where it is None.
+        groups: the row groups to read; all where it is None.
 
     Raises:
         StoreError: the file is damaged; the message names it.
@@ -137,7 +140,7 @@ def read_tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             refuse_other_format(path, file.schema_arrow)
-            for number in range(file.num_row_groups):
+            for number in range(file.num_row_groups) if groups is None else groups:
                 yield file.read_row_group(number, columns, use_threads=False)
             if not file.num_row_groups:
                 yield file.read(columns, use_threads=False)
