@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find": ("auditlog.cli.find:find", "Search what was said, retrieved, and passed to tools."),
     "sql": ("auditlog.cli.sql:sql", "Run one SELECT over the views spans, turns and conversations."),
     "seal": ("auditlog.cli.seal:seal", "Turn finished journal files into Parquet segments."),
+    "access": ("auditlog.cli.access:access", "List who looked at what, newest first."),
     "import": ("auditlog.cli.import_:import_", "Read files of other tools into the store."),
     "export": ("auditlog.cli.export:export", "Write conversations for other tools."),
 }
