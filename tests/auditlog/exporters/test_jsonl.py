@@ -47,6 +47,7 @@ def test_a_conversation_is_one_line_with_what_it_holds():
                         "usage": {},
                         "lossy": False,
                         "stream": False,
+                        "erased": False,
                         "input": {"question": "Hi"},
                         "output": "Hello",
                         "tags": {"arm": "base"},
