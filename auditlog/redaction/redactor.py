@@ -168,15 +168,7 @@ class Redactor:
                 return Redacted(
                     rest.text, _sum(joined.counts, rest.counts), joined.originals | rest.originals
                 )
-        if not self.recognisers and self._scanner.clean(raw):
-            return Redacted(raw, {}, {})
-        view = View(raw)
-        spans = [
-            (view.raw(span.start), view.raw(span.end), span.kind, view.text[span.start : span.end])
-            for span in self._scanner.find(view.text)
-        ]
-        if self.recognisers:
-            spans = self._with_recognised(raw, spans)
+        spans = self.find(raw)
         if not spans:
             return Redacted(raw, {}, {})
         counts: dict[str, int] = {}
@@ -197,6 +189,17 @@ class Redactor:
             return Redacted(raw, {}, {})
         pieces.append(raw[at:])
         return Redacted(b"".join(pieces), counts, originals)
+
+    def find(self, raw: bytes) -> list[tuple[int, int, str, bytes]]:
+        """Give what is found in JSON text: its place in the bytes, its kind, and itself without escapes."""
+        if not self.recognisers and self._scanner.clean(raw):
+            return []
+        view = View(raw)
+        spans = [
+            (view.raw(span.start), view.raw(span.end), span.kind, view.text[span.start : span.end])
+            for span in self._scanner.find(view.text)
+        ]
+        return self._with_recognised(raw, spans) if self.recognisers else spans
 
     def _replacement(self, kind: str, value: str) -> str | None:
         """Give the token of a value; None where nothing is left of it in its normal form."""
