@@ -25,6 +25,7 @@ from auditlog.record import FORMAT, Record, decode_record, other_format
 
 MAX_ID_CHARACTERS = 256
 
+_TOLD = ("bytes", "unsure", "late", "refused", "rewritten", "reasons", "policy")
 _SPAN_RECORDS = ("start", "end", "span")
 
 
@@ -63,6 +64,8 @@ class Gap(NamedTuple):
     lost: int
     since_ns: int
     reason: str
+    told: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    """What the GAP record says beside that: bytes, policy and counts by name."""
 
 
 class _Link(NamedTuple):
@@ -122,6 +125,7 @@ class Merger:
                         lost if isinstance(lost, int) else 1,
                         since if isinstance(since, int) else 0,
                         reason,
+                        {name: entry[name] for name in _TOLD if name in entry},
                     )
                 )
             case "close":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditlog.errors import FormatError, StoreError
-from auditlog.journal import is_live, read_frames
+from auditlog.journal import is_live, read_frames, spill
 from auditlog.store.merge import Merger
 
 _NAME = re.compile(r"(?P<boot>[0-9a-zA-Z]+)-(?P<pid>[0-9]+)-(?P<ns>[0-9]+)\.wal")
@@ -45,11 +45,18 @@ class JournalFile(NamedTuple):
 
 
 def journal_files(directory: Path) -> list[JournalFile]:
-    """List the journal files, by process and then by age.
+    """List the journal files, and those that went to a spill directory, by process and then by age.
 
     Raises:
         StoreError: a symlink, FIFO or the like has a journal's name.
     """
+    found = []
+    for place in (directory, *spill.directories(directory)):
+        found += _files_in(place)
+    return sorted(found, key=lambda file: (file.boot, file.pid, file.created_ns))
+
+
+def _files_in(directory: Path) -> list[JournalFile]:
     found = []
     try:
         names = sorted(path.name for path in directory.iterdir())
@@ -71,7 +78,7 @@ def journal_files(directory: Path) -> list[JournalFile]:
             msg = f"{path} has a journal's name but is no regular file. Remove it: a store never holds such a thing."
             raise StoreError(msg)
         found.append(JournalFile(path, match["boot"], int(match["pid"]), int(match["ns"]), is_live(path)))
-    return sorted(found, key=lambda file: (file.boot, file.pid, file.created_ns))
+    return found
 
 
 def by_process(files: Iterable[JournalFile]) -> list[list[JournalFile]]:

@@ -7,7 +7,7 @@ The rules:
    is found in a later file of its process, or will not end: its process is gone, or has been silent for ten minutes.
 3. The order is: segments in their places, the ledger's entry synced, the journal file unlinked. A crash between any two
    steps leaves a state that sealing again mends: an unlisted segment is written again under its name, a listed journal file
-   is only unlinked.
+   is only unlinked. Files of one process that share spans share one entry, so that no crash comes between them.
 4. Readers never look for a journal file that the ledger lists, so nothing shows twice; one that vanishes under them makes
    them look at the ledger again.
 5. What was torn, lost, unreadable or doubled is counted in the ledger's entry and in the report. A file in which records
@@ -21,8 +21,11 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from auditlog.journal import MAGIC, boot_id, tail_of
+from auditlog.journal import MAGIC, boot_id, first_entry, spill, tail_of
+from auditlog.journal.file import BALLAST_SUFFIX
+from auditlog.journal.file import DRAFT_SUFFIX as JOURNAL_DRAFT_SUFFIX
 from auditlog.store import locks
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
@@ -91,6 +94,15 @@ def seal(layout: Layout, *, wait: bool = True) -> SealReport:
         return _Sealing(layout).run()
 
 
+class _Ready(NamedTuple):
+    """A journal file that has been read, and may be sealed."""
+
+    file: JournalFile
+    end: int
+    """The offset behind its last whole frame."""
+    spans: list[MergedSpan]
+
+
 class _Sealing:
     """One run of the sealer, under the lock."""
 
@@ -130,73 +142,82 @@ class _Sealing:
         )
 
     def _seal_process(self, files: list[JournalFile]) -> None:
-        """Seal one process's files in order, until one that may still change."""
+        """Seal one process's files in order, until one that may still change.
+
+        Files that hold parts of one span, or one of which was written again from another, share one entry of the ledger: were
+        one of them sealed and the other not, what they share would show twice.
+        """
         merger = Merger()
-        waiting: list[tuple[JournalFile, int, list[MergedSpan]]] = []
+        together: list[_Ready] = []
+        rewriters = _rewriters(files)
         for position, file in enumerate(files):
             later = files[position + 1 :]
             if file.live:
-                return self._leave([*(w[0] for w in waiting), *files[position:]])
+                return self._leave([*(ready.file for ready in together), *files[position:]])
             end = feed(merger, file)
             spans = merger.take()
             left = {_key(span): span for span in merger.unfinished() if span.home == file.stem}
             carried, ended = _seen_later(set(left), later) if left else (set(), set())
             unsure = left.keys() - carried - ended
             if unsure and is_recent(file) and (any(f.live for f in later) or process_lives(file)):
-                return self._leave([*(w[0] for w in waiting), *files[position:]])
+                return self._leave([*(ready.file for ready in together), *files[position:]])
             spans += [left[key] for key in unsure]
+            # A START whose END is in a later file is part of that file's row.
             merger.forget(file.stem, keep=ended)
-            if ended:
-                # The START is needed by a later file, whose row holds it: this file goes when that row is safe.
-                waiting.append((file, end, spans))
-            else:
-                self._seal_file(merger, file, end, spans)
-        for file, end, spans in waiting:
-            self._seal_file(merger, file, end, spans)
+            together.append(_Ready(file, end, spans))
+            last = max(rewriters.get(ready.file.stem, 0) for ready in together)
+            if last <= position and next(merger.unfinished(), None) is None:
+                self._seal_files(merger, together)
+                together = []
+        if together:
+            self._seal_files(merger, together)
         return None
 
     def _leave(self, files: list[JournalFile]) -> None:
         self._live += [file.stem for file in files]
 
-    def _seal_file(self, merger: Merger, file: JournalFile, end: int, spans: list[MergedSpan]) -> None:
-        tail = tail_of(file.path, end)
-        gaps = [gap for gap in merger.gaps if gap.writer == file.stem]
-        counts = {
-            "duplicates": merger.duplicates.get(file.stem, 0),
-            "conflicts": merger.conflicts.get(file.stem, 0),
-            "unreadable": merger.unreadable.get(file.stem, 0),
-        }
-        segments = []
-        if spans:
-            for day, columns in split_by_day(sealed(row(span)) for span in spans):
-                segments.append(write_segment(self._layout, file.stem, day, columns))
-        source = {
-            "writer": file.stem,
-            "first": 0,
-            "last": merger.last_sequence(file.stem),
-            "torn_bytes": tail.torn_bytes,
-            **counts,
-        }
-        entry = seal_entry(source, segments, gaps)
+    def _seal_files(self, merger: Merger, together: list[_Ready]) -> None:
+        sources: list[dict[str, Any]] = []
+        segments: list[Segment] = []
+        stems = {ready.file.stem for ready in together}
+        gaps = [gap for gap in merger.gaps if gap.writer in stems]
+        for file, end, spans in together:
+            tail = tail_of(file.path, end)
+            counts = {
+                "duplicates": merger.duplicates.get(file.stem, 0),
+                "conflicts": merger.conflicts.get(file.stem, 0),
+                "unreadable": merger.unreadable.get(file.stem, 0),
+            }
+            if spans:
+                for day, columns in split_by_day(sealed(row(span)) for span in spans):
+                    segments.append(write_segment(self._layout, file.stem, day, columns))
+            last, torn = merger.last_sequence(file.stem), tail.torn_bytes
+            sources.append({"writer": file.stem, "first": 0, "last": last, "torn_bytes": torn, **counts})
+            if torn:
+                self._torn.append(Torn(file.stem, tail.offset, torn))
+            for name, count in counts.items():
+                self._counts[name] += count
+            self._spans += len(spans)
+            self._incomplete += sum(span.end is None for span in spans)
+        entry = seal_entry(sources[0], segments, gaps)
+        entry["sources"] = sources
+        entry["gaps"] = [{**gap.told, **told} for gap, told in zip(gaps, entry["gaps"], strict=True)]
         self._ledger = append_entry(self._layout, entry, self._ledger)
-        self._unlink(file, keep=_holds_frames(file.path, end))
-        self._sealed.append(file.stem)
+        for file, end, _ in together:
+            self._unlink(file, keep=_holds_frames(file.path, end))
+            self._sealed.append(file.stem)
         self._segments += self._ledger.segments[len(self._ledger.segments) - len(segments) :]
-        self._spans += len(spans)
-        self._incomplete += sum(span.end is None for span in spans)
         self._gaps += gaps
-        if tail.torn_bytes:
-            self._torn.append(Torn(file.stem, tail.offset, tail.torn_bytes))
-        for name, count in counts.items():
-            self._counts[name] += count
 
     def _unlink(self, file: JournalFile, *, keep: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            file.path.with_suffix(BALLAST_SUFFIX).unlink()
         with contextlib.suppress(FileNotFoundError):
             if keep:
                 file.path.rename(file.path.with_suffix(KEPT_SUFFIX))
             else:
                 file.path.unlink()
-        sync_directory(self._layout.journal)
+        sync_directory(file.path.parent)
 
 
 def is_recent(file: JournalFile) -> bool:
@@ -253,6 +274,16 @@ def _seen_later(
     return carried, ended - carried
 
 
+def _rewriters(files: list[JournalFile]) -> dict[str, int]:
+    """Give the position of the last file that says that it was written again from a file, by that file's stem."""
+    found = {}
+    for position, file in enumerate(files):
+        named = first_entry(file.path).get("rewrites")
+        for stem in named if isinstance(named, list) else ():
+            found[stem] = position
+    return found
+
+
 def _holds_frames(path: Path, end: int) -> bool:
     """Say whether anything behind a file's last whole frame, but for a first torn one, looks like another frame."""
     with path.open("rb") as file:
@@ -270,7 +301,11 @@ def _remove_drafts(layout: Layout) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
     # A journal file that never got its name holds no acknowledged record; a young one may be about to get it.
-    for draft in layout.journal.glob("*.new"):
-        with contextlib.suppress(OSError):
-            if time.time() - draft.stat().st_mtime > LATE_SECONDS:
-                draft.unlink()
+    for place in (layout.journal, *spill.directories(layout.journal)):
+        for left in (*place.glob(f"*{JOURNAL_DRAFT_SUFFIX}"), *place.glob(f"*{BALLAST_SUFFIX}")):
+            with contextlib.suppress(OSError):
+                if (
+                    time.time() - left.stat().st_mtime > LATE_SECONDS
+                    and not left.with_suffix(".wal").exists()
+                ):
+                    left.unlink()
