@@ -18,6 +18,7 @@ This is the one module that imports the OpenTelemetry SDK, and `import auditlog`
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from opentelemetry.trace import Link, SpanContext
 
 from auditlog import config, context
 from auditlog.encode import encode
+from auditlog.errors import RecordingError
 from auditlog.foreign_span import ForeignSpan, bounded, map_span
 from auditlog.normalise import kind_of, name_of, split_content
 from auditlog.recorder import SCOPE, Recorder
@@ -145,7 +147,9 @@ class AuditSpanProcessor(SpanProcessor):
         self.faults += 1
         recorder = self._recorder or config.recorder()
         if recorder is not None:
-            recorder.fault(error)
+            # What `on_failure` asks for is for calls that we decorate; rule 2 holds for the spans of others.
+            with contextlib.suppress(RecordingError):
+                recorder.fault(error)
 
 
 def _is_ours(span: ReadableSpan) -> bool:
