@@ -21,7 +21,7 @@ from opentelemetry import trace
 
 from auditlog import context, interception
 from auditlog.binding import binder
-from auditlog.encode import encode, error_facts
+from auditlog.encode import Encoded, encode, error_facts
 from auditlog.facts import request_attributes, response_attributes
 from auditlog.interception import Call, Interceptor, Raised, Served
 from auditlog.operation import Operation
@@ -115,9 +115,9 @@ class ActiveCall(context.Frame):
         interceptor = interception.installed()
         try:
             arguments = self._site.bind(*args, **kwargs)
-            text, lossy = encode(arguments)
+            encoded = encode(arguments)
             self._take_place()
-            self._write_start(arguments, text, lossy=lossy)
+            self._write_start(arguments, encoded)
         except Exception as error:
             if interceptor is not None:
                 raise
@@ -126,7 +126,7 @@ class ActiveCall(context.Frame):
             self._lose_place()
             return
         if interceptor is not None:
-            self._ask(interceptor, text, lossy=lossy)
+            self._ask(interceptor, encoded)
 
     def enter(self) -> None:
         """Put the code that follows inside the call."""
@@ -200,8 +200,8 @@ class ActiveCall(context.Frame):
             result = self._chunks if stream else None
         if error is None or stream:
             output = encode(result)
-            if output.lossy:
-                attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
+            if output.lossy or output.types is not None:
+                attributes.update(_kept(output, "output"))
             if operation.capture_output:
                 parts["output"] = output.text
             if operation.kind == "model":
@@ -251,7 +251,7 @@ class ActiveCall(context.Frame):
         self.trace_id, self.span_id, self.parent_id = "0" * 32, "0" * 16, None
         self.facts = self.turn_facts = {}
 
-    def _write_start(self, arguments: dict[str, Any], text: bytes, *, lossy: bool) -> None:
+    def _write_start(self, arguments: dict[str, Any], encoded: Encoded) -> None:
         operation, recorder = self._site.operation, self._recorder
         own: dict[str, Any] = request_attributes(arguments) if operation.kind == "model" else {}
         if operation.kind == "agent":
@@ -259,8 +259,8 @@ class ActiveCall(context.Frame):
                 own["user.id"] = self.user_id
             for key, value in self.tags.items():
                 own[f"auditlog.tag.{key}"] = value
-        if lossy:
-            own["auditlog.lossy"] = own["auditlog.lossy_input"] = True
+        if encoded.lossy or encoded.types is not None:
+            own.update(_kept(encoded, "input"))
         entry = {
             "type": "start",
             "time": self._started,
@@ -275,15 +275,15 @@ class ActiveCall(context.Frame):
         }
         parts = {"attributes": self._site.attributes_text(recorder, own)}
         if operation.capture_input:
-            parts["input"] = text
+            parts["input"] = encoded.text
         recorder.append(entry, parts, opens=self.span_id)
 
-    def _ask(self, interceptor: Interceptor, text: bytes, *, lossy: bool) -> None:
+    def _ask(self, interceptor: Interceptor, encoded: Encoded) -> None:
         """Ask the interceptor for the call's answer; the call fails with what it raises."""
         call = Call(
             operation=self._site.operation,
-            arguments=orjson.loads(text),
-            lossy=lossy,
+            arguments=orjson.loads(encoded.text),
+            lossy=encoded.lossy,
             trace_id=self.trace_id,
             span_id=self.span_id,
             parent_span_id=self.parent_id,
@@ -295,6 +295,16 @@ class ActiveCall(context.Frame):
             raise
         if self.answer is not None:
             self.facts.update(self.answer.facts)
+
+
+def _kept(encoded: Encoded, side: str) -> dict[str, Any]:
+    """Give the attributes that say how a side of a call was kept: what stood there, and whether anything is lost."""
+    said: dict[str, Any] = {}
+    if encoded.types is not None:
+        said[f"auditlog.types_{side}"] = encoded.types
+    if encoded.lossy:
+        said["auditlog.lossy"] = said[f"auditlog.lossy_{side}"] = True
+    return said
 
 
 class _Nowhere(ListSink):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from auditlog.values import Json, Turn
 from replay.case import Case, case_key, unreplayable
 from replay.protocol import Job
-from replay.recorded import recorded_calls, to_json
+from replay.recorded import recorded_calls, to_json, types_of
 from replay.records import ARM, CANDIDATE_DIGEST, CASE, MODE, REPEAT, RUN, SOURCE_SPAN, SOURCE_TRACE, Place
 from replay.run_plan import PlannedTarget, RunPlan
 from replay.runs import Execution as Done
@@ -132,5 +132,6 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
         user_id=user,
         tags=tags,
         agent_version=execution.target.version,
+        types=types_of(turn.agent, "input"),
     )
     return Task(execution, place, name, arguments, job, "", turn if plan.baseline is None else None)

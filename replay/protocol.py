@@ -85,6 +85,8 @@ class Job:
     user_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     agent_version: str | None = None
+    types: Mapping[str, Any] | None = None
+    """What stood in the arguments where JSON has another word: see `replay.restore`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class Recorded:
     """Its END was recorded."""
     lossy: bool = False
     """Its result could not be kept as it was."""
+    types: Mapping[str, Any] | None = None
+    """What stood in its result where JSON has another word: see `replay.restore`."""
     epoch: int = 0
     """How many writes were recorded before it."""
     facts: Mapping[str, Json] = field(default_factory=dict)
@@ -73,6 +75,17 @@ def side_lost(span: Span, side: Literal["input", "output"]) -> bool:
     """
     sides = [name for name in ("input", "output") if span.attributes.get(f"auditlog.lossy_{name}") is True]
     return span.lossy and (not sides or side in sides)
+
+
+def types_of(span: Span, side: Literal["input", "output"]) -> Mapping[str, Any] | None:
+    """Give what stood on a side of a call where JSON has another word; None where it was JSON.
+
+    Args:
+        span: the recorded call.
+        side: its arguments, or its result.
+    """
+    found = span.attributes.get(f"auditlog.types_{side}")
+    return found if isinstance(found, Mapping) else None
 
 
 def is_write(kind: str, effect: Effect | None) -> bool:
@@ -120,6 +133,7 @@ def _recorded(span: Span, epoch: int, spans: list[Span]) -> Recorded:
         or (Fault("Exception", "a recorded error without a text") if span.status == "error" else None),
         ended=span.status != "incomplete",
         lossy=side_lost(span, "output"),
+        types=types_of(span, "output"),
         epoch=epoch,
         facts={name: value for name, value in span.attributes.items() if name.startswith(_FACTS)},
         handoffs=tuple(_handoffs(span, spans)),
@@ -149,6 +163,7 @@ def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
             "fault": None if call.fault is None else [call.fault.type, call.fault.message],
             "ended": call.ended,
             "lossy": call.lossy,
+            "types": call.types,
             "epoch": call.epoch,
             "facts": dict(call.facts),
             "handoffs": [[handoff.name, handoff.reason, handoff.to] for handoff in call.handoffs],

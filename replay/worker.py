@@ -35,6 +35,7 @@ from replay.errors import TargetError
 from replay.protocol import Job, Ready, Result, Setup
 from replay.recorded import from_json
 from replay.records import Place, stamped, unrun_case
+from replay.restore import NotRestorable, restored
 from replay.sandbox import kernel, rules, threads
 from replay.sandbox.guard import Guard
 from replay.sandbox.hosts import AllowedHosts, Host
@@ -156,7 +157,7 @@ def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:
     """Call the agent in the case's context; give what it raised."""
     current_case.set(case)
     try:
-        args, kwargs = target.arguments(job.arguments)
+        args, kwargs = target.arguments(restored(dict(job.arguments), job.types))
         with conversation(job.conversation_id, user=job.user_id, tags=job.tags):
             _drain(target.function, args, kwargs)
     except BaseException as error:  # noqa: BLE001 - whatever the agent raises, `SystemExit` among it, is the case's
@@ -201,6 +202,8 @@ def _verdict(
         return "invalid", f"the agent left threads running after its answer: {', '.join(outliving)}"
     if (status := case.status()) is not None:
         return status, str(case.stopped)
+    if isinstance(error, NotRestorable):
+        return "unreplayable", f"the recorded arguments cannot be handed out: {error}"
     if isinstance(error, TargetError):
         return "errored", str(error)
     if error is not None:

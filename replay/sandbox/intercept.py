@@ -24,6 +24,7 @@ from auditlog.values import Effect, Json
 from replay.cassette import Cassette, Hit, Miss
 from replay.errors import CaseStop, NotServable, ReplayLeak, ReplayMiss, WriteBlocked
 from replay.recorded import Handoff, Recorded, is_write
+from replay.restore import NotRestorable, restored
 from replay.revive import error_of, value_of
 from replay.sandbox.state import CaseState, ProcessState, current_case
 
@@ -112,16 +113,38 @@ def _patch(change: Any) -> dict[str, Json]:
 def _served(case: CaseState, call: Call, hit: Hit) -> Served | Raised:
     recorded = hit.recorded
     if (why := recorded.unservable) is not None:
-        stop = NotServable(f"{recorded.name} cannot be served: {why}.")
-        return Raised(
-            case.stop(stop), {TIER: "unservable", "auditlog.replay.served_span_id": recorded.span_id}
-        )
+        return _unservable(case, recorded, why)
+    try:
+        value = _value(recorded)
+    except NotRestorable as error:
+        return _unservable(case, recorded, str(error))
     _hand_off_again(call, recorded.handoffs)
     facts = _facts(recorded, hit)
     if recorded.fault is not None:
         return Raised(error_of(recorded.fault), facts)
-    was_object = recorded.kind == "model" and recorded.lossy
-    return Served(value_of(recorded.output, was_object=was_object), facts)
+    return Served(value, facts)
+
+
+def _value(recorded: Recorded) -> Any:
+    """Make a recorded result again.
+
+    Raises:
+        NotRestorable: it holds a type that is not there.
+    """
+    if recorded.fault is not None:
+        return None
+    if not recorded.lossy:
+        try:
+            return restored(recorded.output, recorded.types)
+        except NotRestorable:
+            if recorded.kind != "model":
+                raise
+    return value_of(recorded.output, was_object=recorded.kind == "model")
+
+
+def _unservable(case: CaseState, recorded: Recorded, why: str) -> Raised:
+    stop = NotServable(f"{recorded.name} cannot be served: {why}.")
+    return Raised(case.stop(stop), {TIER: "unservable", "auditlog.replay.served_span_id": recorded.span_id})
 
 
 def _facts(recorded: Recorded, hit: Hit) -> Mapping[str, Json]:
