@@ -36,7 +36,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find": ("auditlog.cli.find:find", "Search what was said, retrieved, and passed to tools."),
     "sql": ("auditlog.cli.sql:sql", "Run one SELECT over the views spans, turns and conversations."),
     "seal": ("auditlog.cli.seal:seal", "Turn finished journal files into Parquet segments."),
+    "verify": (
+        "auditlog.cli.verify:verify",
+        "Say whether the store is what was sealed, and whether anybody has seen it.",
+    ),
+    "prove": (
+        "auditlog.cli.prove:prove",
+        "Write a proof of a conversation that needs no store to be checked.",
+    ),
     "access": ("auditlog.cli.access:access", "List who looked at what, newest first."),
+    "compact": ("auditlog.cli.compact:compact", "Make one file a day of many small ones."),
+    "prune": ("auditlog.cli.prune:prune", "Take away conversations that ended long ago."),
+    "hold": ("auditlog.cli.hold:hold", "Keep conversations from being pruned or erased."),
+    "release": ("auditlog.cli.hold:release", "Release a hold."),
+    "erase": ("auditlog.cli.erase:erase", "Take away the content of one customer."),
     "import": ("auditlog.cli.import_:import_", "Read files of other tools into the store."),
     "export": ("auditlog.cli.export:export", "Write conversations for other tools."),
 }

@@ -121,7 +121,7 @@ def erase(
         store.refresh()
         found = _plan(store, subject, lambda _done, _all: None)
         if found.held and not override_holds:
-            raise HeldError(_held_sentence(found.held))
+            raise HeldError(held_sentence(found.held))
         made: list[Segment] = []
         whole = found.found.whole
         for done, (segment, _) in enumerate(found.segments):
@@ -215,7 +215,8 @@ def _entry(store: Store, found: Plan, made: Sequence[Segment], reason: str) -> d
     return {name: value for name, value in entry.items() if value not in ("", [], None)}
 
 
-def _held_sentence(found: dict[str, Hold]) -> str:
+def held_sentence(found: dict[str, Hold]) -> str:
+    """Say what is held, and what can be done."""
     named = ", ".join(
         f"{name} ({hold.reason or 'no reason given'})" for name, hold in sorted(found.items())[:5]
     )
