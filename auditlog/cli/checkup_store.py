@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlog.cli.checkup import Finding
+from auditlog.cli.checkup_journal import gaps_told, journals, many
 from auditlog.errors import AuditlogError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _SKEW_SECONDS = 5.0
 
 _PERMISSIONS = "Check its owner and mode."
 _CLOCKS = "Synchronise the clocks (NTP) of the machines that record."
-_HEALTH = "Look at the disk's room and health."
 
 
 def the_store(path: str) -> Iterator[Finding]:
@@ -107,43 +107,7 @@ def _room(store: Store) -> Iterator[Finding]:
 
 
 def _journals(store: Store) -> Iterator[Finding]:
-    from auditlog.journal import entry_of, read_frames, tail_of
-    from auditlog.store.scan import journal_files
-
-    files = journal_files(store.path / "journal")
-    live = [file for file in files if file.live]
-    finished = [file for file in files if not file.live]
-    if live:
-        yield Finding("ok", "journal", f"{_many(len(live), 'process')} recording")
-    if finished:
-        size = sum(file.path.stat().st_size for file in finished) / 2**20
-        yield Finding(
-            "note",
-            "journal",
-            f"{_many(len(finished), 'finished file')} not sealed yet ({size:.1f} MB)",
-            "`auditlog seal` seals them.",
-        )
-    for file in files:
-        end = lost = 0
-        for frame in read_frames(file.path):
-            end = frame.end
-            entry = entry_of(frame.payload)
-            lost += int(entry.get("lost", 0)) if entry.get("type") == "gap" else 0
-        if lost:
-            yield Finding(
-                "wrong",
-                "journal",
-                f"{file.path.name}: {_many(lost, 'record')} could not be written while recording",
-                _HEALTH,
-            )
-        torn = tail_of(file.path, end).torn_bytes
-        if torn and not file.live:
-            yield Finding(
-                "note",
-                "journal",
-                f"{file.path.name}: {torn} torn bytes behind the last record of a process that died",
-                "`auditlog seal` keeps what is before them.",
-            )
+    yield from journals(store.path)
 
 
 def _sealed(store: Store) -> Iterator[Finding]:
@@ -151,24 +115,18 @@ def _sealed(store: Store) -> Iterator[Finding]:
 
     ledger = read_ledger(store.path / "ledger" / "entries.log")
     rows, size = sum(s.rows for s in ledger.segments), sum(s.bytes for s in ledger.segments) / 2**20
-    held = f"{_many(rows, 'span')} with those of replays"
+    held = f"{many(rows, 'span')} with those of replays"
     store.refuse_damage()
-    yield Finding("ok", "segments", f"{_many(len(ledger.segments), 'file')}, {held}, {size:.1f} MB")
-    lost = sum(gap["lost"] for entry in ledger.entries for gap in entry.get("gaps", ()))
-    if lost:
-        yield Finding(
-            "wrong",
-            "segments",
-            f"{_many(lost, 'record')} could not be written while recording",
-            "Look at the disk's room and health; the ledger says when.",
-        )
+    yield Finding("ok", "segments", f"{many(len(ledger.segments), 'file')}, {held}, {size:.1f} MB")
+    gaps = [gap for entry in ledger.entries for gap in entry.get("gaps", ())]
+    yield from gaps_told("segments", "", gaps)
     torn = sum(source.get("torn_bytes", 0) for entry in ledger.entries for source in entry.get("sources", ()))
     if torn:
         yield Finding("note", "segments", f"{torn} torn bytes were left behind by processes that died")
     unreadable = sum(s.get("unreadable", 0) for entry in ledger.entries for s in entry.get("sources", ()))
     if unreadable:
         yield Finding(
-            "wrong", "segments", f"{_many(unreadable, 'record')} in sealed journals could not be read"
+            "wrong", "segments", f"{many(unreadable, 'record')} in sealed journals could not be read"
         )
 
 
@@ -188,7 +146,7 @@ def _records(store: Store) -> Iterator[Finding]:
         )
         return
     yield Finding(
-        "ok", "records", f"{_many(found['conversations'], 'conversation')}, {_many(found['spans'], 'span')}"
+        "ok", "records", f"{many(found['conversations'], 'conversation')}, {many(found['spans'], 'span')}"
     )
     if found["newest"] > time.time_ns() + _MINUTE_NS:
         ahead = (found["newest"] - time.time_ns()) / 1e9
@@ -202,25 +160,20 @@ def _records(store: Store) -> Iterator[Finding]:
         yield Finding(
             "note",
             "records",
-            f"{_many(found['lossy'], 'span')} lossy: a value could not be kept as it was",
+            f"{many(found['lossy'], 'span')} lossy: a value could not be kept as it was",
             "`auditlog ls --where why:lossy` lists them.",
         )
     if found["incomplete"]:
         yield Finding(
             "note",
             "records",
-            f"{_many(found['incomplete'], 'span')} without an end: under way, or the process went away",
+            f"{many(found['incomplete'], 'span')} without an end: under way, or the process went away",
             "`auditlog ls --where why:incomplete` lists them.",
         )
     if found["undeclared"]:
         yield Finding(
             "note",
             "records",
-            f"{_many(found['undeclared'], 'tool call')} without a declared effect: a replay takes them for writes",
+            f"{many(found['undeclared'], 'tool call')} without a declared effect: a replay takes them for writes",
             'Declare it: @auditlog.tool(effect="read").',
         )
-
-
-def _many(number: int, thing: str) -> str:
-    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
-    return f"{number:,} {thing if number == 1 else plural}"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditlog.journal.file import WalFile
-from auditlog.journal.frames import entry_of
+from auditlog.journal.frames import told_by
 from auditlog.journal.gap import Losses, reason_of
 from auditlog.journal.policy import OnFailure
 from auditlog.journal.syncing import PROBE_SECONDS, Syncer, Ticking
@@ -289,7 +289,7 @@ class Files:
             for old, payloads in self.orphans:
                 for payload in payloads:
                     fresh.write(payload)
-                    entry = entry_of(payload)
+                    entry = told_by(payload)
                     if entry.get("type") == "start" and entry.get("span") in old.open_spans:
                         fresh.open_spans[entry["span"]] = (fresh.size - len(payload), len(payload))
         except BaseException:

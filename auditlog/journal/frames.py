@@ -121,12 +121,20 @@ def entry_of(payload: bytes) -> dict[str, Any]:
     return orjson.loads(payload[4 : 4 + size])
 
 
+def told_by(payload: bytes) -> dict[str, Any]:
+    """Read a payload's entry as far as it is one; empty where it is none."""
+    try:
+        found = entry_of(payload)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def first_entry(path: Path) -> dict[str, Any]:
     """Read the entry of a file's first record, which is its OPEN record; empty where there is none."""
     try:
         for frame in read_frames(path):
-            found = entry_of(frame.payload)
-            return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
+            return told_by(frame.payload)
+    except OSError:
         pass
     return {}

@@ -27,7 +27,7 @@ from pathlib import Path
 from auditlog.errors import RecordingError
 from auditlog.journal.file import WalFile
 from auditlog.journal.files import RETRY_SECONDS, Files, Item, entry_payload
-from auditlog.journal.frames import entry_of, read_frames
+from auditlog.journal.frames import read_frames, told_by
 from auditlog.journal.gap import reason_of
 from auditlog.journal.policy import OnFailure, parse
 
@@ -322,7 +322,7 @@ class JournalWriter:
 
 def _calls(payloads: Iterable[bytes]) -> list[bytes]:
     """Leave out the records that tell of a file: another one begins and ends by itself."""
-    return [payload for payload in payloads if entry_of(payload)["type"] not in ("open", "close")]
+    return [payload for payload in payloads if told_by(payload).get("type") not in ("open", "close")]
 
 
 _writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()

@@ -181,7 +181,8 @@ def test_doctor_knows_what_is_wrong_with_a_store(store, script_for):
     writer = store.writer()
     script = script_for(writer, began_ns=2**62)
     script.turn("case-1")
-    writer._gap, writer._gap_reason = 3, "OSError"
+    for _ in range(3):
+        writer.fault("ENOSPC")
     script.turn("case-2")
     path = writer.path
     writer.close()
@@ -191,7 +192,8 @@ def test_doctor_knows_what_is_wrong_with_a_store(store, script_for):
         (finding.grade, finding.text.partition(": ")[2] or finding.text)
         for finding in the_store(str(store.path))
     }
-    assert ("wrong", "3 records could not be written while recording") in found
+    told = "3 records could not be written while recording (ENOSPC 3; on_failure=continue)"
+    assert ("wrong", told) in found
     assert any(grade == "wrong" and "in the future" in text for grade, text in found)
     assert any(grade == "note" and "4 torn bytes" in text for grade, text in found)
     assert any(grade == "note" and "not sealed yet" in text for grade, text in found)
