@@ -4,7 +4,8 @@ The rules:
 
 1. Whatever a widget paints passes the guard of `tui.theme` on its way out.
 2. Screens are opened here, so that one place knows the ways between them.
-3. Integrity is said as it is: the ledger is not signed, so nothing is verified, and every title says so.
+3. Every title says how the ledger stands: up to which entry its signature and its tree are in order, whether a checkpoint
+   was ever anchored outside of the store, or that it is INVALID. What a glance cannot tell, `auditlog verify` does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from auditlog.safe_text import safe_text
+from auditlog.values import utc
 from tui import clipboard
 from tui.palette import ActionProvider
 from tui.reader import Reader
@@ -32,6 +34,10 @@ from tui.theme import Colorless, Guard, Look
 if TYPE_CHECKING:
     from auditlog.store import Store
     from replay.report import Report
+
+
+ROOMY = 80
+"""Columns from which on the title says when the ledger was signed."""
 
 
 class AuditApp(App[None]):
@@ -88,6 +94,8 @@ class AuditApp(App[None]):
         self._first_run = run_id
         self._first_conversation = conversation
         self._standing: Standing | None = None
+        self.unrecorded = False
+        """Whether something was shown that could not be recorded as an access."""
         self._guards: list[LineFilter] = [Colorless(), Guard()] if self.no_color else [Guard()]
         self.look = Look(self.theme_variables, no_color=self.no_color)
 
@@ -136,16 +144,30 @@ class AuditApp(App[None]):
         """Keep how the store stands."""
         self._standing = standing
 
-    @property
-    def integrity(self) -> str:
-        """Whether the record was verified."""
-        return "not verified"
+    def integrity(self, width: int) -> str:
+        """Say how the ledger stands, in a few words where the window is narrow."""
+        found = self._standing
+        if found is None:
+            return "ledger …"
+        if found.wrong is not None:
+            return "ledger INVALID"
+        if not found.signed:
+            return "ledger empty"
+        part = "" if found.signed == found.entries else f" of {found.entries:,}"
+        anchor = "" if found.anchored else ", unanchored"
+        if width < ROOMY:
+            return f"ledger ✓ {found.signed:,}{part}{anchor}"
+        return f"ledger ✓ to {found.signed:,}{part}, {utc(found.signed_ns):%H:%MZ}{anchor}"
 
-    @property
-    def standing(self) -> str:
-        """Integrity, what is not sealed, and the store; the most important first."""
-        unsealed = "" if self._standing is None else f"unsealed {self._standing.unsealed:,} · "
-        return f"{self.integrity} · {unsealed}{safe_text(self.store_path, width=40)}"
+    def standing(self, width: int) -> list[tuple[str, str]]:
+        """Give integrity, whether looking is recorded, what is not sealed, and the store; the most important first."""
+        wrong = self._standing is not None and self._standing.wrong is not None
+        facts = [(self.integrity(width), "error" if wrong else "muted")]
+        if self.unrecorded:
+            facts.append((" · not recorded", "warn"))
+        if self._standing is not None:
+            facts.append((f" · unsealed {self._standing.unsealed:,}", "muted"))
+        return [*facts, (f" · {safe_text(self.store_path, width=40)}", "muted")]
 
     @property
     def store_option(self) -> str:

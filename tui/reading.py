@@ -4,6 +4,7 @@ The rules:
 
 1. The newest conversation stands first; equal starts stand by id.
 2. What a user typed reaches the store as a parsed filter, whose values are bound parameters.
+3. What is about to be shown is written to the store's ledger first (`record`): a list, a conversation, a search, a run.
 """
 
 from __future__ import annotations
@@ -18,8 +19,40 @@ from tui.rows import PAGE
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+    from auditlog.store.layout import Layout
 
 HISTOGRAM_CELLS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an access record says of a view."""
+
+    action: str
+    filter: str | None = None
+    ids: tuple[str, ...] = ()
+    rows: int | None = None
+    reason: str | None = None
+
+
+def record(store: Store, seen: Seen, *, required: bool = False) -> str | None:
+    """Write that something is about to be shown; give a sentence where that cannot be.
+
+    Raises:
+        StoreError: it cannot be written, and the store or the caller requires it.
+    """
+    from auditlog.store import access
+
+    return access.record(
+        store.layout,
+        seen.action,
+        filter=seen.filter,
+        ids=seen.ids,
+        rows=seen.rows,
+        reason=seen.reason,
+        tool="tui",
+        required=required,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +70,16 @@ class Standing:
     segments: int
     unsealed: int
     """Spans that are still in the journal."""
+    entries: int = 0
+    """Of the ledger."""
+    signed: int = 0
+    """How many of them the checkpoint covers."""
+    signed_ns: int = 0
+    """When the last of those was written."""
+    wrong: str | None = None
+    """What is wrong with the ledger; None where its signature and its tree are in order."""
+    anchored: bool = False
+    """Whether a checkpoint was ever put where whoever can change the store cannot."""
 
 
 def home(store: Store, where: str) -> Home:
@@ -56,9 +99,27 @@ def pages(store: Store, where: str, first: int, last: int) -> tuple[int, list[Co
 
 
 def standing(store: Store) -> Standing:
-    """Say how much of the store is sealed."""
+    """Say how much of the store is sealed, and whether its ledger is signed and whole."""
+    from auditlog.store.verify import state
+
     unsealed = _one(store, "SELECT count(*) AS n FROM all_spans WHERE segment IS NULL", [])
-    return Standing(len(store.segments()), int(unsealed or 0))
+    ledger = state(store.layout)
+    return Standing(
+        len(store.segments()),
+        int(unsealed or 0),
+        ledger.entries,
+        ledger.signed,
+        ledger.signed_ns,
+        ledger.wrong,
+        _is_anchored(store.layout),
+    )
+
+
+def _is_anchored(layout: Layout) -> bool:
+    try:
+        return b'"type":"anchor"' in layout.entries.read_bytes()
+    except OSError:
+        return False
 
 
 def histogram(store: Store, where: str) -> Histogram | None:

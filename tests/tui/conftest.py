@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -18,6 +19,7 @@ import pytest
 
 from auditlog.record import encode_record
 from auditlog.store import Store
+from tui import reading
 from tui.app import AuditApp
 
 BEGAN = int(dt.datetime(2026, 11, 20, 8, 0, tzinfo=dt.UTC).timestamp()) * 10**9
@@ -239,6 +241,18 @@ def app_on():
         return AuditApp(lambda: Store.open(path), options.pop("shown_path", "./audit"), **options)
 
     return make
+
+
+@pytest.fixture
+def fixed_standing(monkeypatch):
+    """Let every title say the same of the ledger, whoever has looked at the store before."""
+    real = reading.standing
+    nine_fourteen = int(dt.datetime(2026, 11, 23, 9, 14, tzinfo=dt.UTC).timestamp()) * 10**9
+
+    def standing(store):
+        return replace(real(store), entries=412, signed=412, signed_ns=nine_fourteen)
+
+    monkeypatch.setattr(reading, "standing", standing)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tui.screens.diff import DiffScreen
 
 SIZE = (124, 32)
 
+pytestmark = pytest.mark.usefixtures("fixed_standing")
+
 
 def text_of_picture(svg):
     """Give the lines of text in a picture, top to bottom."""

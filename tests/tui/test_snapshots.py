@@ -1,5 +1,6 @@
 """Whole screens as plain text, with fixed traffic."""
 
+import pytest
 from inline_snapshot import snapshot
 
 from auditlog.store import Store
@@ -8,13 +9,15 @@ from tui.render import diff as drawing
 from tui.render.diff import Arms
 from tui.rows import Sheet
 
+pytestmark = pytest.mark.usefixtures("fixed_standing")
+
 
 async def test_conversations(fixed_store, app_on, until):
     """The first screen in 80 columns."""
     async with app_on(fixed_store).run_test(size=(80, 12)) as pilot:
-        await until(pilot, "unsealed")
+        await until(pilot, "ledger ✓")
         assert await until(pilot, "4 failed") == snapshot("""\
- auditlog › Conversations 4                not verified · unsealed 15 · ./audit
+ auditlog › Conversations 4 ledger ✓ to 412, 09:14Z, unanchored · unsealed 15 ·…
  volume █      █              █     █ peak 1 · 11-20 08:00 to 11-20 08:04 UTC
  failed ····························█ 1 of 4 failed
    started     state        turns version  last user text
@@ -36,7 +39,7 @@ async def test_conversations_narrow(fixed_store, app_on, until):
         await pilot.press("f", *"why:escalated", "enter")
         await until(pilot, "1 match")
         assert await until(pilot, "none failed") == snapshot("""\
- auditlog › Conversations 1 of 4 not verified · unsealed 15…
+ auditlog › Conversations 1 of 4 ledger ✓ 412, unanchored ·…
  volume █            peak 1 · 11-20 08:03 to 11-20 08:03 UTC
  failed ············ none failed
    started     state        turns last user text
@@ -53,11 +56,12 @@ async def test_conversation(fixed_store, app_on, until):
     """A conversation in 120 columns: turns, transcript, evidence."""
     async with app_on(fixed_store, conversation="case-8811").run_test(size=(120, 26)) as pilot:
         await until(pilot, "SYSTEM PROMPT")
+        await until(pilot, "ledger ✓")
         for _ in range(5):
             await pilot.press("j")
         await until(pilot, "RESULT")
         assert await until(pilot, "RESULT") == snapshot("""\
- auditlog › Conversation case-8811 2 turns                                                       not verified · ./audit
+ auditlog › Conversation case-8811 2 turns                  ledger ✓ to 412, 09:14Z, unanchored · unsealed 15 · ./audit
 ▏  1 ✓ I was charged tw… │ ── turn 1 · 08:01:00 · 47 ms · $0.0021 · 512→88 tokens ·… │ TOOL issue_refund  ✓ ok
 ▏    ok · 3 calls        │ user    I was charged twice and want my money back        │ effect     write
    2 ✓ Thank you!        │   ≡ retriever help 2 ms                                   │ took       2 ms
@@ -75,12 +79,12 @@ async def test_conversation(fixed_store, app_on, until):
                          │ ── turn 2 · 08:02:00 · 41 ms · $0.0021 · 512→88 tokens ·… │ RECORD
                          │ user    Thank you!                                        │ held in    the journal: not
                          │   ◇ model small-1 → small-1-0714 512→88 tokens 40 ms      │            sealed yet
-                         │ agent   You are welcome.                                  │ integrity  not verified: the
-                         │                                                           │            ledger is not signed
-                         │                                                           │            yet
-                         │                                                           │ source     decorator            ▅
+                         │ agent   You are welcome.                                  │ integrity  nothing to prove yet:
+                         │                                                           │            it is not sealed
+                         │                                                           │ source     decorator
                          │                                                           │ conversation case-8811
-                         │                                                           │ span       0000000000000008
+                         │                                                           │ span       0000000000000008     ▆
+                         │                                                           │ trace      000000000000000000000
 
  enter open  w waterfall  / search  c cli  ? keys  q back\
 """)

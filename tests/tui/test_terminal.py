@@ -13,7 +13,7 @@ def test_an_incident_from_the_first_screen_to_the_call(fixed_store, terminal, co
     window = terminal("tui", "--store", str(fixed_store), columns=columns, lines=lines)
     text = window.until("Where is my parcel?")
     assert "Conversations" in text
-    assert "not verified" in text
+    assert "ledger" in text
     assert "✗ error" in text
     window.type("/", "charged twice", "\r")
     window.until("search charged twice")

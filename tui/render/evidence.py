@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from auditlog.hidden import hidden_of
 from auditlog.normalise import messages
 from auditlog.values import Document, Message, Span, Turn
@@ -47,6 +49,8 @@ def of_turn(turn: Turn, width: int) -> list[Line]:
         *field("took", formats.duration(agent.duration_ms), width),
         *field("started", formats.full(agent.start), width),
         *field("hidden", hidden_of(turn.spans), width, role="warn"),
+        *field("redacted", redacted_of(turn.spans), width, role="warn"),
+        *field("erased", _erased(turn), width, role="warn"),
         *field("tags", " ".join(f"{key}={value}" for key, value in agent.tags.items()), width),
     ]
     for judged in agent.evaluations:
@@ -82,6 +86,13 @@ def of_span(span: Span, width: int) -> list[Line]:
         *field("lossy", _lossy(span), width, role="warn"),
         *field("escalated", span.escalation_reason or "", width, role="warn"),
         *field("hidden", hidden_of([span]), width, role="warn"),
+        *field("redacted", redacted_of([span]), width, role="warn"),
+        *field(
+            "erased",
+            "its content was taken away; its place in the ledger still proves" if span.erased else "",
+            width,
+            role="warn",
+        ),
     ]
     asked = asked_of(span)
     if span.kind == "model" and asked:
@@ -124,6 +135,34 @@ def _effect(span: Span) -> str:
     if span.kind != "tool":
         return ""
     return span.effect or "not declared: a replay takes it for write"
+
+
+def redacted_of(spans: Iterable[Span]) -> str:
+    """Say how many values of which kind redaction took out before they were written."""
+    counts: dict[str, int] = {}
+    failed = False
+    for span in spans:
+        for name in ("auditlog.redactions", "auditlog.redactions.start"):
+            told = span.attributes.get(name)
+            for kind, number in told.items() if isinstance(told, dict) else ():
+                if isinstance(number, int):
+                    counts[str(kind)] = counts.get(str(kind), 0) + number
+        failed |= any(f"auditlog.redaction_failed{end}" in span.attributes for end in ("", ".start"))
+    parts = [f"{number:,} {kind}" for kind, number in sorted(counts.items())]
+    return ", ".join([*parts, *(["a part that could not be redacted was not written"] if failed else [])])
+
+
+def _erased(turn: Turn) -> str:
+    gone = sum(span.erased for span in turn.spans)
+    return (
+        f"{formats.counted(gone, 'call')} of {len(turn.spans)}: their content was taken away" if gone else ""
+    )
+
+
+def _integrity(span: Span) -> str:
+    if span.segment is None:
+        return "nothing to prove yet: it is not sealed"
+    return "its content is that of its leaf"
 
 
 def _lossy(span: Span) -> str:
@@ -220,7 +259,7 @@ def _ids(span: Span, width: int) -> list[Line]:
         BLANK,
         section("RECORD"),
         *field("held in", span.segment or "the journal: not sealed yet", width),
-        *field("integrity", "not verified: the ledger is not signed yet", width),
+        *field("integrity", _integrity(span), width),
         *field("source", span.source, width),
         *field("conversation", span.conversation_id or "", width, label=13),
         *field("span", span.span_id, width),

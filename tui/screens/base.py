@@ -26,6 +26,7 @@ from tui import actions, clipboard
 from tui.bars import Bar, Prompt, key_bar
 from tui.lines import LineView
 from tui.reader import Answer
+from tui.reading import Seen, Standing, record
 from tui.render.line import Line, Piece, fitted, line, spread, wrapped
 
 if TYPE_CHECKING:
@@ -93,9 +94,52 @@ class AuditScreen(Screen[None]):
 
     # Reading.
 
-    def ask(self, topic: str, work: Callable[[Store], Any], *, key: str | None = None) -> None:
-        """Ask the reader; `got_<topic>` is called with the answer."""
-        self.audit.reader.ask(self, topic, work, key=key)
+    def ask(
+        self,
+        topic: str,
+        work: Callable[[Store], Any],
+        *,
+        key: str | None = None,
+        seen: Callable[[Any], Seen | None] | None = None,
+    ) -> None:
+        """Ask the reader; `got_<topic>` is called with the answer.
+
+        Args:
+            topic: the question's name.
+            work: what to do with the store, on the reader's thread.
+            key: what a newer question replaces; the topic where it is None.
+            seen: tells of the answer what is about to be shown: it is written to the ledger before the answer comes.
+        """
+        self.audit.reader.ask(self, topic, work if seen is None else self._recorded(work, seen), key=key)
+
+    def _recorded(
+        self, work: Callable[[Store], Any], seen: Callable[[Any], Seen | None]
+    ) -> Callable[[Store], Any]:
+        def look(store: Store) -> Any:
+            value = work(store)
+            told = seen(value)
+            if told is not None and (said := record(store, told)) is not None:
+                self.post_message(Answer("unrecorded", said, None))
+            return value
+
+        return look
+
+    def got_unrecorded(self, said: str) -> None:
+        """Say that somebody looks who cannot be recorded: at first in full, and in the title from then on."""
+        if not self.audit.unrecorded:
+            self.audit.unrecorded = True
+            self.say(safe_text(said))
+
+    def got_standing(self, standing: Standing) -> None:
+        """Tell the title how the store stands."""
+        self.audit.stands(standing)
+        if standing.wrong and not self.error:
+            self.say(
+                safe_text(
+                    f"The ledger is INVALID: {standing.wrong}. `auditlog verify` names every file at fault."
+                )
+            )
+        self.refresh_bars()
 
     @on(Answer)
     def on_answer(self, answer: Answer) -> None:
@@ -136,8 +180,8 @@ class AuditScreen(Screen[None]):
         # Integrity is never what gives way to a long name.
         return [
             spread(
-                fitted(left, width - len(self.audit.integrity) - 2),
-                line((f"{self.audit.standing} ", "muted")),
+                fitted(left, width - len(self.audit.integrity(width)) - 2),
+                line(*self.audit.standing(width), " "),
                 width,
             )
         ]

@@ -10,8 +10,10 @@ from textual.containers import Container, Horizontal, Vertical
 
 from auditlog.safe_text import safe_text
 from auditlog.values import Conversation, Span, Turn
+from tui import reading
 from tui.actions import bindings
 from tui.lines import LineView
+from tui.reading import Seen
 from tui.render import evidence, formats, transcript, waterfall
 from tui.render.block import Block
 from tui.render.transcript import Whole
@@ -67,7 +69,14 @@ class ConversationScreen(AuditScreen):
         self.timeline.display = False
         self._arrange(self.size.width)
         conversation_id = self.conversation_id
-        self.ask("conversation", lambda store: store.conversation(conversation_id))
+        self.ask(
+            "conversation",
+            lambda store: store.conversation(conversation_id),
+            seen=lambda found: Seen(
+                "show", ids=(found.conversation_id,), rows=sum(len(turn.spans) for turn in found.turns)
+            ),
+        )
+        self.ask("standing", reading.standing)
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""

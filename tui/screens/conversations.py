@@ -20,7 +20,7 @@ from tui import reading
 from tui.actions import bindings
 from tui.bars import Bar, Prompt
 from tui.lines import LineView
-from tui.reading import Home
+from tui.reading import Home, Seen
 from tui.render import conversations as drawing
 from tui.render import formats, transcript
 from tui.render.block import Block
@@ -53,6 +53,8 @@ class ConversationsScreen(AuditScreen):
         self.side = True
         self.rows: PagedRows[ConversationSummary] = PagedRows(0, self._draw_row)
         self._previewed: str | None = None
+        self._seen: set[str] = set()
+        """Conversations whose preview is recorded as seen: once each."""
         self._preview_timer: Timer | None = None
 
     def body(self) -> ComposeResult:
@@ -79,7 +81,12 @@ class ConversationsScreen(AuditScreen):
         self._keep = keep
         where = self.where
         work = reading.refreshed if anew else reading.home
-        self.ask("home", lambda store: work(store, where), key="list")
+        self.ask(
+            "home",
+            lambda store: work(store, where),
+            key="list",
+            seen=lambda home: Seen("list", where or None, rows=home.total),
+        )
         self.refresh_bars()
 
     def got_home(self, home: Home) -> None:
@@ -107,11 +114,6 @@ class ConversationsScreen(AuditScreen):
         """Show volume and failures."""
         self.histogram = histogram
         self.query_one("#histogram", Bar).refresh()
-
-    def got_standing(self, standing: reading.Standing) -> None:
-        """Tell the title how the store stands."""
-        self.audit.stands(standing)
-        self.refresh_bars()
 
     @on(LineView.Missing, "#main")
     def _read_pages(self, event: LineView.Missing) -> None:
@@ -150,7 +152,9 @@ class ConversationsScreen(AuditScreen):
         if chosen is None or not self.preview.display or chosen.conversation_id == self._previewed:
             return
         conversation_id = self._previewed = chosen.conversation_id
-        self.ask("preview", lambda store: store.conversation(conversation_id))
+        seen = None if conversation_id in self._seen else Seen("preview", ids=(conversation_id,))
+        self._seen.add(conversation_id)
+        self.ask("preview", lambda store: store.conversation(conversation_id), seen=lambda _: seen)
 
     def got_preview(self, conversation: Conversation) -> None:
         """Show a conversation beside the list: the beginning of a long one."""
@@ -359,7 +363,12 @@ class ConversationsScreen(AuditScreen):
             and self.rows.holds(self.main.cursor, self.main.pattern)
         ):
             return
-        self.ask("found", partial(reading.find, where=self.where, needle=needle, after=after, step=step))
+        self.ask(
+            "found",
+            partial(reading.find, where=self.where, needle=needle, after=after, step=step),
+            # Going on to the next place is the same search.
+            seen=(lambda place: Seen("find", needle, rows=int(place is not None))) if here else None,
+        )
 
     def got_found(self, place: int | None) -> None:
         """Go to the conversation that was found."""

@@ -15,6 +15,7 @@ from replay.report import CaseResult
 from tui import reports
 from tui.actions import bindings
 from tui.lines import LineView
+from tui.reading import Seen
 from tui.render import diff as drawing
 from tui.render.diff import Arms
 from tui.rows import Sheet
@@ -71,7 +72,11 @@ class DiffScreen(AuditScreen):
             self._take(self.case)
         elif self.asked is not None:
             before, after = self.asked
-            self.ask("pair", lambda store: reports.pair(store, before, after))
+            self.ask(
+                "pair",
+                lambda store: reports.pair(store, before, after),
+                seen=lambda _: Seen("diff", ids=(before, after), rows=2),
+            )
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""

@@ -17,6 +17,7 @@ from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar
 from tui.lines import LineView
+from tui.reading import Seen
 from tui.render import difflist as drawing
 from tui.render import formats, outcomes
 from tui.render.difflist import Group
@@ -54,7 +55,11 @@ class DiffListScreen(AuditScreen):
         if (known := self.audit.reports.get(run_id)) is not None:
             self.got_report(known)
         else:
-            self.ask("report", lambda store: reports.report_in_steps(store, run_id))
+            self.ask(
+                "report",
+                lambda store: reports.report_in_steps(store, run_id),
+                seen=lambda _: Seen("replay diff", ids=(run_id,)),
+            )
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""
@@ -179,7 +184,11 @@ class DiffListScreen(AuditScreen):
     def action_export(self) -> None:
         """Write the differences into a Markdown file."""
         run_id = self.run_id
-        self.ask("markdown", lambda store: reports.markdown(store, run_id))
+        self.ask(
+            "markdown",
+            lambda store: reports.markdown(store, run_id),
+            seen=lambda _: Seen("replay diff --format md", ids=(run_id,)),
+        )
 
     def got_markdown(self, text: str) -> None:
         """Write the file."""

@@ -10,6 +10,7 @@ from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar
 from tui.lines import LineView
+from tui.reading import Seen
 from tui.render import formats
 from tui.render import runs as drawing
 from tui.render.line import Line, line
@@ -36,7 +37,7 @@ class RunsScreen(AuditScreen):
     def begin(self) -> None:
         """Read the runs."""
         self.query_one("#heading", Bar).show(lambda width: [line(" ", *drawing.heading(width - 2).pieces)])
-        self.ask("runs", reports.runs)
+        self.ask("runs", reports.runs, seen=lambda runs: Seen("replay ls", rows=len(runs)))
 
     def got_runs(self, runs: list[RunSummary]) -> None:
         """Show them."""
