@@ -28,3 +28,16 @@ class Exit(IntEnum):
     """Ctrl-C; what was done is kept."""
     PIPE = 141
     """Whoever read the output stopped reading, as `head` does."""
+
+
+class Verdict(IntEnum):
+    """What `auditlog verify` ends with; a command line without meaning, or a store that does not read, ends as above."""
+
+    OK = 0
+    """VALID, or VALID-BUT-UNANCHORED."""
+    INVALID = 1
+    """A file is damaged, missing, planted, or not what the ledger says."""
+    DIVERGED = 2
+    """The ledger is another than the one that somebody outside has seen."""
+    UNANCHORED = 3
+    """Nobody outside has seen the ledger, and --require-anchor asks for it."""

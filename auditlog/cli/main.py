@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("auditlog.cli.hold:hold", "Keep conversations from being pruned or erased."),
     "release": ("auditlog.cli.hold:release", "Release a hold."),
     "erase": ("auditlog.cli.erase:erase", "Take away the content of one customer."),
+    "migrate": ("auditlog.cli.migrate:migrate", "Bring a store of an older version to the present format."),
     "import": ("auditlog.cli.import_:import_", "Read files of other tools into the store."),
     "export": ("auditlog.cli.export:export", "Write conversations for other tools."),
 }

@@ -129,6 +129,14 @@ class Ledger:
             assert self.path is not None
             yield _entry(self.path, frame)
 
+    def payloads(self) -> Iterator[bytes]:
+        """Give the bytes of the entries, the leaves of the tree, one by one, oldest first.
+
+        Raises:
+            StoreError: the file is damaged, or cannot be read.
+        """
+        return (frame.payload for frame in self._frames())
+
     def _frames(self) -> Iterator[Frame]:
         if self.path is None or not self.size:
             return
@@ -235,6 +243,8 @@ def append_entry(
             signer = keys.signer_of(layout, Checkpoint(origin, ledger.count, ledger.root))
             if must_sign and signer is None:
                 raise StoreError(_UNSIGNED.format(kind=entry["type"], key=keys.key_path(layout)))
+            if signer is not None:
+                _refuse_other_past(layout, ledger)
             made = not ledger.count and not path.exists()
             descriptor = os.open(
                 path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
@@ -263,6 +273,22 @@ def append_entry(
             ledger_cache.keep(layout.cache, state_of(after))
             after = replace(after, cached=after.count)
         return after
+
+
+def _refuse_other_past(layout: Layout, ledger: Ledger) -> None:
+    """Raise StoreError where the checkpoint is not one of this ledger: to sign a new head would make a change look right."""
+    key, head = keys.public_key(read_settings(layout)), keys.read_checkpoint(layout)
+    if key is None:
+        return
+    found = None
+    if head is not None and head.signers([key]):
+        found = ledger.root if head.size == ledger.count else (ledger.at(head.size) or (None,))[0]
+    if head is None or found != head.root:
+        msg = (
+            f"{layout.entries} is not what its checkpoint signed, and signing what it says now would hide that. "
+            "Nothing was appended; `auditlog verify` says what is wrong."
+        )
+        raise StoreError(msg)
 
 
 def seal_entry(source: dict[str, Any], segments: Sequence[Segment], gaps: Sequence[Gap]) -> dict[str, Any]:

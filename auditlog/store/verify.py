@@ -15,14 +15,15 @@ import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from auditlog.errors import AuditlogError, FormatError
+from auditlog.errors import AuditlogError, FormatError, StoreError
 from auditlog.store import anchors, keys, ledger_cache
-from auditlog.store.layout import Layout, Settings, read_settings
+from auditlog.store.layout import Layout, Settings, find, read_settings, refuse_symlinks
 from auditlog.store.ledger import Ledger, read_ledger, state_of
 from auditlog.store.merkle import Frontier
-from auditlog.store.note import Checkpoint, VerifierKey
+from auditlog.store.note import ED25519, Checkpoint, VerifierKey
 from auditlog.store.verdict import Anchor, Fault, Report
 from auditlog.store.verify_files import Progress, check_journals, check_segments, check_unlisted
 from auditlog.store.verify_ledger import (
@@ -38,6 +39,39 @@ from auditlog.store.verify_ledger import (
 )
 
 _TRIES = 3
+
+
+def place(path: Path | str) -> Layout:
+    """Give the store at a path, whatever state its settings are in.
+
+    Raises:
+        StoreError: there is none.
+    """
+    layout = Layout(Path(path).absolute())
+    if os.path.lexists(layout.settings) or os.path.lexists(layout.entries):
+        return layout
+    return find(path)
+
+
+def key_from_pem(path: Path | str, text: str) -> VerifierKey:
+    """Make a verifier key of a public key in PEM; its name is the origin that the store at a path claims.
+
+    Raises:
+        FormatError: it is no Ed25519 key, or the store names no ledger.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        public = load_pem_public_key(text.encode())
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"That is no public key: {error}") from None
+    if not isinstance(public, Ed25519PublicKey):
+        raise FormatError("That is no Ed25519 key, and the ledger is signed with no other.")
+    settings = read_settings(place(path))
+    return VerifierKey(
+        settings.ledger_origin or keys.origin_of(settings.id), ED25519, public.public_bytes_raw()
+    )
 
 
 def verify(
@@ -82,6 +116,11 @@ def _verify(
     jobs: int,
     progress: Progress,
 ) -> Scan:
+    try:
+        refuse_symlinks(layout)
+    except StoreError as error:
+        report.faults.append(Fault(".", str(error)))
+        return Scan(whole=False)
     settings = settings_of(layout, report)
     key = key_of(settings, given, report)
     # Before the entries: what is appended meanwhile is behind it.

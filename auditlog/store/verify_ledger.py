@@ -148,6 +148,8 @@ def settings_of(layout: Layout, report: Report) -> Settings | None:
     except AuditlogError as error:
         report.faults.append(Fault(SETTINGS, str(error)))
         return None
+    if (settings.ledger_origin is None) != (settings.public_key is None):
+        report.faults.append(Fault(SETTINGS, "names a ledger without a key, or a key without a ledger"))
     if settings.ledger_origin not in (None, keys.origin_of(settings.id)):
         report.faults.append(
             Fault(SETTINGS, f"its ledger {settings.ledger_origin!r} is not that of its id {settings.id!r}")

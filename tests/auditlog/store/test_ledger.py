@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlog.errors import FormatError, StoreError
+from auditlog.errors import AuditlogError, FormatError, StoreError
 from auditlog.store import Store
 from auditlog.store import layout as layouts
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
@@ -68,10 +68,12 @@ def test_reading_on_gives_what_reading_anew_gives(layout, path):
 
 def test_a_torn_tail_is_no_entry_and_is_cut_with_a_note(layout, path):
     """Whatever length an append was cut to, readers see the entries before it, and the next append says what it cut."""
-    whole = path.read_bytes()
-    ledger = read_ledger(path)
+    whole, checkpoint = path.read_bytes(), layout.ledger / "checkpoint"
+    ledger, signed = read_ledger(path), checkpoint.read_bytes()
     append_entry(layout, entry_of("a-1-9"))
     longer = path.read_bytes()
+    # Whoever died over the entry had not signed it yet.
+    checkpoint.write_bytes(signed)
     for cut in range(len(whole) + 1, len(longer)):
         path.write_bytes(longer[:cut])
         torn = read_ledger(path)
@@ -173,3 +175,26 @@ def test_entries_are_json_that_others_can_read(layout, path):
     data = path.read_bytes()
     first = orjson.loads(data[20 : 20 + int.from_bytes(data[4:8], "little")])
     assert (first["v"], first["type"], first["sources"][0]["writer"]) == (2, "seal", "a-1-0")
+
+
+@pytest.mark.parametrize("what", ["root", "signature", "missing", "shorter"])
+def test_a_ledger_that_is_not_what_was_signed_is_not_signed_again(store, what):
+    """Appending never makes a change look right: where the checkpoint does not fit the entries, nothing is appended."""
+    layout = store.layout
+    for number in range(3):
+        append_entry(layout, {"type": "access", "who": str(number)})
+    checkpoint, entries = layout.ledger / "checkpoint", layout.entries.read_bytes()
+    lines = checkpoint.read_text().split("\n")
+    if what == "root":
+        lines[2] = "A" * 43 + "="
+    if what == "signature":
+        lines[1] = "2"
+    checkpoint.write_text("\n".join(lines))
+    if what == "missing":
+        checkpoint.unlink()
+    if what == "shorter":
+        entries = entries[: read_ledger(layout.entries).last[0]]
+        layout.entries.write_bytes(entries)
+    with pytest.raises(AuditlogError):
+        append_entry(layout, {"type": "access", "who": "next"})
+    assert layout.entries.read_bytes() == entries
