@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
-_ESCAPE = re.compile(rb'\\+(?:u[0-9a-fA-F]{4}|["/bfnrt])?')
+_ESCAPE = re.compile(rb'(\\+(?:u[0-9a-fA-F]{4}|["/bfnrt])?)')
+_MOST_ESCAPES = 1_000
 _PLAIN = {b"n": b"\n", b"r": b"\n", b"t": b"\t", b"b": b" ", b"f": b" ", b'"': b'"', b"/": b"/"}
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BEFORE_NUMBER = re.compile(rb'(\\*)"\s*:\s*(?:\[[-+.\deE,\s]*)?$')
@@ -22,46 +24,57 @@ _NUMBER_AROUND = re.compile(rb"[-+.\deE]*")
 _LOOK_BACK = 200
 
 
+class _Decoded(dict[bytes, bytes]):
+    """What escapes stand for; there are few different ones."""
+
+    def __missing__(self, escape: bytes) -> bytes:
+        kind = escape.lstrip(b"\\")
+        if not kind:
+            plain = b"\\"
+        elif kind[:1] == b"u":
+            code = int(kind[1:], 16)
+            # Half of a pair stands for a sign that is in no value we look for.
+            plain = b"?" if 0xD800 <= code < 0xE000 else b" " if code < 32 else chr(code).encode()
+        else:
+            plain = _PLAIN[kind]
+        if len(self) < _MOST_ESCAPES:
+            self[escape] = plain
+        return plain
+
+
+_decoded = _Decoded()
+
+
 class View:
     """The text of some JSON bytes without escapes, as UTF-8."""
 
-    __slots__ = ("_deltas", "_points", "text")
+    __slots__ = ("_after", "_deltas", "_points", "_sizes", "text")
 
     def __init__(self, raw: bytes) -> None:
         """Take the escapes out of JSON bytes."""
-        self._points: list[int] = []
+        self._points: list[int] | None = None
         self._deltas: list[int] = []
         if b"\\" not in raw:
             self.text = raw
+            self._points = []
             return
-        pieces: list[bytes] = []
-        at = size = 0
-        for match in _ESCAPE.finditer(raw):
-            start, end = match.span()
-            plain = _decoded(match[0])
-            pieces += (raw[at:start], plain)
-            size += start - at + len(plain)
-            at = end
-            self._points.append(size)
-            self._deltas.append(end - size)
-        pieces.append(raw[at:])
+        pieces = _ESCAPE.split(raw)
+        self._sizes = list(map(len, pieces))
+        pieces[1::2] = map(_decoded.__getitem__, pieces[1::2])
+        self._after = list(map(len, pieces))
         self.text = b"".join(pieces)
 
     def raw(self, at: int) -> int:
         """Give the place in the bytes of a place in the view."""
+        if self._points is None:
+            # Behind each escape, what stands there and how far the bytes are ahead.
+            self._points = list(accumulate(self._after))[1::2]
+            self._deltas = [
+                there - here
+                for there, here in zip(list(accumulate(self._sizes))[1::2], self._points, strict=True)
+            ]
         index = bisect_right(self._points, at)
         return at + self._deltas[index - 1] if index else at
-
-
-def _decoded(escape: bytes) -> bytes:
-    kind = escape.lstrip(b"\\")
-    if not kind:
-        return b"\\"
-    if kind[:1] == b"u" and len(kind) == 5:
-        code = int(kind[1:], 16)
-        # Half of a pair stands for a sign that is in no value we look for.
-        return b"?" if 0xD800 <= code < 0xE000 else b" " if code < 32 else chr(code).encode()
-    return _PLAIN[kind]
 
 
 def quoted(raw: bytes, start: int, end: int, replacement: bytes) -> tuple[int, int, bytes]:
