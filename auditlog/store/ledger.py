@@ -275,13 +275,33 @@ def append_entry(
         return after
 
 
+def begin(layout: Layout) -> bool:
+    """Make the ledger's key, where there is none, and sign the empty ledger.
+
+    Returns:
+        Whether this user can sign the ledger.
+
+    Raises:
+        StoreError: the file system refuses, or the ledger is damaged.
+    """
+    with locks.appending(layout):
+        ledger, settings = read_ledger(layout.entries), read_settings(layout)
+        origin = settings.ledger_origin or keys.origin_of(settings.id)
+        return keys.signer_of(layout, Checkpoint(origin, ledger.count, ledger.root)) is not None
+
+
 def _refuse_other_past(layout: Layout, ledger: Ledger) -> None:
     """Raise StoreError where the checkpoint is not one of this ledger: to sign a new head would make a change look right."""
-    key, head = keys.public_key(read_settings(layout)), keys.read_checkpoint(layout)
+    key = keys.public_key(read_settings(layout))
     if key is None:
         return
+    try:
+        head = keys.read_checkpoint(layout)
+        signed = head is not None and bool(head.signers([key]))
+    except FormatError:
+        head, signed = None, False
     found = None
-    if head is not None and head.signers([key]):
+    if head is not None and signed:
         found = ledger.root if head.size == ledger.count else (ledger.at(head.size) or (None,))[0]
     if head is None or found != head.root:
         msg = (
