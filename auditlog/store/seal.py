@@ -6,8 +6,8 @@ The rules:
 2. A journal file is sealed when its writer is gone or has gone on to another file, and when each span that it leaves open
    is found in a later file of its process, or will not end: its process is gone, or has been silent for ten minutes.
 3. The order is: segments in their places, the ledger's entry synced, the journal file unlinked. A crash between any two
-   steps leaves a state that sealing again mends: an unlisted segment is written again under its name, a listed journal file
-   is only unlinked. Files of one process that share spans share one entry, so that no crash comes between them.
+   steps leaves a state that sealing again mends: an unlisted segment is removed and made again, a listed journal file is only
+   unlinked. Files of one process that share spans share one entry, so that no crash comes between them.
 4. Readers never look for a journal file that the ledger lists, so nothing shows twice; one that vanishes under them makes
    them look at the ledger again.
 5. What was torn, lost, unreadable or doubled is counted in the ledger's entry and in the report. A file in which records
@@ -127,6 +127,10 @@ class _Sealing:
                 self._cleaned.append(file.stem)
             else:
                 files.append(file)
+        # A segment whose journal a power cut took away would lie there for ever, listed by nobody.
+        for directory in {file.path.parent for file in files}:
+            sync_directory(directory)
+        _remove_unlisted(self._layout, self._ledger, {file.stem for file in files})
         for group in by_process(files):
             self._seal_process(group)
         return SealReport(
@@ -294,6 +298,14 @@ def _holds_frames(path: Path, end: int) -> bool:
 def _key(span: MergedSpan) -> tuple[str, str]:
     entry = (span.start or span.end).record.entry  # type: ignore[union-attr]
     return entry["trace"], entry["span"]
+
+
+def _remove_unlisted(layout: Layout, ledger: Ledger, stems: set[str]) -> None:
+    """Remove what an interrupted sealing wrote: of what is left of the journals, the same files need not come again."""
+    listed = {segment.path for segment in ledger.segments}
+    for path in layout.segments.glob("day=*/*.parquet") if stems else ():
+        if path.stem in stems and str(path.relative_to(layout.root)) not in listed:
+            path.unlink(missing_ok=True)
 
 
 def _remove_drafts(layout: Layout) -> None:
