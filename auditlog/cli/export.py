@@ -39,12 +39,19 @@ if TYPE_CHECKING:
     help="OpenTelemetry spans that can be imported again, or plain JSON lines.",
 )
 @click.option(
+    "--incident",
+    metavar="ID",
+    help="One conversation with proofs, and a page that says what happened, as a folder or zip.",
+)
+@click.option(
     "--output",
+    "--out",
     "-o",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Write to FILE instead of stdout; compressed where it ends in .gz.",
+    help="Write to FILE instead of stdout; compressed where it ends in .gz. An incident's folder, or FILE.zip.",
 )
+@click.option("--reason", metavar="TEXT", default="", help="Why, for the access record of an incident.")
 @store_option
 def export(
     ids: Sequence[str],
@@ -54,13 +61,27 @@ def export(
     until: str | None,
     limit: int | None,
     format: str,
+    incident: str | None,
     output: str | None,
+    reason: str,
     store: str,
 ) -> None:
-    """Write conversations, one a line: those with these IDs, or those that match, or all."""
+    """Write conversations, one a line: those with these IDs, or those that match, or all.
+
+    With --incident, write one conversation for people who were not there: what happened turn by turn, and proofs of it.
+    """
     from auditlog.exporters import FORMATS
 
     chosen = selection(where, agent, since, until)
+    if incident is not None:
+        if ids or not chosen.everything or limit is not None:
+            raise FilterError(
+                "--incident names one conversation by itself. Leave the other ids and filters out."
+            )
+        from auditlog.cli.incident import write_incident
+
+        write_incident(store, incident, output, reason)
+        return
     if ids and not chosen.everything:
         raise FilterError("Conversations are named by id or chosen by a filter, not both. Leave one out.")
     with open_store(store) as opened:

@@ -20,6 +20,7 @@ from auditlog.values import Conversation, Document, Json, Span, Turn
 
 _LABEL = 10
 _LINE = "─"
+_ERASED = "(its content is gone: erased or pruned)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,9 @@ def turn_lines(turn: Turn, turns: int, style: Style) -> Iterator[str]:
     yield head + " " + _LINE * (style.width - cell_width(head) - 1)
     if style.full and turn.system_prompt:
         yield from _labelled("system", turn.system_prompt, style)
-    if turn.user_text or turn.agent.input is not None:
+    if turn.agent.erased:
+        yield from _labelled("user", _ERASED, style)
+    elif turn.user_text or turn.agent.input is not None:
         yield from _labelled("user", turn.user_text or _json(turn.agent.input), style)
     for span in turn.spans:
         if span is not turn.agent:
@@ -89,11 +92,17 @@ def turn_lines(turn: Turn, turns: int, style: Style) -> Iterator[str]:
     if turn.agent.fault is not None:
         yield from _labelled("error", _fault(turn.agent), style)
     answer = turn.answer_text
-    if answer or turn.agent.output is not None:
+    if turn.agent.erased:
+        yield from _labelled("answer", _ERASED, style)
+    elif answer or turn.agent.output is not None:
         yield from _labelled("answer", answer or _json(turn.agent.output), style)
 
 
 def _span_lines(span: Span, style: Style) -> Iterator[str]:
+    if span.erased:
+        label = {"retriever": "retrieved", "handoff": "hand-off"}.get(span.kind, span.kind)
+        yield from _labelled(label, f"{span.name} {_ERASED}", style)
+        return
     match span.kind:
         case "model":
             yield from _labelled("model", _model(span), style)

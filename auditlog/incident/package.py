@@ -31,7 +31,7 @@ from auditlog.incident.proven import proof_blocks
 from auditlog.incident.story import Clock, story
 from auditlog.values import Conversation, utc
 
-COMMAND = "auditlog verify --proof ."
+COMMAND = "auditlog verify --proof proof.json --public-key public-key.txt"
 
 
 def files_of(conversation: Conversation, evidence: Evidence, zone: tzinfo) -> dict[str, bytes]:

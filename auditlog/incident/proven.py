@@ -111,18 +111,17 @@ def _checking(evidence: Evidence, command: str) -> Iterator[Block]:
                 "is whole; it is no proof, since whoever changes a file can change the list."
             ),
             (
-                "Words: a proof file holds a record's entry (who, what, when), one salt, and its content by part. For each part, "
-                "take the first 16 bytes of SHA-256(salt, then the part's name) and hash them, followed by the content, with "
-                "SHA-256. These are the part's commitments."
+                "Words: `proof.json` holds, for each record, the text of its leaf, and each piece of its content with a salt. "
+                "SHA-256 of the salt (bytes, from hex) followed by the content is the number that the leaf’s text names for that "
+                "piece under `parts`."
             ),
             (
-                'Leaf: the entry without its last brace, then `,"parts":` and the commitments as a JSON object, then `}`. The '
-                "leaf hash is SHA-256 of a zero byte and that text."
+                "Leaf: SHA-256 of a zero byte followed by the leaf’s text, as it stands there, is the record’s leaf hash."
             ),
             (
-                "Path: fold the leaf hash with the proof's hashes as RFC 6962, section 2.1.1, has it. The first path ends in the "
-                "root that the ledger's entry names for the sealed file; the second leads from that entry to the root in the "
-                "checkpoint."
+                "Path: fold it with the record’s `proof` as RFC 6962, section 2.1.1, has it. That gives the root of the "
+                "sealed file, which the ledger’s entry names. The entry’s own leaf hash, made likewise of its `text`, leads with "
+                "the entry’s `proof` to the root in the checkpoint, which is there in base64."
             ),
             (
                 "Signature: the checkpoint is a signed note (C2SP tlog-checkpoint, Ed25519). Any tool that reads signed notes "

@@ -31,6 +31,7 @@ from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment, append_entry, listed, read_ledger
 from auditlog.store.rewrite import clean, erase_into, forget_caches, is_erased
 from auditlog.store.subject import derived_from
+from auditlog.values import utc
 
 if TYPE_CHECKING:
     from auditlog.store.store import Store
@@ -78,6 +79,14 @@ class Pruned:
     time_ns: int
     older_than: str
     reason: str
+
+    def sentence(self, conversation_id: str) -> str:
+        """Say it of a conversation."""
+        why = f" ({self.reason})" if self.reason else ""
+        return (
+            f"Conversation {conversation_id!r} was pruned on {utc(self.time_ns):%Y-%m-%d %H:%M} UTC, as everything older "
+            f"than {self.older_than}{why}. The ledger says so; its content is gone."
+        )
 
 
 def plan(store: Store, before_ns: int) -> Plan:
