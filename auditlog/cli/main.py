@@ -44,6 +44,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "auditlog.cli.prove:prove",
         "Write a proof of a conversation that needs no store to be checked.",
     ),
+    "anchor": (
+        "auditlog.cli.anchor:anchor",
+        "Put the ledger's checkpoint where the store's owner cannot change it.",
+    ),
     "access": ("auditlog.cli.access:access", "List who looked at what, newest first."),
     "compact": ("auditlog.cli.compact:compact", "Make one file a day of many small ones."),
     "prune": ("auditlog.cli.prune:prune", "Take away conversations that ended long ago."),
@@ -51,6 +55,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "release": ("auditlog.cli.hold:release", "Release a hold."),
     "erase": ("auditlog.cli.erase:erase", "Take away the content of one customer."),
     "migrate": ("auditlog.cli.migrate:migrate", "Bring a store of an older version to the present format."),
+    "reveal": ("auditlog.cli.reveal:reveal", "Show a conversation with what redaction took out of it."),
+    "keys": ("auditlog.cli.keys:keys", "Make the key that reveals, and list the keys of a store."),
     "import": ("auditlog.cli.import_:import_", "Read files of other tools into the store."),
     "export": ("auditlog.cli.export:export", "Write conversations for other tools."),
 }

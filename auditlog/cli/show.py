@@ -44,17 +44,27 @@ def show(
     """
     with open_store(store) as opened:
         conversation = opened.conversation(id)
-        if turn is not None and turn > len(conversation.turns):
-            raise NotFoundError(
-                f"{conversation.conversation_id} has {len(conversation.turns)} turns, so there is no turn {turn}. "
-                f"The last is --turn {len(conversation.turns)}."
-            )
+        refuse_missing_turn(conversation, turn)
         chosen = None if turn is None else f"turn {turn}"
         shown = conversation.turns if turn is None else (conversation.turns[turn - 1],)
         spans = sum(len(each.spans) for each in shown)
         record_access(opened, "show", filter=chosen, ids=[conversation.conversation_id], rows=spans)
-    if raw and format == "text":
-        format = "json"
+    write_conversation(conversation, turn, "json" if raw and format == "text" else format, output, full=full)
+
+
+def refuse_missing_turn(conversation: Conversation, turn: int | None) -> None:
+    """Raise NotFoundError where a conversation has not so many turns."""
+    if turn is not None and turn > len(conversation.turns):
+        raise NotFoundError(
+            f"{conversation.conversation_id} has {len(conversation.turns)} turns, so there is no turn {turn}. "
+            f"The last is --turn {len(conversation.turns)}."
+        )
+
+
+def write_conversation(
+    conversation: Conversation, turn: int | None, format: str, output: str | None = None, *, full: bool
+) -> None:
+    """Write a conversation, or one turn of it, to stdout or a file."""
     lines = (
         _text(conversation, turn, full=full, output=output)
         if format == "text"
