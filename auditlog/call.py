@@ -42,7 +42,16 @@ _SPAN_KINDS: dict[Kind, trace.SpanKind] = {"model": trace.SpanKind.CLIENT}
 class Site:
     """One decorated function: what is the same in each of its calls, made ready once."""
 
-    __slots__ = ("_encoded", "attributes", "bind", "operation", "span_kind", "span_name")
+    __slots__ = (
+        "_encoded",
+        "attributes",
+        "bind",
+        "left_out",
+        "operation",
+        "span_attributes",
+        "span_kind",
+        "span_name",
+    )
 
     def __init__(self, operation: Operation, function: Callable[..., Any]) -> None:
         """Read the function's signature."""
@@ -50,7 +59,10 @@ class Site:
         self.operation = operation
         self.bind = binder(function)
         self.attributes: dict[str, Any] = {"gen_ai.operation.name": name, **operation.attributes}
+        self.left_out = _left_out(operation)
         self.span_name = f"{name} {operation.name}"
+        # What a user's backend knows; each attribute costs the SDK as much as a whole record costs us.
+        self.span_attributes = {k: v for k, v in self.attributes.items() if k.startswith("gen_ai.")}
         self.span_kind = _SPAN_KINDS.get(operation.kind, trace.SpanKind.INTERNAL)
         self._encoded: tuple[Recorder | None, bytes] = (None, b"")
 
@@ -138,6 +150,8 @@ class ActiveCall(context.Frame):
         if self._token is not None:
             context.detach(self._token)
             self._token = None
+            if self._done:
+                self._context = None
 
     def chunk(self, item: Any) -> None:
         """Keep what a stream yielded."""
@@ -175,11 +189,21 @@ class ActiveCall(context.Frame):
         if self._done:
             return
         self._done = True
+        if self._token is None:
+            # The context holds this call: as a cycle, both would wait for the collector.
+            self._context = None
         try:
             attributes, parts = self._outcome(result, error, stream=stream)
-            self._recorder.end(
-                {"trace": self.trace_id, "span": self.span_id, "status": status}, attributes, parts
-            )
+            entry = {
+                "type": "end",
+                "time": time.time_ns(),
+                "trace": self.trace_id,
+                "span": self.span_id,
+                "status": status,
+            }
+            if attributes:
+                parts["attributes"] = attributes_text(attributes)
+            self._recorder.append(entry, parts, closes=self.span_id)
             if self._span is not None:
                 self._end_span(self._span, attributes, error)
         except Exception as failure:  # noqa: BLE001 - the recorder never raises into the agent
@@ -206,10 +230,8 @@ class ActiveCall(context.Frame):
                 parts["output"] = output.text
             if operation.kind == "model":
                 attributes.update(response_attributes(result, output.text))
-        if not operation.capture_input:
-            attributes["auditlog.lossy"] = attributes["auditlog.lossy_input"] = True
-        if not operation.capture_output:
-            attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
+        if self._site.left_out:
+            attributes.update(self._site.left_out)
         if self.facts:
             facts = dict(self.facts)
             if evaluations := facts.pop("auditlog.evaluations", None):
@@ -237,7 +259,7 @@ class ActiveCall(context.Frame):
         if self.tracer is None:
             self._context = context.inside(self, here)
             return
-        attributes = site.attributes
+        attributes = site.span_attributes
         if self.conversation_id is not None:
             attributes = {**attributes, "gen_ai.conversation.id": self.conversation_id}
         self._span = self.tracer.start_span(
@@ -295,6 +317,15 @@ class ActiveCall(context.Frame):
             raise
         if self.answer is not None:
             self.facts.update(self.answer.facts)
+
+
+def _left_out(operation: Operation) -> dict[str, Any]:
+    """Give the attributes of a call whose content is not captured, by what is left out."""
+    said: dict[str, Any] = {}
+    for side, captured in (("input", operation.capture_input), ("output", operation.capture_output)):
+        if not captured:
+            said["auditlog.lossy"] = said[f"auditlog.lossy_{side}"] = True
+    return said
 
 
 def _kept(encoded: Encoded, side: str) -> dict[str, Any]:

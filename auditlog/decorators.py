@@ -342,12 +342,12 @@ async def _drive_async(call: ActiveCall, source: AsyncGenerator[Any, Any]) -> As
         try:
             step, argument = source.asend, (yield item)
         except GeneratorExit:
-            call.exhaust(abandoned=True)
             call.enter()
             try:
                 await source.aclose()
             finally:
                 call.leave()
+                call.exhaust(abandoned=True)
             raise
         except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, and passed on
             step, argument = source.athrow, error

@@ -14,8 +14,10 @@ The rules:
 
 from __future__ import annotations
 
+import gc
 import math
 import types
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,12 +33,10 @@ _FAITHFUL = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 _SCALARS = frozenset({str, int, bool, type(None)})
-_NUMBERS = _SCALARS | {float}
-_LONG_LIST = 64
-"""A list of this many items is looked at by the set of its items' types."""
-_LONG_TEXT = 4096
-"""Shorter texts are bounded by their number."""
-_MANY = 1_000_000
+_JSON = _SCALARS | {float, dict, list}
+_MANY = 1000
+"""From here on, the length of texts counts, and not only their number."""
+_VERY_MANY = 1_000_000
 """From here on, a level is looked at for lists and dicts that stand in it many times."""
 
 
@@ -54,7 +54,9 @@ def encode(value: Any) -> Encoded:
     """Encode any value; never raise."""
     try:
         if is_json(value):
-            return Encoded(orjson.dumps(value, None, _FAITHFUL), False)  # noqa: FBT003 - the call path counts keywords
+            text = orjson.dumps(value, None, _FAITHFUL)
+            if len(text) <= MAX_BYTES:
+                return Encoded(text, False)  # noqa: FBT003 - a keyword would cost as much as the encoding
     except Exception:  # noqa: BLE001, S110 - rule 2: what orjson does not take, or changes meanwhile, goes the slow way
         pass
     from auditlog.substitution import encode_slowly
@@ -72,46 +74,31 @@ def is_json(value: Any) -> bool:
 
     orjson alone would turn NaN into null and enums into their values, silently, and would write lists within lists that
     are all the same list for ever. So this goes level by level, where a cycle ends at the greatest depth, and counts.
+    What stands in a dict or list is what it refers to; asking the collector for that of a whole level is one call.
     """
-    level, seen, size = [value], 0, 0
+    level: Sequence[Any] = (value,)
+    kinds = {type(value)}
+    seen = size = 0
     for _ in range(MAX_PLAIN_DEPTH):
-        below: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind is str:
-                if len(item) > _LONG_TEXT:
-                    size += len(item)
-            elif kind is dict:
-                below += item.values()
-            elif kind is list:
-                if len(item) < _LONG_LIST or not _is_flat(item):
-                    below += item
-                else:
-                    seen += len(item)
-            elif not (kind is int or item is None or kind is bool or (kind is float and math.isfinite(item))):
-                return False
-            if seen > MAX_PLAIN_ITEMS or size > MAX_BYTES:
-                return False
-        if not below:
+        if _SCALARS.issuperset(kinds):
             return True
-        seen += len(below)
-        if seen > _MANY and (seen > MAX_PLAIN_ITEMS or _repeats(below)):
+        if not _JSON.issuperset(kinds):
             return False
-        level = below
+        if float in kinds:
+            for item in level:
+                if type(item) is float and not math.isfinite(item):
+                    return False
+        level = gc.get_referents(*level)
+        kinds = set(map(type, level))
+        seen += len(level)
+        if seen > _MANY:
+            size += sum(len(item) for item in level if type(item) is str)
+            if seen > MAX_PLAIN_ITEMS or size > MAX_BYTES or (seen > _VERY_MANY and _repeats(level)):
+                return False
     return False
 
 
-def _is_flat(items: list[Any]) -> bool:
-    """Whether a long list holds short text and numbers only."""
-    kinds = set(map(type, items))
-    if not kinds <= _NUMBERS:
-        return False
-    if float in kinds and not all(math.isfinite(item) for item in items if type(item) is float):
-        return False
-    return str not in kinds or all(len(item) <= _LONG_TEXT for item in items if type(item) is str)
-
-
-def _repeats(items: list[Any]) -> bool:
+def _repeats(items: Sequence[Any]) -> bool:
     """Whether most of the lists and dicts among many items are the same few, again and again."""
     inner = [id(item) for item in items if type(item) is list or type(item) is dict]
     return len(inner) > 2 * len(set(inner))

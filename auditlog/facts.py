@@ -34,9 +34,9 @@ _REQUEST = {
 def request_attributes(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Read model and parameters out of a model call's arguments."""
     return {
-        attribute: arguments[name]
-        for name, attribute in _REQUEST.items()
-        if isinstance(arguments.get(name), str | int | float)
+        _REQUEST[name]: value
+        for name, value in arguments.items()
+        if name in _REQUEST and isinstance(value, (str, int, float))
     }
 
 
@@ -47,13 +47,17 @@ def response_attributes(result: Any, text: bytes) -> dict[str, Any]:
         result: the answer, or the list of a stream's chunks.
         text: the same, encoded.
     """
-    if isinstance(result, str) or (
-        isinstance(result, list) and all(isinstance(item, str) for item in result)
-    ):
+    if type(result) is str or result is None:
         return {}
-    decoded = orjson.loads(text)
+    items = result if type(result) is list else [result]
+    if all(type(item) is str for item in items):
+        return {}
+    # A client's objects are read as they were written; mappings are at hand.
+    if not all(type(item) is dict for item in items):
+        decoded = orjson.loads(text)
+        items = decoded if isinstance(decoded, list) else [decoded]
     attributes: dict[str, Any] = {}
-    for item in decoded if isinstance(decoded, list) else [decoded]:
+    for item in items:
         if isinstance(item, dict):
             _read(item, attributes)
     return attributes
