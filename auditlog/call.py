@@ -94,6 +94,7 @@ class ActiveCall(context.Frame):
         "_context",
         "_done",
         "_first_chunk",
+        "_forks",
         "_recorder",
         "_site",
         "_span",
@@ -116,6 +117,7 @@ class ActiveCall(context.Frame):
         self._first_chunk: int | None = None
         self._chunks: list[Any] = []
         self._done = False
+        self._forks = context.Process.forks
         self.answer = None
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -192,6 +194,9 @@ class ActiveCall(context.Frame):
         if self._token is None:
             # The context holds this call: as a cycle, both would wait for the collector.
             self._context = None
+        if self._forks != context.Process.forks:
+            # A forked child came back through a call of its parent's, who ends it.
+            return
         try:
             attributes, parts = self._outcome(result, error, stream=stream)
             entry = {

@@ -6,7 +6,8 @@ The rules:
    instrumented executors) carries it, and there is one notion of "inside" and not two.
 2. A frame is attached for the time the body runs and detached in the same task or thread; generators attach
    and detach around each step, so a consumer never finds itself inside the stream that it reads.
-3. `propagate` carries the context into an executor's threads, which Python does not do by itself.
+3. `propagate` carries the context into an executor's threads or processes, which Python does not do by itself.
+4. A call belongs to the process in which it began: a forked child that comes back through it does not end it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import contextvars
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from auditlog.foreign_span import bounded
 from auditlog.recorder import SCOPE
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 Context = otel_context.Context
 
@@ -193,8 +196,20 @@ def new_span_id() -> str:
         return digits[:16]
 
 
-# A forked child must not give out what its parent gives out.
-os.register_at_fork(after_in_child=_ids.clear)
+class Process:
+    """Tells whether this is still the process in which something began."""
+
+    forks = 0
+    """How many forks lie between this process and the one that started Python."""
+
+
+def _after_fork_in_child() -> None:
+    Process.forks += 1
+    # A child must not give out what its parent gives out.
+    _ids.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 attach = otel_context.attach
 detach = otel_context.detach
@@ -221,16 +236,62 @@ def conversation(
         detach(token)
 
 
-def propagate(executor: Executor) -> Executor:
-    """Make an executor's tasks run in the context of whoever submits them; give the same executor back."""
+E = TypeVar("E", bound="Executor")
+
+
+def propagate(executor: E) -> E:
+    """Make an executor's tasks run in the context of whoever submits them; give the same executor back.
+
+    To another process goes only where a call stands: calls there become part of the same turn, and what they say of the
+    turn itself (`escalate`) is recorded as a hand-off below them.
+    """
     submit = executor.submit
+    elsewhere = any(kind.__name__ == "ProcessPoolExecutor" for kind in type(executor).__mro__)
 
     @functools.wraps(submit)
     def submit_in_context(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if elsewhere:
+            return submit(run_at, standing(), function, *args, **kwargs)
         return submit(contextvars.copy_context().run, function, *args, **kwargs)
 
     executor.submit = submit_in_context  # type: ignore[method-assign]
     return executor
+
+
+def standing() -> dict[str, Any] | None:
+    """Say where a call stands, as values that another process can take; None outside of every call and conversation."""
+    frame, scope = current(), current_scope()
+    if frame is None:
+        return None if scope is None else {"scope": (scope.conversation_id, scope.user_id, dict(scope.tags))}
+    found = scope or frame
+    return {
+        "scope": (found.conversation_id, found.user_id, dict(found.tags)),
+        "frame": (frame.trace_id, frame.span_id, frame.turn_id),
+    }
+
+
+def run_at(
+    place: Mapping[str, Any] | None, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
+    """Run a function where a call in another process stands."""
+    if place is None:
+        return function(*args, **kwargs)
+    here = otel_context.get_current()
+    conversation_id, user_id, tags = place["scope"]
+    if conversation_id is not None:
+        here = otel_context.set_value(_SCOPE, ConversationScope(conversation_id, user_id, tags), here)
+    if "frame" in place:
+        frame = Frame()
+        frame.trace_id, frame.span_id, frame.turn_id = place["frame"]
+        frame.parent_id, frame.tracer, frame.around = None, user_tracer(), trace.get_current_span(here)
+        frame.conversation_id, frame.user_id, frame.tags = conversation_id, user_id, tags
+        frame.facts = frame.turn_facts = {}
+        here = inside(frame, here)
+    token = attach(here)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        detach(token)
 
 
 def plain_text(value: Any) -> str:
