@@ -26,7 +26,7 @@ from auditlog.facts import request_attributes, response_attributes
 from auditlog.interception import Call, Interceptor, Raised, Served
 from auditlog.operation import Operation
 from auditlog.recorder import ListSink, Recorder, attributes_text
-from auditlog.values import Kind
+from auditlog.vocabulary import Kind
 
 _OPERATIONS = {
     "agent": "invoke_agent",

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from auditlog.foreign_span import bounded
+from auditlog.names import bounded, plain_text
 from auditlog.recorder import SCOPE
 
 if TYPE_CHECKING:
@@ -292,11 +292,6 @@ def run_at(
         return function(*args, **kwargs)
     finally:
         detach(token)
-
-
-def plain_text(value: Any) -> str:
-    """Give a value's text; the lone surrogates in it, which UTF-8 has no bytes for, are escaped."""
-    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _texts(tags: Mapping[str, str] | None) -> dict[str, str]:

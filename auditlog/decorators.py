@@ -21,7 +21,7 @@ from auditlog.call import ActiveCall, Site, unrecorded
 from auditlog.errors import ConfigurationError
 from auditlog.interception import Raised, Served
 from auditlog.operation import Operation, definition_digest
-from auditlog.values import EFFECTS, Effect, Kind
+from auditlog.vocabulary import EFFECTS, Effect, Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 

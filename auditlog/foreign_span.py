@@ -8,14 +8,12 @@ The rules:
    specification gives exporters for it (`otel.status_description`, `otel.dropped_attributes_count`, …).
 3. Content that arrives as JSON text of an object or array is decoded; any other text stays text.
 4. A failed span's error is that of its last exception event, else its error type and status description.
-5. A name is bounded, since a record's entry is; what is cut off is replaced by its hash.
-6. A span of which the SDK dropped attributes is `lossy`.
-7. Pure: values in, values out. Neither the SDK nor a file is known here.
+5. A span of which the SDK dropped attributes is `lossy`.
+6. Pure: values in, values out. Neither the SDK nor a file is known here.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,8 +22,6 @@ from auditlog.normalise import decoded, kind_of, name_of, split_content
 
 OWN_PREFIX = "auditlog."
 """Content under our own names is always JSON text."""
-
-MAX_NAME_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +86,6 @@ def map_span(span: ForeignSpan, decode: Callable[[str, Any], Any] | None = None)
     if span.scope:
         parts["scope"] = span.scope
     return Mapped(kind, name, "error" if failed else "ok", small | _beside(span, name), parts)
-
-
-def bounded(text: str) -> str:
-    """Cut a name or conversation id that is too long for an entry, and put a hash in place of its rest."""
-    if len(text) <= MAX_NAME_CHARACTERS:
-        return text
-    rest = f"…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    return text[: MAX_NAME_CHARACTERS - len(rest)] + rest
 
 
 def structured(value: Any) -> Any:

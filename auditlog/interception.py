@@ -15,7 +15,7 @@ from typing import Protocol
 
 from auditlog.errors import ConfigurationError
 from auditlog.operation import Operation
-from auditlog.values import Json
+from auditlog.vocabulary import Json
 
 
 @dataclass(frozen=True, slots=True)

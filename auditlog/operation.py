@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from auditlog.values import Effect, Kind
+from auditlog.vocabulary import Effect, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from opentelemetry.trace import Link, SpanContext
 from auditlog import config, context
 from auditlog.encode import encode
 from auditlog.errors import RecordingError
-from auditlog.foreign_span import ForeignSpan, bounded, map_span
+from auditlog.foreign_span import ForeignSpan, map_span
+from auditlog.names import bounded
 from auditlog.normalise import kind_of, name_of, split_content
 from auditlog.recorder import SCOPE, Recorder
 

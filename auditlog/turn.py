@@ -14,8 +14,7 @@ from typing import Any
 
 from auditlog import config, context
 from auditlog.encode import encode
-from auditlog.foreign_span import bounded
-from auditlog.normalise import mapping
+from auditlog.names import bounded, plain_text
 from auditlog.recorder import log
 
 
@@ -71,13 +70,16 @@ def escalate(reason: str, to: str | None = None) -> None:
 
 def _told(value: Any) -> str:
     try:
-        return context.plain_text(value)
+        return plain_text(value)
     except Exception:  # noqa: BLE001 - rule 2: a stranger's object may have no text
         return f"({type(value).__name__})"
 
 
 @functools.cache
 def _attribute_of(name: str) -> str:
+    # Only who annotates pays for the names.
+    from auditlog.normalise import mapping
+
     found = mapping()["columns"].get(name)
     if found is None:
         log.warning(

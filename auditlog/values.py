@@ -14,26 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
 
-Json = Any
-"""A JSON value: None, bool, int, float, str, list or dict with string keys."""
-
-Kind = Literal["agent", "model", "tool", "retriever", "embedding", "guardrail", "handoff", "other"]
-Effect = Literal["read", "write", "control"]
-Status = Literal["ok", "error", "incomplete"]
-
-KINDS: tuple[Kind, ...] = (
-    "agent",
-    "model",
-    "tool",
-    "retriever",
-    "embedding",
-    "guardrail",
-    "handoff",
-    "other",
-)
-EFFECTS: tuple[Effect, ...] = ("read", "write", "control")
+from auditlog.vocabulary import EFFECTS, KINDS, Effect, Json, Kind, Status  # noqa: F401 - readers find them here
 
 
 def utc(nanoseconds: int) -> datetime:

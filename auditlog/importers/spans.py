@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from auditlog.foreign_span import bounded
+from auditlog.names import bounded
 from auditlog.record import encode_record
 from auditlog.values import Json
 

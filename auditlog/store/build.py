@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 
 from auditlog import normalise
-from auditlog.facts import Chat, chat_of
+from auditlog.chat import Chat, chat_of
 from auditlog.values import Conversation, Document, Evaluation, Fault, Json, Replay, Span, Turn, Usage
 
 Row = Mapping[str, Any]
