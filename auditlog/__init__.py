@@ -22,6 +22,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditlog.clients import wrap
     from auditlog.config import configure, flush, shutdown
     from auditlog.context import conversation, propagate
     from auditlog.decorators import agent, model, retriever, tool
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from auditlog.otel import AuditSpanProcessor
     from auditlog.safe_text import safe_text
     from auditlog.store import Store
-    from auditlog.turn import annotate, escalate, evaluate
+    from auditlog.turn import annotate, escalate, evaluate, review
 
 __all__ = [
     "AuditSpanProcessor",
@@ -47,9 +48,11 @@ __all__ = [
     "model",
     "propagate",
     "retriever",
+    "review",
     "safe_text",
     "shutdown",
     "tool",
+    "wrap",
 ]
 
 _HOME = {
@@ -67,9 +70,11 @@ _HOME = {
     "model": "decorators",
     "propagate": "context",
     "retriever": "decorators",
+    "review": "turn",
     "safe_text": "safe_text",
     "shutdown": "config",
     "tool": "decorators",
+    "wrap": "clients",
 }
 
 

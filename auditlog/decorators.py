@@ -175,7 +175,7 @@ def _operation(kind: Kind, function: Any, name: str, options: dict[str, Any]) ->
     )
 
 
-def _begin(site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActiveCall | None:
+def begin(site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActiveCall | None:
     """Begin a call; give None where nothing records and nothing intercepts."""
     recorder = config.recorder()
     if recorder is None:
@@ -195,13 +195,13 @@ def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., 
     site = Site(operation, function)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = _begin(site, args, kwargs)
+        call = begin(site, args, kwargs)
         if call is None:
             return function(*args, **kwargs)
         answer = call.answer
         call.enter()
         try:
-            result = function(*args, **kwargs) if answer is None else _given(answer)
+            result = function(*args, **kwargs) if answer is None else given(answer)
         except BaseException as error:
             call.fail(error)
             raise
@@ -225,13 +225,13 @@ def _async(function: Callable[..., Any], operation: Operation) -> Callable[..., 
     site = Site(operation, function)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = _begin(site, args, kwargs)
+        call = begin(site, args, kwargs)
         if call is None:
             return await function(*args, **kwargs)
         answer = call.answer
         call.enter()
         try:
-            result = await function(*args, **kwargs) if answer is None else _given(answer)
+            result = await function(*args, **kwargs) if answer is None else given(answer)
         except BaseException as error:
             call.fail(error)
             raise
@@ -247,7 +247,7 @@ def _stream(function: Callable[..., Any], operation: Operation) -> Callable[...,
     site = Site(operation, function)
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        call = _begin(site, args, kwargs)
+        call = begin(site, args, kwargs)
         if call is None:
             return (yield from function(*args, **kwargs))
         source = function(*args, **kwargs) if call.answer is None else _replayed(call.answer)
@@ -260,7 +260,7 @@ def _async_stream(function: Callable[..., Any], operation: Operation) -> Callabl
     site = Site(operation, function)
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        call = _begin(site, args, kwargs)
+        call = begin(site, args, kwargs)
         if call is None:
             source = function(*args, **kwargs)
         else:
@@ -366,14 +366,15 @@ async def _awaiting(call: ActiveCall, result: Any) -> Any:
     return value
 
 
-def _given(answer: Served | Raised) -> Any:
+def given(answer: Served | Raised) -> Any:
+    """Give, or raise, what stands in the body's place."""
     if isinstance(answer, Raised):
         raise answer.error
     return answer.value
 
 
 def _replayed(answer: Served | Raised) -> Generator[Any, Any, None]:
-    value = _given(answer)
+    value = given(answer)
     yield from value if isinstance(value, list) else [value]
 
 

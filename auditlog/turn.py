@@ -1,8 +1,8 @@
-"""What the body of a call may say of itself: `annotate`, `evaluate`, `escalate`.
+"""What the body of a call may say of itself: `annotate`, `evaluate`, `escalate`, `review`.
 
 The rules:
 
-1. Each speaks of the innermost recorded call around it; `escalate` marks the turn's agent call, too.
+1. Each speaks of the innermost recorded call around it; `escalate` and `review` mark the turn's agent call, too.
 2. Outside of a recorded call, or with nothing configured, each does nothing; none ever raises into the agent.
 3. Names are those of `Span`; one that is none is kept as `auditlog.fact.<name>` and is said once in the log.
 """
@@ -46,26 +46,56 @@ def escalate(reason: str, to: str | None = None) -> None:
         reason: why, in a few words.
         to: the desk, queue or person it goes to.
     """
-    frame, recorder = context.current(), config.recorder()
-    if frame is None or recorder is None:
+    frame = context.current()
+    if frame is None:
         return
     facts = {"auditlog.escalation.reason": _told(reason)}
     if to is not None:
         facts["auditlog.escalation.to"] = _told(to)
     frame.turn_facts.update(facts)
+    name = bounded(_told(to)) if to is not None else "human"
+    _record(frame, "handoff", name, {"reason": _told(reason), "to": to}, facts)
+
+
+def review(draft: Any, final: Any, *, by: str | None = None) -> None:
+    """Record what a person made of the agent's draft before it went out.
+
+    Args:
+        draft: what the agent proposed.
+        final: what was sent.
+        by: who changed or approved it.
+    """
+    frame = context.current()
+    if frame is None:
+        return
+    changed = encode(draft).text != encode(final).text
+    facts: dict[str, Any] = {"auditlog.review.changed": changed}
+    if by is not None:
+        facts["auditlog.review.by"] = _told(by)
+    # A turn with one changed draft was changed.
+    before = frame.turn_facts.get("auditlog.review.changed", False)
+    frame.turn_facts.update(facts, **{"auditlog.review.changed": changed or before})
+    _record(frame, "other", "review", {"draft": draft, "final": final, "by": by}, facts)
+
+
+def _record(frame: context.Frame, kind: str, name: str, said: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write what happened in a moment as a whole span below a call."""
+    recorder = config.recorder()
+    if recorder is None:
+        return
     entry = {
         "trace": frame.trace_id,
         "span": context.new_span_id(),
         "parent": frame.span_id,
         "turn": frame.turn_id,
         "conversation": frame.conversation_id,
-        "kind": "handoff",
-        "name": bounded(_told(to)) if to is not None else "human",
+        "kind": kind,
+        "name": name,
         "source": "decorator",
         "status": "ok",
     }
-    content = {"input": encode({"reason": _told(reason), "to": to}).text}
-    recorder.span(entry, {"gen_ai.operation.name": "handoff", **facts}, content)
+    operation = kind if kind == "handoff" else name
+    recorder.span(entry, {"gen_ai.operation.name": operation, **facts}, {"input": encode(said).text})
 
 
 def _told(value: Any) -> str:

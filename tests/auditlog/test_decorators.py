@@ -292,6 +292,26 @@ def test_facts_of_a_turn(recording):
     )
 
 
+def test_a_review_says_what_a_person_changed(recording):
+    """The draft, what was sent and who changed it are a span of the turn, and the turn says that it was changed."""
+
+    @auditlog.agent
+    def bot(question):
+        auditlog.review("You get 50.", "You get 40.", by="ann")
+        auditlog.review("Bye.", "Bye.")
+        return "You get 40."
+
+    bot("refund?")
+    auditlog.review("outside", "of a turn")
+    changed, same = (row for row in recording.rows if row["name"] == "review")
+    assert {"draft": "You get 50.", "final": "You get 40.", "by": "ann"} == content(changed, "input")
+    assert (recording.named("bot")["span_id"],) * 2 == (changed["parent_span_id"], same["parent_span_id"])
+    facts = [content(row, "attributes") for row in (changed, same)]
+    assert [True, False] == [said["auditlog.review.changed"] for said in facts]
+    turn = content(recording.named("bot"), "attributes")
+    assert ("ann", True) == (turn["auditlog.review.by"], turn["auditlog.review.changed"])
+
+
 def test_content_left_out_makes_the_span_lossy(recording):
     """A call whose content is not captured says that it cannot be replayed."""
 
