@@ -3,9 +3,9 @@
 The rules:
 
 1. `self` and `cls` are left out; defaults are filled in, so that leaving one out and naming it are the same call.
-2. `*args` stand under their own name as a list, `**kwargs` among the others.
+2. They stand in the order of the signature; `*args` under their own name as a list, `**kwargs` among the others.
 3. Arguments that do not fit the signature are kept as they came: the body then raises its own TypeError.
-4. Python itself does the binding: a function with the same parameters is made once, and gives them as a dict.
+4. The signature is read once; a call copies the defaults and writes what it was given over them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-Bind = Callable[..., dict[str, Any]]
-"""Takes a call's arguments as the function does, and gives them by name, in the order of the signature."""
+Bind = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
+"""Takes a call's arguments, and gives them by name."""
 
-_STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
 
 
 def binder(function: Callable[..., Any]) -> Bind:
@@ -31,60 +31,26 @@ def binder(function: Callable[..., Any]) -> Bind:
             inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
         ]
     skip = 1 if _is_method(function, parameters) else 0
-    exact = _exact(parameters, skip)
-    names = [p.name for p in parameters if p.kind in _POSITIONAL]
+    parameters = parameters[skip:]
+    names = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
+    defaults = {p.name: p.default for p in parameters if p.kind in _NAMED}
+    required = tuple(name for name, default in defaults.items() if default is inspect.Parameter.empty)
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
 
-    def bind(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        try:
-            return exact(*args, **kwargs)
-        except TypeError:
-            return _misfit(names, skip, args, kwargs)
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if skip:
+            args = args[1:]
+        bound = defaults.copy()
+        bound.update(kwargs)
+        bound.update(zip(names, args, strict=False))
+        if len(args) > len(names):
+            bound[rest] = list(args[len(names) :])
+        for name in required:
+            if bound[name] is inspect.Parameter.empty:
+                del bound[name]
+        return bound
 
     return bind
-
-
-def _exact(parameters: list[inspect.Parameter], skip: int) -> Bind:
-    """Make `lambda self, a, b=…, *rest, c, **more: {'a': a, 'b': b, 'rest': [*rest], 'c': c, **more}`."""
-    taken, given = [], []
-    defaults: dict[str, Any] = {}
-    kinds = [p.kind for p in parameters]
-    for position, parameter in enumerate(parameters):
-        name = parameter.name
-        if parameter.kind is parameter.KEYWORD_ONLY and kinds[position - 1] not in (
-            parameter.KEYWORD_ONLY,
-            parameter.VAR_POSITIONAL,
-        ):
-            taken.append("*")
-        star = _STARS.get(parameter.kind, "")
-        default = ""
-        if parameter.default is not parameter.empty:
-            defaults[f"_{position}"] = parameter.default
-            default = f"=_{position}"
-        taken.append(f"{star}{name}{default}")
-        if parameter.kind is parameter.POSITIONAL_ONLY and kinds[position + 1 : position + 2] != [
-            parameter.POSITIONAL_ONLY
-        ]:
-            taken.append("/")
-        if position >= skip:
-            given.append(_item(parameter, name))
-    if kinds and kinds[-1] is inspect.Parameter.VAR_KEYWORD and inspect.Parameter.POSITIONAL_ONLY in kinds:
-        # `f(1, a=2)` may give `a` twice; the parameter's own value stays.
-        given.insert(0, given.pop())
-    # A signature's names are identifiers; `inspect` refuses others.
-    return eval(f"lambda {', '.join(taken)}: {{{', '.join(given)}}}", defaults)  # noqa: S307
-
-
-def _item(parameter: inspect.Parameter, name: str) -> str:
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return f"**({{{name!r}: [*{name}]}} if {name} else {{}})"
-    return f"**{name}" if parameter.kind is parameter.VAR_KEYWORD else f"{name!r}: {name}"
-
-
-def _misfit(names: list[str], skip: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    bound = dict(zip(names[skip:], args[skip:], strict=False))
-    if extra := args[len(names) :]:
-        bound["args"] = list(extra)
-    return {**kwargs, **bound}
 
 
 def _is_method(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> bool:

@@ -128,7 +128,7 @@ class ActiveCall(context.Frame):
         """
         interceptor = interception.installed()
         try:
-            arguments = self._site.bind(*args, **kwargs)
+            arguments = self._site.bind(args, kwargs)
             encoded = encode(arguments)
             self._take_place()
             self._write_start(arguments, encoded)

@@ -21,7 +21,7 @@ from auditlog.values import Json
 DEEPEST = 32
 """Below this nesting values are compared as wholes, so that hostile content cannot exhaust the stack."""
 
-_WHOLE_MARKS = frozenset({"bytes", "float", "int", "text"})
+_WHOLE_MARKS = frozenset({"bytes", "float", "int", "ndarray", "text"})
 """Substitutions that still tell one value from another."""
 
 
