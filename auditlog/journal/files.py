@@ -49,6 +49,19 @@ class Item(NamedTuple):
     closes: str | None
 
 
+class Handed:
+    """A record whose thread found the journal busy, for whoever is writing to write, too."""
+
+    __slots__ = ("done", "item", "reason")
+
+    def __init__(self, item: Item) -> None:
+        """Wait to be written."""
+        self.item = item
+        self.done = False
+        self.reason: str | None = None
+        """Why it could not be written, once it is done."""
+
+
 class Files:
     """The files of one process, and what is wrong with them."""
 
@@ -69,6 +82,8 @@ class Files:
         self.busy = False
         self.later: deque[Item] = deque()
         """What a signal handler or finaliser recorded while a record was being written on the same thread."""
+        self.handed: deque[Handed] = deque()
+        """What other threads recorded while a record was being written."""
         self.current: WalFile | None = None
         self.retired: list[WalFile] = []
         """Files that are done with, and not synced yet."""
@@ -151,6 +166,20 @@ class Files:
             reason = self.put(*item)
             if reason is not None:
                 self.losses.add(reason, lost=1, size=len(item.payload))
+
+    def put_handed(self) -> None:
+        """Write what other threads wait for."""
+        while self.handed:
+            try:
+                waiting = self.handed.popleft()
+            except IndexError:  # its thread gave up in this moment
+                return
+            # Also where a signal handler raises in this thread: the other one must not wait for ever.
+            waiting.reason = "interrupted"
+            try:
+                waiting.reason = self.put(*waiting.item)
+            finally:
+                waiting.done = True
 
     def _write_elsewhere(self, file: WalFile, payload: bytes, error: Exception) -> WalFile | None:
         """Write a record that its file did not take into another file, where that makes sense."""

@@ -5,7 +5,8 @@ The rules:
 1. One file a process, `journal/<boot>-<pid>-<ns>.wal`, locked for as long as its writer lives: a file without a lock has no
    writer, and may be sealed. A forked child opens its own.
 2. A record that was taken is in the operating system's hands: it survives the death of this process. A thread of its own
-   syncs every 50 ms; `append` waits for no sync, and behind another thread's write at most `LOCK_SECONDS`. `flush` waits,
+   syncs every 50 ms; `append` waits for no sync, and behind another thread's write, which takes its
+   record along, at most `LOCK_SECONDS`. `flush` waits,
    for a bounded time, and shares one sync among all who wait.
 3. What cannot be written is treated as `on_failure` says (see `policy`), counted, and told in a GAP record as soon as one
    can be written (see `gap`). While the disk refuses, it is asked every `RETRY_SECONDS` and no more, but for the first few times.
@@ -26,7 +27,7 @@ from pathlib import Path
 
 from auditlog.errors import RecordingError
 from auditlog.journal.file import WalFile
-from auditlog.journal.files import RETRY_SECONDS, Files, Item, entry_payload
+from auditlog.journal.files import RETRY_SECONDS, Files, Handed, Item, entry_payload
 from auditlog.journal.frames import read_frames, told_by
 from auditlog.journal.gap import reason_of
 from auditlog.journal.policy import OnFailure, parse
@@ -104,8 +105,8 @@ class JournalWriter:
         if self._latched and opens is not None:
             self._refuse()
         lock, files = self._lock, self._files
-        if not lock.acquire(False) and not self._wait_for_turn():  # noqa: FBT003 - costs less
-            return self._lose("busy", len(payload))
+        if not lock.acquire(False):  # noqa: FBT003 - costs less
+            return self._hand_over(Item(payload, opens, closes))
         try:
             if files.busy:
                 files.later.append(Item(payload, opens, closes))
@@ -115,6 +116,8 @@ class JournalWriter:
                 reason = files.put(payload, opens, closes)
                 if files.later:
                     files.put_later()
+                if files.handed:
+                    files.put_handed()
             finally:
                 files.busy = False
         finally:
@@ -123,18 +126,32 @@ class JournalWriter:
             self._sync()
         return True if reason is None else self._wait_or_lose(Item(payload, opens, closes), reason)
 
-    def _wait_for_turn(self) -> bool:
-        """Take the lock when it is free; say whether it was, in `LOCK_SECONDS`.
+    def _hand_over(self, item: Item) -> bool:
+        """Have a record written by the thread that is writing, or by this one where none is any more.
 
-        By looking again and again: to who blocks on a lock it is handed over while he still lacks the interpreter, so
-        that all others must block, too, and every record costs two switches between threads.
+        A thread that blocked on the lock would be handed it while it still lacks the interpreter; all others would block,
+        too, and every record would cost two switches between threads.
         """
+        files, waiting = self._files, Handed(item)
+        files.handed.append(waiting)
         until = time.monotonic() + LOCK_SECONDS
-        while not self._lock.acquire(blocking=False):
-            if time.monotonic() >= until:
-                return False
-            time.sleep(NAP_SECONDS)
-        return True
+        while not waiting.done:
+            if self._lock.acquire(blocking=False):
+                try:
+                    with files.alone():
+                        files.put_handed()
+                finally:
+                    self._lock.release()
+            elif time.monotonic() < until:
+                time.sleep(NAP_SECONDS)
+            else:
+                try:
+                    files.handed.remove(waiting)
+                except ValueError:  # it is being written right now
+                    time.sleep(NAP_SECONDS)
+                else:
+                    return self._lose("busy", len(item.payload))
+        return True if waiting.reason is None else self._wait_or_lose(item, waiting.reason)
 
     def fault(self, reason: str) -> None:
         """Count a record that could not be made, so that a GAP record tells of it.

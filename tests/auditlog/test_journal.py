@@ -200,3 +200,27 @@ next(left)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
     kinds = [record.type for record in records(tmp_path / "store" / "journal")]
     assert {"start", "end"} < set(kinds)
+
+
+def test_a_busy_journal_takes_the_records_of_other_threads_along(tmp_path):
+    """A record whose thread finds another one writing is written behind that one's, and only then acknowledged."""
+    writer = JournalWriter(tmp_path)
+    writer.append(b"first")
+    done = []
+    with writer._lock:
+        threads = [
+            threading.Thread(target=lambda n=n: done.append(writer.append(b"other %d" % n))) for n in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        while len(writer._files.handed) < 3:
+            time.sleep(0.001)
+        assert [] == done
+        writer.append(b"holder")
+    for thread in threads:
+        thread.join()
+    payloads = [frame.payload for frame in read_frames(writer.path)][1:]
+    assert [True] * 3 == done
+    assert [b"first", b"holder"] == payloads[:2]
+    assert [b"other 0", b"other 1", b"other 2"] == sorted(payloads[2:])
+    writer.close()
