@@ -21,7 +21,7 @@ from opentelemetry import trace
 
 from auditlog import context, interception
 from auditlog.binding import binder
-from auditlog.encode import Encoded, encode, error_facts
+from auditlog.encode import MARK, Encoded, encode, error_facts
 from auditlog.facts import request_attributes, response_attributes
 from auditlog.interception import Call, Interceptor, Raised, Served
 from auditlog.operation import Operation
@@ -128,8 +128,11 @@ class ActiveCall(context.Frame):
         """
         interceptor = interception.installed()
         try:
-            arguments = self._site.bind(args, kwargs)
-            encoded = encode(arguments)
+            arguments: Any = self._site.bind(args, kwargs)
+            if self._site.operation.redact is None:
+                encoded = encode(arguments)
+            else:
+                arguments, encoded = self._redacted(arguments)
             self._take_place()
             self._write_start(arguments, encoded)
         except Exception as error:
@@ -228,7 +231,14 @@ class ActiveCall(context.Frame):
             parts["error"] = encode(error_facts(error)).text
             result = self._chunks if stream else None
         if error is None or stream:
-            output = encode(result)
+            if operation.reduce is not None and stream:
+                attributes["auditlog.stream.reduced"] = True
+                attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
+                result = operation.reduce(result)
+            if operation.redact is None:
+                output = encode(result)
+            else:
+                result, output = self._redacted(result)
             if output.lossy or output.types is not None:
                 attributes.update(_kept(output, "output"))
             if operation.capture_output:
@@ -243,6 +253,19 @@ class ActiveCall(context.Frame):
                 parts["evaluations"] = encode(evaluations).text
             attributes.update(facts)
         return attributes, parts
+
+    def _redacted(self, value: Any) -> tuple[Any, Encoded]:
+        """Give what may be recorded of a value: lossy where it is not the value; a mark where the function fails."""
+        redact = self._site.operation.redact
+        assert redact is not None
+        whole = encode(value).text
+        try:
+            allowed = redact(value)
+        except Exception as error:  # noqa: BLE001 - rule 1
+            self._recorder.fault(error)
+            allowed = {MARK: "unredactable", "why": type(error).__name__}
+        encoded = encode(allowed)
+        return allowed, encoded if encoded.text == whole else encoded._replace(lossy=True)
 
     def _end_span(self, span: trace.Span, attributes: Mapping[str, Any], error: BaseException | None) -> None:
         if attributes:
@@ -278,9 +301,11 @@ class ActiveCall(context.Frame):
         self.trace_id, self.span_id, self.parent_id = "0" * 32, "0" * 16, None
         self.facts = self.turn_facts = {}
 
-    def _write_start(self, arguments: dict[str, Any], encoded: Encoded) -> None:
+    def _write_start(self, arguments: Any, encoded: Encoded) -> None:
         operation, recorder = self._site.operation, self._recorder
-        own: dict[str, Any] = request_attributes(arguments) if operation.kind == "model" else {}
+        own: dict[str, Any] = {}
+        if operation.kind == "model" and type(arguments) is dict:
+            own = request_attributes(arguments)
         if operation.kind == "agent":
             if self.user_id is not None:
                 own["user.id"] = self.user_id

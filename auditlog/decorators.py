@@ -24,6 +24,13 @@ from auditlog.operation import Operation, definition_digest
 from auditlog.vocabulary import EFFECTS, Effect, Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
+Redact = Callable[[Any], Any]
+"""Makes of arguments (a mapping by name) and of a result what may be recorded."""
+Reduce = Callable[[list[Any]], Any]
+"""Makes of a stream's items what is recorded of it."""
+
+_COMMON = {"capture_input", "capture_output", "redact", "reduce"}
+"""Options of every decorator."""
 
 _NAME_ATTRIBUTE: dict[Kind, str] = {
     "agent": "gen_ai.agent.name",
@@ -43,6 +50,8 @@ def agent(
     version: str | None = None,
     capture_input: bool = True,
     capture_output: bool = True,
+    redact: Redact | None = None,
+    reduce: Reduce | None = None,
 ) -> Callable[[F], F]: ...
 def agent(target: Any = None, /, **options: Any) -> Any:
     """Record a function as an agent: each outermost call is a turn.
@@ -64,6 +73,8 @@ def model(
     provider: str | None = None,
     capture_input: bool = True,
     capture_output: bool = True,
+    redact: Redact | None = None,
+    reduce: Reduce | None = None,
 ) -> Callable[[F], F]: ...
 def model(target: Any = None, /, **options: Any) -> Any:
     """Record a function that calls a model.
@@ -82,7 +93,13 @@ def model(target: Any = None, /, **options: Any) -> Any:
 def retriever(function: F, /) -> F: ...
 @overload
 def retriever(
-    name: str | None = None, /, *, capture_input: bool = True, capture_output: bool = True
+    name: str | None = None,
+    /,
+    *,
+    capture_input: bool = True,
+    capture_output: bool = True,
+    redact: Redact | None = None,
+    reduce: Reduce | None = None,
 ) -> Callable[[F], F]: ...
 def retriever(target: Any = None, /, **options: Any) -> Any:
     """Record a function that looks documents up: it returns a list of {id, content, score, source}."""
@@ -103,6 +120,8 @@ def tool(
     approval: str | None = None,
     capture_input: bool = True,
     capture_output: bool = True,
+    redact: Redact | None = None,
+    reduce: Reduce | None = None,
 ) -> Callable[[F], F]: ...
 def tool(target: Any = None, /, **options: Any) -> Any:
     """Record a function as a tool, and declare what it does to the world.
@@ -122,10 +141,13 @@ def tool(target: Any = None, /, **options: Any) -> Any:
 
 
 def _decorator(kind: Kind, target: Any, options: dict[str, Any], known: set[str]) -> Any:
-    for name in options:
-        if name not in known | {"capture_input", "capture_output"}:
-            allowed = ", ".join(sorted(known | {"capture_input", "capture_output"}))
+    for name, value in options.items():
+        if name not in known | _COMMON:
+            allowed = ", ".join(sorted(known | _COMMON))
             msg = f"@auditlog.{kind} has no option {name!r}; it takes {allowed}."
+            raise ConfigurationError(msg)
+        if name in ("redact", "reduce") and value is not None and not callable(value):
+            msg = f"@auditlog.{kind}({name}=…) takes a function, not a {type(value).__name__}."
             raise ConfigurationError(msg)
     if target is None or isinstance(target, str):
         return lambda function: _decorate(kind, function, target, options)
@@ -172,6 +194,8 @@ def _operation(kind: Kind, function: Any, name: str, options: dict[str, Any]) ->
         attributes=attributes,
         capture_input=options.get("capture_input", True),
         capture_output=options.get("capture_output", True),
+        redact=options.get("redact"),
+        reduce=options.get("reduce"),
     )
 
 

@@ -35,6 +35,10 @@ class Operation:
     """Attributes that every call of it carries, by their OpenTelemetry names."""
     capture_input: bool = True
     capture_output: bool = True
+    redact: Callable[[Any], Any] | None = None
+    """Makes of arguments (a mapping by name) and of a result what may be recorded."""
+    reduce: Callable[[list[Any]], Any] | None = None
+    """Makes of a stream's items what is recorded of it."""
 
     @property
     def writes(self) -> bool:

@@ -312,6 +312,47 @@ def test_a_review_says_what_a_person_changed(recording):
     assert ("ann", True) == (turn["auditlog.review.by"], turn["auditlog.review.changed"])
 
 
+def test_redact_decides_what_is_recorded(recording):
+    """A decorator's own `redact` sees arguments and result; the call has the originals, and a failing one hides them."""
+
+    @auditlog.tool(redact=lambda value: {**value, "card": "****"})
+    def pay(card, amount):
+        return {"card": card, "paid": amount}
+
+    @auditlog.tool(redact=lambda value: value["none"])
+    def fail(secret):
+        return secret
+
+    assert {"card": "4111", "paid": 5} == pay("4111", 5)
+    assert "s3" == fail("s3")
+    paid, failed = recording.rows
+    assert {"card": "****", "amount": 5} == content(paid, "input")
+    assert {"card": "****", "paid": 5} == content(paid, "output")
+    assert {"$auditlog": "unredactable", "why": "KeyError"} == content(failed, "input")
+    assert b"s3" not in b"".join(recording.sink.payloads)
+    assert paid["lossy"]
+
+    @auditlog.tool(redact=lambda value: value)
+    def keep(text):
+        return text
+
+    keep("all")
+    assert not recording.named("keep")["lossy"]
+
+
+def test_reduce_says_what_a_stream_was(recording):
+    """A stream's items are handed out one by one and recorded as what `reduce` makes of them."""
+
+    @auditlog.model(reduce="".join)
+    def stream(messages):
+        yield "He"
+        yield "llo"
+
+    assert ["He", "llo"] == list(stream([]))
+    row = recording.named("stream")
+    assert ("Hello", True, True) == (content(row, "output"), row["stream"], row["lossy"])
+
+
 def test_content_left_out_makes_the_span_lossy(recording):
     """A call whose content is not captured says that it cannot be replayed."""
 
