@@ -136,6 +136,9 @@ class ActiveCall(context.Frame):
             self._take_place()
             self._write_start(arguments, encoded)
         except Exception as error:
+            if self._span is not None:
+                self._span.end()
+                self._span = None
             if interceptor is not None:
                 raise
             self._recorder.fault(error)

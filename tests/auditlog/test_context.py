@@ -169,3 +169,14 @@ def test_an_odd_conversation_id_costs_no_record(recording, odd):
     assert "ok" == row["status"]
     assert row["conversation_id"][:1] == odd.encode("utf-8", "backslashreplace").decode()[:1]
     assert record.entry["conversation"] == row["conversation_id"]
+
+
+def test_a_call_that_cannot_be_recorded_leaves_no_span_open(recording, provider, monkeypatch):
+    """Where the beginning of a call fails to be recorded, the user's backend still gets a whole span, and the call goes on."""
+
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr("auditlog.call.attributes_text", fail)
+    assert 4 == step(4)
+    assert ["execute_tool step"] == [span.name for span in provider.exporter.get_finished_spans()]
