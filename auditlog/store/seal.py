@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auditlog.errors import StoreError
 from auditlog.journal import MAGIC, boot_id, first_entry, spill, tail_of
 from auditlog.journal.file import BALLAST_SUFFIX
 from auditlog.journal.file import DRAFT_SUFFIX as JOURNAL_DRAFT_SUFFIX
@@ -91,7 +92,14 @@ def seal(layout: Layout, *, wait: bool = True) -> SealReport:
     with locks.sealing(layout, wait=wait) as held:
         if not held:
             return SealReport(busy=True)
-        return _Sealing(layout).run()
+        try:
+            return _Sealing(layout).run()
+        except OSError as error:
+            msg = (
+                f"{error.filename or layout.root} cannot be read or written: {error.strerror or error}. What is sealed stays "
+                "sealed, and nothing was lost; seal again when it can."
+            )
+            raise StoreError(msg) from None
 
 
 class _Ready(NamedTuple):
