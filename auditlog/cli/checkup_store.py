@@ -134,7 +134,8 @@ def _records(store: Store) -> Iterator[Finding]:
     sql = (
         "SELECT count(*) AS spans, count(DISTINCT conversation_id) AS conversations, max(start_ns) AS newest, "
         "count(*) FILTER (lossy) AS lossy, count(*) FILTER (status = 'incomplete') AS incomplete, "
-        "count(*) FILTER (kind = 'tool' AND effect IS NULL) AS undeclared FROM spans"
+        "count(*) FILTER (kind = 'tool' AND effect IS NULL) AS undeclared, "
+        "count(*) FILTER (end_ns < start_ns) AS backwards FROM spans"
     )
     found = store.query(sql).to_pylist()[0]
     if not found["spans"]:
@@ -148,6 +149,13 @@ def _records(store: Store) -> Iterator[Finding]:
     yield Finding(
         "ok", "records", f"{many(found['conversations'], 'conversation')}, {many(found['spans'], 'span')}"
     )
+    if found["backwards"]:
+        yield Finding(
+            "wrong",
+            "clock",
+            f"{many(found['backwards'], 'span')} ending before they begin: a clock was set back while recording",
+            _CLOCKS,
+        )
     if found["newest"] > time.time_ns() + _MINUTE_NS:
         ahead = (found["newest"] - time.time_ns()) / 1e9
         yield Finding(

@@ -40,6 +40,9 @@ MOST_TELL_SECONDS = 600.0
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
+INTERRUPTED = "interrupted"
+"""Why another thread's record was not written: a signal handler raised in the one that was to write it."""
+
 
 class Item(NamedTuple):
     """One record to write."""
@@ -175,7 +178,7 @@ class Files:
             except IndexError:  # its thread gave up in this moment
                 return
             # Also where a signal handler raises in this thread: the other one must not wait for ever.
-            waiting.reason = "interrupted"
+            waiting.reason = INTERRUPTED
             try:
                 waiting.reason = self.put(*waiting.item)
             finally:

@@ -5,9 +5,8 @@ The rules:
 1. One file a process, `journal/<boot>-<pid>-<ns>.wal`, locked for as long as its writer lives: a file without a lock has no
    writer, and may be sealed. A forked child opens its own.
 2. A record that was taken is in the operating system's hands: it survives the death of this process. A thread of its own
-   syncs every 50 ms; `append` waits for no sync, and behind another thread's write, which takes its
-   record along, at most `LOCK_SECONDS`. `flush` waits,
-   for a bounded time, and shares one sync among all who wait.
+   syncs every 50 ms; `append` waits for no sync, and behind another thread's write, which takes its record along, at most
+   twice `LOCK_SECONDS`. `flush` waits, for a bounded time, and shares one sync among all who wait.
 3. What cannot be written is treated as `on_failure` says (see `policy`), counted, and told in a GAP record as soon as one
    can be written (see `gap`). While the disk refuses, it is asked every `RETRY_SECONDS` and no more, but for the first few times.
 4. After a failed sync nothing is tried again on that file: a new one begins, and what was not synced is written there again.
@@ -27,7 +26,7 @@ from pathlib import Path
 
 from auditlog.errors import RecordingError
 from auditlog.journal.file import WalFile
-from auditlog.journal.files import RETRY_SECONDS, Files, Handed, Item, entry_payload
+from auditlog.journal.files import INTERRUPTED, RETRY_SECONDS, Files, Handed, Item, entry_payload
 from auditlog.journal.frames import read_frames, told_by
 from auditlog.journal.gap import reason_of
 from auditlog.journal.policy import OnFailure, parse
@@ -147,10 +146,16 @@ class JournalWriter:
             else:
                 try:
                     files.handed.remove(waiting)
-                except ValueError:  # it is being written right now
-                    time.sleep(NAP_SECONDS)
-                else:
-                    return self._lose("busy", len(item.payload))
+                except ValueError:
+                    if time.monotonic() < until + LOCK_SECONDS:
+                        time.sleep(NAP_SECONDS)
+                        continue
+                    # It is in the hands of a thread that the system holds up, and may yet be written.
+                    files.losses.add("busy", unsure=1)
+                    return self._tell_caller("busy")
+                return self._lose("busy", len(item.payload))
+        if waiting.reason == INTERRUPTED:
+            return self.append(item.payload, opens=item.opens, closes=item.closes)
         return True if waiting.reason is None else self._wait_or_lose(item, waiting.reason)
 
     def fault(self, reason: str) -> None:

@@ -123,6 +123,7 @@ class _Sealing:
         self._torn: list[Torn] = []
         self._gaps: list[Gap] = []
         self._cleaned: list[str] = []
+        self._emptied: set[Path] = set()
         self._counts = {"duplicates": 0, "conflicts": 0, "unreadable": 0}
         self._spans = self._incomplete = 0
 
@@ -139,8 +140,13 @@ class _Sealing:
         for directory in {file.path.parent for file in files}:
             sync_directory(directory)
         _remove_unlisted(self._layout, self._ledger, {file.stem for file in files})
-        for group in by_process(files):
-            self._seal_process(group)
+        try:
+            for group in by_process(files):
+                self._seal_process(group)
+        finally:
+            # A journal that came back after a power cut would do no harm, but for what has been erased since.
+            for directory in self._emptied:
+                sync_directory(directory)
         return SealReport(
             sealed=tuple(self._sealed),
             segments=tuple(self._segments),
@@ -229,7 +235,7 @@ class _Sealing:
                 file.path.rename(file.path.with_suffix(KEPT_SUFFIX))
             else:
                 file.path.unlink()
-        sync_directory(file.path.parent)
+        self._emptied.add(file.path.parent)
 
 
 def is_recent(file: JournalFile) -> bool:

@@ -37,7 +37,7 @@ def check(root, promised, *, deep=True):
 
     Args:
         root: the store.
-        promised: records, as (kind, trace, span), with kind `start` or `end`; ("store", …) and ("entries", n) too.
+        promised: records, as (kind, trace, span), with kind `start` or `end`; ("store",), ("entries", n) and ("gone", stem) too.
         deep: seal and verify, too.
     """
     try:
@@ -48,6 +48,9 @@ def check(root, promised, *, deep=True):
         layout = layouts.find(root)
         _holds(shown(layout), promised)
         _entries(layout, promised)
+        for _, stem in (promise for promise in promised if promise[0] == "gone"):
+            if (layout.journal / f"{stem}.wal").exists():
+                raise PromiseError(f"the sealed journal {stem} came back")
         if not deep:
             return
         seal.seal(layout)

@@ -59,7 +59,7 @@ class Work:
 
     def seal(self, layout):
         """Seal, and rely on what the ledger says."""
-        seal.seal(layout)
+        self.written += [("gone", stem) for stem in seal.seal(layout).sealed]
         self.written.append(("entries", ledger.read_ledger(layout.entries).count))
         self.rely()
 
