@@ -20,6 +20,7 @@ FORMAT = 2
 MAGIC = b"ALJ1"
 HEADER_BYTES = 20
 
+_HOLE = bytes(16)
 _HEAD = struct.Struct("<4sII")
 _SEQUENCE = struct.Struct("<Q")
 
@@ -63,7 +64,11 @@ def is_torn(rest: bytes) -> bool:
         return True
     if len(rest) < HEADER_BYTES:
         return MAGIC.startswith(rest[: len(MAGIC)])
-    return rest.startswith(MAGIC) and len(rest) < HEADER_BYTES + _HEAD.unpack_from(rest)[1]
+    if rest.startswith(MAGIC) and len(rest) < HEADER_BYTES + _HEAD.unpack_from(rest)[1]:
+        return True
+    # A power cut may take blocks out of the middle of an append that was not synced; no whole frame holds so many zeros.
+    hole = rest.find(_HOLE)
+    return hole >= 0 and MAGIC not in rest[hole:]
 
 
 def decoded(payload: bytes) -> dict[str, Any] | None:

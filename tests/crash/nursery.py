@@ -2,6 +2,9 @@
 
     nursery.py record DIRECTORY SEED KILLS [fork]
     nursery.py seal DIRECTORY SEED KILLS
+    nursery.py race DIRECTORY SEED ROUNDS
+
+`race` has several sealers run at once while others record, and kills one of them.
 
 Every store is checked against what its recorders had said that they wrote, live, sealed, and sealed again. It prints the counts
 as JSON; where a store does not hold what was said, it says so and exits with 1.
@@ -94,9 +97,37 @@ def kill_sealers(root, seed, kills):
     return {"kills": done, "acknowledged": said}
 
 
+def race_sealers(root, seed, rounds):
+    """Run sealers at once, one of which dies, beside a recorder that lives on; nothing is sealed twice or lost."""
+    chance, path, acknowledged = random.Random(seed), root / "race", []
+    for number in range(rounds):
+        for turn in range(2):
+            acknowledged += record(path, seed * 1_000_003 + number * 10 + turn, chance)
+        living, said = forked(lambda number=number: recorder_child.main(path, number, 20_000, "paced"))
+        sealers = [
+            forked(
+                lambda: (os.write(1, b"sealing\n"), seal.seal(layouts.find(path)), os.write(1, b"sealed\n"))
+            )
+            for _ in range(4)
+        ]
+        killed(*sealers[0], chance.uniform(0, 0.05))
+        for child, reader in sealers[1:]:
+            told = b""
+            while more := os.read(reader, 1 << 16):
+                told += more
+            os.close(reader)
+            os.waitpid(child, 0)
+            if told != b"sealing\nsealed\n":
+                raise oracle.PromiseError("a sealer that nobody killed did not come to its end")
+        acknowledged += killed(living, said, 0)
+        oracle.check(path, acknowledged, deep=False)
+    oracle.check(path, acknowledged)
+    return {"kills": rounds * 5, "acknowledged": len(acknowledged)}
+
+
 if __name__ == "__main__":
     what, directory, seed, kills, *flags = sys.argv[1:]
-    kill = {"record": kill_recorders, "seal": kill_sealers}[what]
+    kill = {"record": kill_recorders, "seal": kill_sealers, "race": race_sealers}[what]
     try:
         print(json.dumps(kill(Path(directory), int(seed), int(kills), *flags)))
     except oracle.PromiseError as broken:

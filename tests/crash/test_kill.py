@@ -102,6 +102,14 @@ def test_no_acknowledged_record_is_lost_to_a_thousand_kills(tmp_path, what, seed
     assert told["acknowledged"] > kills
 
 
+def test_sealers_at_once_disturb_neither_each_other_nor_a_recorder(tmp_path):
+    """Four sealers, one of which dies, beside a recorder: nothing shows twice, nothing is lost, and three come to an end."""
+    done = subprocess.run(
+        [sys.executable, NURSERY, "race", tmp_path, "7", "3"], capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+
+
 def kill_sealers(path, kills, seed=0):
     """Kill recorders, and after each a sealer; check what was acknowledged each time."""
     chance = random.Random(seed)

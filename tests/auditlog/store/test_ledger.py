@@ -91,6 +91,22 @@ def test_a_tail_of_zeros_is_torn(layout, path):
     assert (read_ledger(path), read_ledger(path).torn_bytes) == (ledger, 100)
 
 
+def test_a_hole_in_the_last_append_is_torn_and_one_before_other_entries_is_damage(layout, path):
+    """A power cut may take a block out of what was not synced; what has entries behind it was synced, and is damaged."""
+    before = path.read_bytes()
+    ledger = read_ledger(path)
+    append_entry(layout, entry_of("a-1-9", SEGMENT))
+    after = path.read_bytes()
+    hole = before + after[len(before) : len(before) + 40] + bytes(64) + after[len(before) + 104 :]
+    path.write_bytes(hole)
+    assert read_ledger(path) == ledger
+    with pytest.raises(StoreError, match="not what its checkpoint signed"):
+        append_entry(layout, entry_of("a-1-10", SEGMENT))
+    path.write_bytes(hole + after[len(before) :])
+    with pytest.raises(StoreError, match="damaged"):
+        read_ledger(path)
+
+
 @settings(max_examples=300)
 @given(st.data())
 def test_no_changed_byte_goes_unseen(ledger_bytes, tmp_path_factory, data):
