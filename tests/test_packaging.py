@@ -93,8 +93,13 @@ def test_the_source_distribution_builds_the_same_project(tmp_path) -> None:
 
 
 def test_there_are_lock_files() -> None:
-    """The three lock files that the Makefile installs from exist."""
-    names = ["requirements-dev.lock", "requirements-smollm2.lock", "requirements.lock"]
+    """The lock files that the Makefile installs from exist."""
+    names = [
+        "requirements-dev.lock",
+        "requirements-names.lock",
+        "requirements-smollm2.lock",
+        "requirements.lock",
+    ]
     assert names == [lock.name for lock in LOCKS]
 
 
@@ -118,6 +123,7 @@ def test_every_dependency_is_locked() -> None:
         (project["dependencies"], "requirements.lock"),
         (extras["dev"], "requirements-dev.lock"),
         (extras["smollm2"], "requirements-smollm2.lock"),
+        (extras["names"], "requirements-names.lock"),
     ):
         pinned = {line.partition("==")[0] for line in (ROOT / lock).read_text().splitlines() if "==" in line}
         assert set() == {re.split(r"[><=~!;\[ ]", name)[0] for name in wanted} - pinned

@@ -147,9 +147,12 @@ def import_into(
         table = store.query(sql, [traces])
         return set(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
 
+    from auditlog.redaction.writer import redacting
+
     writer = store.writer()
     try:
-        report = import_file(path, writer, format=format, tags=tags, known=known, progress=progress)
+        redacted = redacting(store.layout, writer)
+        report = import_file(path, redacted, format=format, tags=tags, known=known, progress=progress)
     finally:
         # A file without a writer can be sealed at once.
         writer.close()

@@ -13,6 +13,7 @@ The rules:
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ class Names:
             ConfigurationError: spaCy or the model is not installed.
         """
         try:
-            import spacy
+            spacy = importlib.import_module("spacy")
         except ImportError:
             raise ConfigurationError(
                 "Names are found with spaCy: pip install 'auditlog-replay[names]'."

@@ -61,6 +61,11 @@ def key_path(layout: Layout) -> Path:
     return layout.root / "keys" / "redaction.key"
 
 
+def in_use(layout: Layout) -> bool:
+    """Say, without loading any pattern, whether a store may want redaction: it has a key, or settings about it."""
+    return key_path(layout).exists() or b"[redaction]" in layout.settings.read_bytes()
+
+
 def find_key(layout: Layout) -> bytes | None:
     """Read a store's key; None where nothing was ever redacted.
 
