@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import uuid
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from auditlog.errors import FormatError, StoreError
 
 FORMAT = 2
 """The version of a store's layout."""
+
+REWRITTEN = re.compile(r"(?P<stem>.+?)-(?P<kind>[cpe])(?P<number>[0-9]+)")
+"""The stem of a sealed file that was written anew: c for compacted, p for pruned, e for erased, and the ledger's length then."""
 
 _PARTS = ("journal", "segments", "ledger", "cache", "keys")
 _LOOKED_AT = 200

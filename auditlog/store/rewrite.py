@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -29,12 +28,9 @@ import pyarrow.compute as pc
 from auditlog import normalise
 from auditlog.errors import StoreError
 from auditlog.record import PARTS, commitments_of
-from auditlog.store.layout import Layout, sync_directory
+from auditlog.store.layout import REWRITTEN, Layout, sync_directory
 from auditlog.store.ledger import Ledger, Segment
 from auditlog.store.segment import DRAFT_SUFFIX, damaged, read_tables, write_tables
-
-NAME = re.compile(r"(?P<stem>.+?)-(?P<kind>[cpe])(?P<number>[0-9]+)")
-"""The stem of a rewritten file: c for compacted, p for pruned, e for erased, and the ledger's length at that time."""
 
 KEPT = frozenset(
     "agent_name agent_version model_requested model_served provider finish_reasons input_tokens output_tokens "
@@ -63,7 +59,7 @@ def emptied_columns() -> tuple[str, ...]:
 def stem_of(path: str) -> str:
     """Give the stem that a file was first sealed under."""
     stem = Path(path).stem
-    found = NAME.fullmatch(stem)
+    found = REWRITTEN.fullmatch(stem)
     return found["stem"] if found else stem
 
 
@@ -160,7 +156,7 @@ def clean(
     unlisted = {name: path for name, path in there.items() if name not in live}
     if remove_drafts:
         for draft in layout.segments.glob(f"day=*/*{DRAFT_SUFFIX}"):
-            if NAME.fullmatch(draft.stem):
+            if REWRITTEN.fullmatch(draft.stem):
                 draft.unlink(missing_ok=True)
     if not unlisted:
         return 0, 0
@@ -172,7 +168,7 @@ def clean(
             if kind == "compact" and (time.time_ns() - when) / 1e9 < grace:
                 left += 1
                 continue
-        elif not NAME.fullmatch(path.stem):
+        elif not REWRITTEN.fullmatch(path.stem):
             continue
         path.unlink(missing_ok=True)
         gone += 1
