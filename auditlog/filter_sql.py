@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from auditlog.record import PARTS
+
 if TYPE_CHECKING:
     from auditlog.filter import Level, Match, Pattern, Term
 
 Sql = tuple[str, list[Any]]
 
 _TEXT_COLUMNS = ("input", "output", "input_messages", "output_messages", "documents")
+_SUBJECT_COLUMNS = (
+    "conversation_id",
+    "user_id",
+    *(name for name in PARTS if name not in ("vault", "tool_definitions", "resource", "scope")),
+)
 _JOINED = "array_to_string(TRY(CAST(output AS JSON)::VARCHAR[]), '')"
 _NAME_COLUMNS = {
     "agent": ("agent_name",),
@@ -72,9 +79,14 @@ def _of_term(term: Term, level: Level) -> Sql:
         return _any_of("coalesce(escalated, FALSE) = ?", [value.literal == "yes" for value in term.values])
     if term.field == "status":
         return _any_of("status = ?", [value.literal for value in term.values])
+    test, values = spans_where(term)
+    return f"({_inside(_key(level), f'({test})')})", values
+
+
+def spans_where(term: Match) -> Sql:
+    """Give the condition on rows of `spans` that makes a term hold for their conversation, whatever its sign."""
     choices = [_of_value(term, value) for value in term.values]
-    test = " OR ".join(sql for sql, _ in choices)
-    return f"({_inside(_key(level), f'({test})')})", [value for _, bound in choices for value in bound]
+    return " OR ".join(sql for sql, _ in choices), [value for _, bound in choices for value in bound]
 
 
 def _any_of(test: str, values: list[Any]) -> Sql:
@@ -101,6 +113,11 @@ def _of_value(term: Match, value: Pattern) -> Sql:
             )
             said = "%".join(("", *map(_like, value.pieces), ""))
             return f"({' OR '.join(tests)})", [needle] * len(_TEXT_COLUMNS) + [said]
+        case "subject":
+            # A token stands where it stands: no case to fold, no escape, never split over the chunks of a stream.
+            needle = _bindable("".join(value.pieces))
+            tests = [f"coalesce(contains({column}, ?), FALSE)" for column in _SUBJECT_COLUMNS]
+            return f"({' OR '.join(tests)})", [needle] * len(_SUBJECT_COLUMNS)
         case "doc":
             ids = [_contained(value, before=f'"{name}":"', after='"') for name in ("id", "source")]
             return (

@@ -69,6 +69,9 @@ def _from_stdin() -> str:
 def _rows(found: pa.Table) -> list[dict[str, Any]]:
     try:
         values = found.to_pylist()
+        if any(getattr(value, "nanosecond", 0) for row in values for value in row.values()):
+            # Where pandas is installed, Arrow gives its times, which JSON and CSV would cut.
+            raise ValueError
     except (ValueError, OverflowError):
         raise FilterError(
             "The result holds a time outside of the years 1 to 9999, or one finer than a microsecond. CAST it to VARCHAR."

@@ -4,10 +4,11 @@ The rules:
 
 1. DuckDB lives in memory and reads files; it is never the store.
 2. What is read is one consistent picture: the ledger's list, and the journals that it does not list. When the ledger grew
-   while the journals were read, they are read again.
+   while the journals were read, they are read again; when a file that the picture names was replaced, so is the picture.
 3. Every result is drained before the connection is used again, under a lock: the connection serves one thread at a time.
 4. A sealed file is a regular file of the size that the ledger says, or the store says which file is at fault.
 5. An internal error of DuckDB kills its connection; a new one takes its place.
+6. Neither DuckDB nor pyarrow is loaded before a query, or before the journals hold a span.
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow as pa
-
-from auditlog.errors import FilterError, StoreError
+from auditlog.errors import AuditlogError, FilterError, StoreError
+from auditlog.journal import entry_of, read_frames
+from auditlog.record import FORMAT
 from auditlog.store import views
-from auditlog.store.engine import DEAD, first_line, is_about_text
 from auditlog.store.layout import Layout, refuse_irregular
 from auditlog.store.ledger import Ledger, Segment, read_ledger
-from auditlog.store.live import LiveRows
-from auditlog.store.rows import arrow_schema
-from auditlog.store.segment import damaged, refuse_other_columns
+from auditlog.store.scan import JournalFile, journal_files
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from auditlog.store.live import LiveRows
+
+_TRIES = 5
 
 
 class Reader:
@@ -42,21 +47,29 @@ class Reader:
         """
         self._layout = layout
         self._lock = threading.RLock()
-        self._live_rows = LiveRows(layout.journal)
+        self._live: LiveRows | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._shown: tuple[tuple[Segment, ...], pa.Table] | None = None
+        self._shown: tuple[tuple[Segment, ...], pa.Table | None] | None = None
         """The sealed files and live rows that the engine's views show."""
         self._chosen: tuple[str | None, str | None] = (None, None)
         self._has_replayed = False
         self._checked: set[str] = set()
         self.ledger = Ledger()
-        self.live: pa.Table = arrow_schema().empty_table()
+        self.live_rows: pa.Table | None = None
+        """The rows of the journals that are not sealed; None where there are none."""
         self.refresh()
 
     @property
     def paths(self) -> list[str]:
         """The sealed files' absolute paths."""
         return [str(self._layout.root / segment.path) for segment in self.ledger.segments]
+
+    @property
+    def live(self) -> pa.Table:
+        """The rows of the journals that are not sealed."""
+        from auditlog.store.rows import arrow_schema
+
+        return arrow_schema().empty_table() if self.live_rows is None else self.live_rows
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -73,11 +86,31 @@ class Reader:
         with self._lock:
             while True:
                 self.ledger = read_ledger(self._layout.entries, self.ledger)
-                self._check_segments()
-                live = self._live_rows.read(self.ledger.sources)
-                if live is not None and read_ledger(self._layout.entries, self.ledger) == self.ledger:
+                try:
+                    self._check_segments()
+                except StoreError:
+                    if self.is_behind():
+                        continue
+                    raise
+                is_whole, live = self._read_live()
+                if is_whole and read_ledger(self._layout.entries, self.ledger) == self.ledger:
                     break
-            self.live = live
+            self.live_rows = live
+
+    def _read_live(self) -> tuple[bool, pa.Table | None]:
+        """Give the live rows, None where there are none; not whole when a file vanished meanwhile."""
+        if self._live is None:
+            files = [f for f in journal_files(self._layout.journal) if f.stem not in self.ledger.sources]
+            try:
+                if not any(map(_holds_spans, files)):
+                    return True, None
+            except FileNotFoundError:
+                return False, None
+            from auditlog.store.live import LiveRows
+
+            self._live = LiveRows(self._layout.journal)
+        rows = self._live.read(self.ledger.sources)
+        return rows is not None, rows if rows is not None and rows.num_rows else None
 
     def table(
         self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
@@ -95,22 +128,37 @@ class Reader:
             StoreError: a sealed file is damaged.
         """
         with self._lock:
-            try:
-                connection = self._open()
-                self._choose(connection, run, arm)
-                relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
-                return _EMPTY if relation is None else relation.to_arrow_table()
-            except DEAD as error:
-                self.close()
+            for _ in range(_TRIES):
+                try:
+                    return self._table(sql, params, run, arm)
+                except AuditlogError:
+                    # Compacting, pruning and erasing put other files in the place of those that this picture names.
+                    if not self.is_behind():
+                        raise
+                    self.refresh()
+            return self._table(sql, params, run, arm)
+
+    def _table(self, sql: str, params: Sequence[Any], run: str | None, arm: str | None) -> pa.Table:
+        import duckdb
+
+        from auditlog.store.engine import DEAD, first_line, is_about_text
+
+        try:
+            connection = self._open()
+            self._choose(connection, run, arm)
+            relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
+            return _empty() if relation is None else relation.to_arrow_table()
+        except DEAD as error:
+            self.close()
+            self.name_damage()
+            msg = f"The query broke the engine ({first_line(error)}). The store is unharmed; ask in another way."
+            raise StoreError(msg) from None
+        except (duckdb.Error, OSError, ValueError, RuntimeError) as error:
+            if is_about_text(error):
+                self.name_damaged_footer()
+            else:
                 self.name_damage()
-                msg = f"The query broke the engine ({first_line(error)}). The store is unharmed; ask in another way."
-                raise StoreError(msg) from None
-            except (duckdb.Error, OSError, ValueError, RuntimeError) as error:
-                if is_about_text(error):
-                    self.name_damaged_footer()
-                else:
-                    self.name_damage()
-                raise FilterError(f"The query fails: {first_line(error)}") from None
+            raise FilterError(f"The query fails: {first_line(error)}") from None
 
     def close(self) -> None:
         """Let go of the connection; the next query opens another."""
@@ -122,6 +170,8 @@ class Reader:
     def _open(self) -> duckdb.DuckDBPyConnection:
         """Give the connection, its views brought up to the present picture."""
         if self._connection is None:
+            import duckdb
+
             self._connection = duckdb.connect(
                 ":memory:",
                 config={
@@ -137,11 +187,11 @@ class Reader:
             self._connection.execute("SET parquet_metadata_cache = true")
             self._shown, self._chosen, self._has_replayed = None, (None, None), False
         connection = self._connection
-        before, (segments, live) = self._shown, (self.ledger.segments, self.live)
+        before, (segments, live) = self._shown, (self.ledger.segments, self.live_rows)
         if before is None or before[1] is not live:
-            connection.register("live", live)
-        if before is None or before[0] != segments or bool(before[1].num_rows) != bool(live.num_rows):
-            root, with_live = str(self._layout.root), bool(live.num_rows)
+            connection.register("live", self.live)
+        if before is None or before[0] != segments or (before[1] is None) != (live is None):
+            root, with_live = str(self._layout.root), live is not None
             connection.execute(views.all_spans(self.paths, root, with_live=with_live))
         if before is None:
             for statement in views.derived_views():
@@ -189,13 +239,22 @@ class Reader:
             )
             raise StoreError(msg)
 
+    def is_behind(self) -> bool:
+        """Say whether files of this picture were taken away, and the ledger says so."""
+        now = read_ledger(self._layout.entries, self.ledger)
+        return not {s.path for s in self.ledger.segments} <= {s.path for s in now.segments}
+
     def name_damaged_footer(self) -> None:
         """Raise StoreError naming the first sealed file that does not have the columns of a segment."""
+        from auditlog.store.segment import refuse_other_columns
+
         for segment in self.ledger.segments:
             refuse_other_columns(self._layout.root / segment.path)
 
     def name_damage(self) -> None:
         """Raise StoreError naming the first sealed file whose bytes are not those that the ledger lists."""
+        from auditlog.store.segment import damaged
+
         for segment in self.ledger.segments:
             path = self._layout.root / segment.path
             if refuse_irregular(path) != segment.bytes:
@@ -205,4 +264,22 @@ class Reader:
                     raise StoreError(damaged(path, "its SHA-256 is not the ledger's"))
 
 
-_EMPTY = pa.table({})
+def _holds_spans(file: JournalFile) -> bool:
+    """Say whether a journal file may have a record of a span, or of another format."""
+    for frame in read_frames(file.path, 0):
+        try:
+            entry = entry_of(frame.payload)
+            if entry["type"] not in _OTHER_RECORDS or entry["v"] != FORMAT:
+                return True
+        except (ValueError, KeyError, TypeError):
+            return True
+    return False
+
+
+def _empty() -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({})
+
+
+_OTHER_RECORDS = ("open", "close", "gap")

@@ -4,7 +4,7 @@ The rules:
 
 1. Readers see what is sealed and what is live as one; `refresh` takes a new picture, and nothing changes in between.
 2. Replays are left out unless a run is asked for.
-3. Lists read no content; content is read for the conversations that are asked for, many at a time.
+3. Lists read no content; content is read for the conversations that are asked for, many at a time, and checked.
 4. An id may be cut short where that is unambiguous; a miss names the nearest.
 """
 
@@ -13,24 +13,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
-
-from auditlog.errors import FilterError, NotFoundError, StoreError
+from auditlog.errors import AuditlogError, FilterError, NotFoundError, StoreError
 from auditlog.journal import JournalWriter
 from auditlog.store import layout as layouts
-from auditlog.store import seal as sealing
 from auditlog.store import sql
-from auditlog.store.build import READ_COLUMNS, conversations_of, spans_of
-from auditlog.store.evidence import EVIDENCE_COLUMNS, refuse_changed
 from auditlog.store.ledger import Segment
+from auditlog.store.lists import Lists, Where, among
 from auditlog.store.reader import Reader
-from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
 from auditlog.values import Conversation, ConversationSummary, Span, Turn
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from auditlog.filter import Term
+    from auditlog.store.content import Contents
+    from auditlog.store.index.reading import Place
+    from auditlog.store.seal import SealReport
+
 _BATCH = 512
-_SPAN_COLUMNS = ", ".join((*READ_COLUMNS, *EVIDENCE_COLUMNS))
+_TRIES = 5
 _MOST_NAMED = 5
 _MOST_COMPARED = 200_000
 
@@ -43,6 +46,8 @@ class Store:
         self._layout = layout
         self._settings = layouts.read_settings(layout)
         self._reader = Reader(layout)
+        self._lists = Lists(layout, self._settings.id, self._reader)
+        self._contents: Contents | None = None
 
     @classmethod
     def create(cls, path: Path | str) -> Self:
@@ -91,6 +96,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the engine; using the store again opens it again."""
+        self._lists.close()
         self._reader.close()
 
     def refresh(self) -> None:
@@ -101,6 +107,10 @@ class Store:
         """List the sealed files, oldest entry first."""
         return list(self._reader.segments)
 
+    def live_rows(self) -> pa.Table:
+        """Give the rows of the journals that are not sealed yet, with every column."""
+        return self._reader.live
+
     def refuse_damage(self) -> None:
         """Read every sealed file whole, and raise StoreError naming the first whose bytes are not what was sealed."""
         self._reader.name_damage()
@@ -109,7 +119,7 @@ class Store:
         """Give a writer into this store's journal; close it when done."""
         return JournalWriter(self._layout.journal)
 
-    def seal(self, *, wait: bool = True) -> sealing.SealReport:
+    def seal(self, *, wait: bool = True) -> SealReport:
         """Seal every journal file whose writer is done with it, and see the result.
 
         Args:
@@ -118,8 +128,12 @@ class Store:
         Raises:
             StoreError: a file cannot be read or written.
         """
-        report = sealing.seal(self._layout, wait=wait)
+        from auditlog.store.seal import seal
+
+        report = seal(self._layout, wait=wait)
         self.refresh()
+        if report.sealed:
+            self._lists.bring_up()
         return report
 
     def query(
@@ -154,10 +168,13 @@ class Store:
         with sql.Query() as query:
             try:
                 return query.run(self.path, self._reader.paths, self._reader.live, text, limit, seconds)
-            except FilterError:
-                self._reader.name_damaged_footer()
-                raise
-            except StoreError as error:
+            except (FilterError, StoreError) as error:
+                if self._reader.is_behind():
+                    self.refresh()
+                    return self.select(text, limit, seconds=seconds)
+                if isinstance(error, FilterError):
+                    self._reader.name_damaged_footer()
+                    raise
                 # What looks like damage is the asker's own when every file is as it was sealed.
                 self._reader.name_damage()
                 raise FilterError(str(error)) from None
@@ -182,25 +199,32 @@ class Store:
         Raises:
             FilterError: the filter does not parse.
         """
-        condition, params = _condition(where, since, until)
-        page = "" if limit is None else f" LIMIT {int(limit)}"
-        page += f" OFFSET {int(offset)}" if offset else ""
-        if page and not where:
-            ids = self._ids(where, since, until, descending=True, page=page)
-            condition, params = _among(ids)
-            page = ""
-        order = f"ORDER BY start_ns DESC, conversation_id{page}"
-        found = self._reader.table(
-            f"SELECT {SUMMARY_COLUMNS} FROM conversations WHERE {condition} {order}", params
-        )
-        return summaries_of(found)
+        return self._lists.summaries(_where(where, since, until), limit, offset)
 
     def count(self, where: str = "", since: datetime | None = None, until: datetime | None = None) -> int:
         """Count the conversations that `summaries` would give."""
-        condition, params = _condition(where, since, until)
-        source = "conversations" if where else _STARTS
-        found = self._reader.table(f"SELECT count(*) AS n FROM {source} WHERE {condition}", params)
-        return int(found.column("n")[0].as_py())
+        return self._lists.count(_where(where, since, until))
+
+    def rank(self, conversation_id: str, where: str = "") -> int:
+        """Say how many conversations come before one in `summaries`."""
+        return self._lists.rank(conversation_id, _where(where, None, None))
+
+    def histogram(
+        self, where: str = "", cells: int = 64
+    ) -> tuple[int, int, list[tuple[int, int, int]]] | None:
+        """Count the conversations that `summaries` would give, and failed ones, in equal spans of time.
+
+        Returns:
+            The first start and the last, nanoseconds, and for each span of time that holds any: its number, how many,
+            and how many failed. None where there are no conversations.
+        """
+        return self._lists.histogram(_where(where, None, None), cells)
+
+    @property
+    def unsealed(self) -> int:
+        """How many spans are in the journals, and not sealed."""
+        rows = self._reader.live_rows
+        return 0 if rows is None else rows.num_rows
 
     def conversation(self, conversation_id: str) -> Conversation:
         """Give one conversation, replayed ones too.
@@ -233,7 +257,7 @@ class Store:
         Raises:
             FilterError: the filter does not parse.
         """
-        return self._ids(where, None, None)
+        return self._lists.names(_where(where, None, None))
 
     def conversations(
         self,
@@ -257,8 +281,11 @@ class Store:
         Raises:
             FilterError: the filter does not parse.
         """
-        page = "" if limit is None else f" LIMIT {int(limit)}"
-        ids = self._ids(where, since, until, page=page, run=run, arm=arm)
+        asked = _where(where, since, until)
+        lists = self._lists
+        ids = (
+            lists.names(asked, limit) if run is None else lists.scanned_names(asked, limit, run=run, arm=arm)
+        )
         for at in range(0, len(ids), _BATCH):
             names = ids[at : at + _BATCH]
             found = self._read(names, run=run, arm=arm, ordinary=run is None)
@@ -283,39 +310,39 @@ class Store:
             where_sql: trusted SQL, with `?` for each value.
             params: the values.
         """
+        from auditlog.store.build import READ_COLUMNS, spans_of
+        from auditlog.store.evidence import EVIDENCE_COLUMNS, refuse_changed
+
         found = self._reader.table(
-            f"SELECT {_SPAN_COLUMNS} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id", params
+            f"SELECT {', '.join((*READ_COLUMNS, *EVIDENCE_COLUMNS))} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id",
+            params,
         )
         refuse_changed(found, self.path)
         erased = found.column("commitments").is_valid()
         return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)).append_column("erased", erased))
 
-    def _ids(
-        self,
-        where: str,
-        since: datetime | None,
-        until: datetime | None,
-        *,
-        descending: bool = False,
-        page: str = "",
-        run: str | None = None,
-        arm: str | None = None,
-    ) -> list[str]:
-        condition, params = _condition(where, since, until)
-        source = "conversations" if where else _STARTS
-        order = "DESC" if descending else "ASC"
-        found = self._reader.table(
-            f"SELECT conversation_id FROM {source} WHERE {condition} ORDER BY start_ns {order}, conversation_id{page}",
-            params,
-            run=run,
-            arm=arm,
-        )
-        return found.column("conversation_id").to_pylist()
-
     def _read(
         self, ids: Sequence[str], *, run: str | None = None, arm: str | None = None, ordinary: bool = False
     ) -> dict[str, Conversation]:
-        condition, params = _among(ids)
+        for _ in range(_TRIES):
+            try:
+                return self._read_now(ids, run, arm, ordinary=ordinary)
+            except AuditlogError:
+                # Compacting, pruning and erasing put other files in the place of those that this picture names.
+                if not self._reader.is_behind():
+                    raise
+                self.refresh()
+        return self._read_now(ids, run, arm, ordinary=ordinary)
+
+    def _read_now(
+        self, ids: Sequence[str], run: str | None, arm: str | None, *, ordinary: bool
+    ) -> dict[str, Conversation]:
+        from auditlog.store.build import conversations_of
+
+        places = self._lists.places(ids)
+        if places is not None:
+            return conversations_of(self._spans_at(places, ids, run, arm, ordinary=ordinary))
+        condition, params = among(ids)
         if ordinary:
             condition += " AND replay_run_id IS NULL"
         if run is not None:
@@ -324,17 +351,32 @@ class Store:
             condition, params = f"{condition} AND replay_arm = ?", [*params, arm]
         return conversations_of(self.spans(condition, params))
 
+    def _spans_at(
+        self, places: Sequence[Place], ids: Sequence[str], run: str | None, arm: str | None, *, ordinary: bool
+    ) -> Iterator[Span]:
+        """Give the spans of conversations whose places are known, by start."""
+        from auditlog.store.build import READ_COLUMNS, spans_of
+        from auditlog.store.content import Contents
+        from auditlog.store.evidence import EVIDENCE_COLUMNS, refuse_changed
+
+        if self._contents is None:
+            self._contents = Contents(self.path)
+        columns = (*READ_COLUMNS, *EVIDENCE_COLUMNS)
+        found = self._contents.rows(
+            places, self._reader.live_rows, ids, columns, run=run, arm=arm, ordinary=ordinary
+        )
+        refuse_changed(found, self.path)
+        erased = found.column("commitments").is_valid()
+        return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)).append_column("erased", erased))
+
     def _complete(self, beginning: str) -> str:
         """Give the one id that begins so, or raise NotFoundError with what is near."""
-        matches: list[str] = []
-        for source in ("spans", "all_spans"):
-            # A recorded conversation is meant rather than its replays, whose ids may begin the same.
-            found = self._reader.table(
-                f"SELECT DISTINCT conversation_id AS id FROM {source} WHERE starts_with(conversation_id, ?) "
-                "ORDER BY id LIMIT ?",
-                [beginning, _MOST_NAMED + 1],
-            )
-            matches = matches or (found.column("id").to_pylist() if beginning else [])
+        from auditlog.store.prune import pruned
+
+        gone = pruned(self._layout, beginning)
+        if gone is not None:
+            raise NotFoundError(gone.sentence(beginning))
+        matches = self._lists.starting_with(beginning, _MOST_NAMED + 1) if beginning else []
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -342,33 +384,17 @@ class Store:
             named = ", ".join(repr(name) for name in matches[:_MOST_NAMED])
             msg = f"{beginning!r} is the beginning of several conversation ids: {named}{more}. Write more of it."
             raise NotFoundError(msg)
-        every = self._reader.table(
-            f"SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT {_MOST_COMPARED}"
-        )
-        raise NotFoundError(_missing(beginning, every.column("id").to_pylist()))
+        raise NotFoundError(_missing(beginning, self._lists.every_name(_MOST_COMPARED)))
 
 
-_STARTS = "(SELECT conversation_id, min(start_ns) AS start_ns FROM spans GROUP BY conversation_id)"
-
-
-def _condition(where: str, since: datetime | None, until: datetime | None) -> tuple[str, list[Any]]:
-    terms, params = ["true"], []
+def _where(where: str, since: datetime | None, until: datetime | None) -> Where:
+    terms: tuple[Term, ...] = ()
     if where.strip():
         from auditlog.filter import parse
 
-        text, values = parse(where).where()
-        terms.append(f"({text})")
-        params += values
-    for moment, comparison in ((since, ">="), (until, "<")):
-        if moment is not None:
-            terms.append(f"start_ns {comparison} ?")
-            params.append(_nanoseconds(moment))
-    return " AND ".join(terms), params
-
-
-def _among(ids: Sequence[str]) -> tuple[str, list[Any]]:
-    marks = ", ".join("?" * len(ids))
-    return (f"conversation_id IN ({marks})", list(ids)) if ids else ("false", [])
+        terms = parse(where).terms
+    moments = [None if moment is None else _nanoseconds(moment) for moment in (since, until)]
+    return Where(terms, (moments[0], moments[1]))
 
 
 def _nanoseconds(moment: datetime) -> int:

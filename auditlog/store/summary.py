@@ -8,10 +8,12 @@ The rules:
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
-from auditlog.store.build import loads
 from auditlog.values import ConversationSummary, utc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SUMMARY_COLUMNS = (
     "conversation_id, start_ns, end_ns, duration_ms, status, why, agent_name, agent_version, model, user_id, turns, spans, "
@@ -22,6 +24,8 @@ SUMMARY_COLUMNS = (
 
 def summaries_of(found: pa.Table) -> list[ConversationSummary]:
     """Make a summary of each row."""
+    from auditlog.store.build import loads
+
     summaries = []
     for row in found.to_pylist():
         tags = loads(row.pop("tags"))

@@ -15,8 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auditlog.normalise import columns
+from auditlog.record import PARTS
 
 REPLAYED = "replayed"
+PACKED = "parts"
+"""The column of a sealed file that holds the content: a list with an element for each of PARTS."""
 
 
 def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str:
@@ -32,7 +35,7 @@ def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str
     if not listed:
         return f"CREATE OR REPLACE VIEW all_spans AS {live}"
     # The engine matches names whatever their case, and a result must have them as we write them.
-    named = ", ".join(f"{name} AS {name}" for name in columns())
+    named = ", ".join(f"{_stored(name)} AS {name}" for name in columns())
     sealed = (
         f"SELECT {named}, substr(filename, {len(root) + 2}) AS segment "
         f"FROM read_parquet([{listed}], filename = true, hive_partitioning = false, union_by_name = false)"
@@ -59,6 +62,10 @@ def _derived(schema: str, condition: str) -> list[str]:
         f"CREATE OR REPLACE VIEW {schema}.turns AS {_TURNS.format(schema=schema)}",
         f"CREATE OR REPLACE VIEW {schema}.conversations AS {_CONVERSATIONS.format(schema=schema)}",
     ]
+
+
+def _stored(name: str) -> str:
+    return f"{PACKED}[{PARTS.index(name) + 1}]" if name in PARTS else name
 
 
 def _span_columns() -> str:
@@ -92,8 +99,8 @@ def _summed(column: str) -> str:
 
 
 _USAGE = f"""
-    {_summed("input_tokens")}::BIGINT AS input_tokens,
-    {_summed("output_tokens")}::BIGINT AS output_tokens,
+    TRY_CAST({_summed("input_tokens")} AS BIGINT) AS input_tokens,
+    TRY_CAST({_summed("output_tokens")} AS BIGINT) AS output_tokens,
     {_summed("cost_usd")} AS cost_usd"""
 
 _TURNS = (

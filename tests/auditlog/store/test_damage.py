@@ -2,12 +2,15 @@
 
 import os
 import random
+import shutil
 
 import pytest
 
 from auditlog.errors import AuditlogError, FormatError, StoreError
 from auditlog.journal import JournalWriter
 from auditlog.store import Store, seal
+from auditlog.store.index import update
+from auditlog.store.index.schema import UnusableError
 
 
 @pytest.fixture
@@ -18,6 +21,10 @@ def sealed(store, script):
     script.writer.close()
     store.seal()
     return store, store.path / store.segments()[0].path
+
+
+def refuse(*_args, **_kwargs):
+    raise UnusableError("read-only file system")
 
 
 def read_all(path):
@@ -168,12 +175,26 @@ def test_a_journal_of_a_newer_format_is_named(store, script):
     assert path.exists()
 
 
-def test_a_store_on_a_read_only_disk_can_be_read(sealed):
-    """Reading writes nothing into the store."""
+def test_a_store_on_a_read_only_disk_can_be_read(sealed, monkeypatch):
+    """Reading writes nothing into the store but its index, and does without where it cannot write that."""
     store, _ = sealed
-    before = {p: p.stat().st_mtime_ns for p in store.path.rglob("*")}
-    read_all(store.path)
-    assert {p: p.stat().st_mtime_ns for p in store.path.rglob("*")} == before
+
+    def kept():
+        return {
+            p: p.stat().st_mtime_ns
+            for p in store.path.rglob("*")
+            if "cache" not in p.parts and p != store.path
+        }
+
+    before, read = kept(), read_all(store.path)
+    assert before == kept()
+    shutil.rmtree(store.path / "cache")
+    (store.path / "cache").write_text("not a directory: nothing can be written here", encoding="utf-8")
+    with pytest.raises(StoreError, match="cache is no directory"):
+        Store.open(store.path)
+    (store.path / "cache").unlink()
+    monkeypatch.setattr(update, "open_for_writing", refuse)
+    assert read == read_all(store.path)
 
 
 def test_a_store_that_cannot_be_written_says_so_when_sealing(store, script, monkeypatch):
