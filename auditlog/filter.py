@@ -79,6 +79,12 @@ FIELDS: dict[str, Field] = {
             "text:'double charge'",
             "anything said, retrieved, passed to a tool or given back by it",
         ),
+        Field(
+            "subject",
+            "text",
+            "subject:'<email:kqzwtbnmhxrjvd>'",
+            "a customer by token: as the user, in the conversation's id, or in anything recorded",
+        ),
         Field("error", "name", "error:Timeout*", "the type of an error that was raised"),
         Field("doc", "name", "doc:refund-policy", "the id or source of a retrieved document"),
         Field("tag", "tag", "tag.arm:base", "a tag and its value"),

@@ -4,7 +4,8 @@ The rules:
 
 1. The words are looked for as they stand, in any case; `*` is no wildcard here.
 2. A match names the conversation, the turn, and what it is in: the span and its part.
-3. The snippet is a line of text around the match, safe to look at.
+3. A customer is looked up by token: the value that is given is neither in the store, nor in its record of accesses.
+4. The snippet is a line of text around the match, safe to look at.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from auditlog.cli.options import (
     selection,
     selection_options,
     store_option,
+    subject_option,
+    tokens_of,
 )
 from auditlog.cli.output import Progress, narrate
 from auditlog.errors import FilterError
@@ -46,8 +49,9 @@ COLUMNS = (
 
 
 @click.command()
-@click.argument("text", nargs=-1, required=True, metavar="TEXT...")
+@click.argument("text", nargs=-1, metavar="[TEXT]...")
 @selection_options
+@subject_option
 @limit_option("At most N matches; 0 for all.", default=50)
 @format_option()
 @store_option
@@ -57,6 +61,7 @@ def find(
     agent: str | None,
     since: str | None,
     until: str | None,
+    subject: str | None,
     limit: int,
     format: str,
     output: str | None,
@@ -64,21 +69,28 @@ def find(
 ) -> None:
     """Search what was said, retrieved, passed to tools and given back; newest first.
 
-    Exits with 1 where there is no match.
+    With --subject, what a customer said, or what was said of them, without words to search for; with both, the words in
+    that customer's conversations. Exits with 1 where there is no match.
     """
     wanted = " ".join(text).strip()
-    if not wanted:
+    if not wanted and subject is None:
         raise FilterError(
             "There is nothing to search for. Write some words, such as `auditlog find double charge`."
         )
-    chosen = selection(where, agent, since, until).and_text(wanted)
+    chosen = selection(where, agent, since, until)
+    if wanted:
+        chosen = chosen.and_text(wanted)
     rows: list[dict[str, Any]] = []
     with open_store(store) as opened, Progress("Searching:") as progress:
+        tokens = [] if subject is None else tokens_of(opened, subject)
+        if tokens:
+            chosen = chosen.and_subject(tokens)
+        words = [wanted] if wanted else tokens
         found = opened.summaries(chosen.where, chosen.since, chosen.until)
         if not found:
             say_nothing_found(opened, chosen)
         for done, conversation in enumerate(_read(opened, [summary.conversation_id for summary in found])):
-            rows += matches(conversation, wanted)
+            rows += matches(conversation, words, everywhere=not wanted)
             progress.update(done + 1, len(found))
             if limit and len(rows) > limit:
                 break
@@ -108,16 +120,24 @@ def _read(store: Store, ids: Sequence[str]) -> Iterator[Conversation]:
         yield from (found[name] for name in batch if name in found)
 
 
-def matches(conversation: Conversation, wanted: str) -> Iterator[dict[str, Any]]:
-    """Give a row for each part of a conversation that holds the text."""
-    pattern = re.compile(re.escape(wanted), re.IGNORECASE)
+def matches(
+    conversation: Conversation, wanted: Sequence[str], *, everywhere: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Give a row for each part of a conversation that holds one of some texts.
+
+    Args:
+        conversation: where to look.
+        wanted: the texts.
+        everywhere: whether to look at who the user is, at errors and at attributes too, and to name each place.
+    """
+    pattern = re.compile("|".join(map(re.escape, wanted)), re.IGNORECASE)
     for turn in conversation.turns:
         said: set[str] = set()
         for span in turn.spans:
-            for part, content in _contents(span):
+            for part, content in (*_contents(span), *(_beside(span) if everywhere else ())):
                 match = pattern.search(content)
                 # What the user said goes from the agent to the retriever and the model: once is enough.
-                if match and content not in said:
+                if match and (everywhere or content not in said):
                     said.add(content)
                     yield {
                         "conversation_id": conversation.conversation_id,
@@ -150,6 +170,16 @@ def _contents(span: Span) -> Iterator[tuple[str, str]]:
         yield from _values("output", (text_of(span.output) if span.stream else "") or span.output)
     for message in span.output_messages:
         yield from _message("output", message)
+
+
+def _beside(span: Span) -> Iterator[tuple[str, str]]:
+    if span.user_id:
+        yield "user", span.user_id
+    if span.fault is not None:
+        yield "error", span.fault.message
+    for name, value in span.attributes.items():
+        if name != "user.id":
+            yield from _values(name, value)
 
 
 def _values(part: str, value: Any) -> Iterator[tuple[str, str]]:

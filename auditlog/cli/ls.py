@@ -16,6 +16,8 @@ from auditlog.cli.options import (
     selection,
     selection_options,
     store_option,
+    subject_option,
+    tokens_of,
 )
 from auditlog.cli.output import narrate
 
@@ -44,6 +46,7 @@ COLUMNS = (
 
 @click.command()
 @selection_options
+@subject_option
 @limit_option("At most N, the newest; 0 for all. 50 in a table, all elsewhere.")
 @format_option()
 @store_option
@@ -52,6 +55,7 @@ def ls(
     agent: str | None,
     since: str | None,
     until: str | None,
+    subject: str | None,
     limit: int | None,
     format: str,
     output: str | None,
@@ -65,6 +69,8 @@ def ls(
     if limit is None:
         limit = _PAGE if format == "table" else 0
     with open_store(store) as opened:
+        if subject is not None:
+            chosen = chosen.and_subject(tokens_of(opened, subject))
         found = opened.summaries(chosen.where, chosen.since, chosen.until, limit=limit or None)
         record_access(opened, "ls", filter=chosen.words, rows=len(found))
         if not found:

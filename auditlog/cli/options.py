@@ -128,6 +128,13 @@ class Selection:
         parts += [f"until {self.until.isoformat()}"] if self.until else []
         return " ".join(parts) or None
 
+    def and_subject(self, tokens: Sequence[str]) -> Selection:
+        """Narrow to conversations of a customer, by any of the customer's tokens."""
+        from auditlog.filter import Filter, Match, Pattern, parse
+
+        term = Match("subject", tuple(Pattern((token,)) for token in tokens))
+        return Selection(str(Filter((*parse(self.where).terms, term))), self.since, self.until)
+
     def and_text(self, text: str) -> Selection:
         """Narrow to conversations that hold a text, taken literally."""
         from auditlog.filter import Filter, Match, Pattern, parse
@@ -179,6 +186,37 @@ def selection_options(command: Decorated) -> Decorated:
         "--agent", metavar="NAME", help="Only this agent's; the same as agent:NAME in the filter."
     )
     return filter_options(agent(command))
+
+
+def subject_option(command: Decorated) -> Decorated:
+    """Add `--subject` to a command."""
+    return click.option(
+        "--subject",
+        metavar="VALUE",
+        help="Only one customer's, looked up by token: an address, a number; `-` reads it from stdin.",
+    )(command)
+
+
+def tokens_of(store: Store, subject: str) -> list[str]:
+    """Give the tokens of a customer in a store; `-` stands for a line of stdin, which no history of a shell keeps.
+
+    Raises:
+        NotFoundError: nothing was redacted in this store, so it holds no tokens.
+        FilterError: the value is empty.
+    """
+    import sys
+
+    from auditlog.errors import NotFoundError
+    from auditlog.redaction.subject import subject_tokens
+
+    value = sys.stdin.readline() if subject == "-" else subject
+    found = subject_tokens(store.layout, value)
+    if not found:
+        raise NotFoundError(
+            f"The store {store.path} holds no tokens: nothing was redacted in it. "
+            "Look for the value itself with `auditlog find`, or for its user with --where user:NAME."
+        )
+    return found
 
 
 def limit_option(help: str, default: int | None = None) -> Callable[[Decorated], Decorated]:

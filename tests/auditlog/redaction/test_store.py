@@ -7,9 +7,11 @@ import sys
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
 import auditlog
 from auditlog import config
+from auditlog.cli.main import main
 from auditlog.errors import ConfigurationError, FilterError, FormatError
 from auditlog.importers import import_into
 from auditlog.record import decode_record
@@ -26,6 +28,14 @@ MAIL = "anna.smith@example.com"
 def stop():
     yield
     config.use(None)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Give a function that runs the command in this process."""
+    monkeypatch.delenv("AUDITLOG_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments, stdin=None: CliRunner().invoke(main, arguments, input=stdin)
 
 
 def everything_in(path):
@@ -300,3 +310,35 @@ def test_a_forked_process_redacts_with_the_same_key(store_path):
     assert size < len(everything_in(store_path))
     assert b"anna" not in everything_in(store_path)
     assert before == {match[0] for match in TOKEN.finditer(everything_in(store_path))}
+
+
+def test_a_customer_is_found_by_the_plain_value_and_nothing_keeps_it(store_path, run):
+    """`find --subject` and `ls --subject` take what the customer says; store, output and access records hold the token."""
+    auditlog.configure(store_path, redact=True)
+    talk()
+    auditlog.shutdown()
+    where = ("--store", str(store_path), "--format", "json")
+    for sealed in (False, True):
+        if sealed:
+            with Store.open(store_path) as store:
+                store.seal()
+        listed = run("ls", "--subject", MAIL.upper(), *where)
+        assert 1 == len(orjson.loads(listed.stdout)), listed.stderr
+        found = orjson.loads(run("find", "--subject", MAIL, *where).stdout)
+        assert {"agent support-bot", "tool look_up", "model complete"} == {
+            row["where"].split(" ·")[0] for row in found
+        }
+        assert MAIL not in str(found)
+        assert 1 == run("ls", "--subject", "nobody@example.com", *where).exit_code
+        assert 1 == run("find", "--subject", MAIL, "no such words", *where).exit_code
+        assert run("find", "--subject", MAIL, "I am", *where).stdout.count("conversation_id") == 1
+    assert MAIL.encode() not in everything_in(store_path)
+    assert b"nobody@example.com" not in everything_in(store_path)
+    assert b"subject:" in everything_in(store_path)
+
+
+def test_a_store_without_tokens_says_so(store, run):
+    """Where nothing was redacted, looking a customer up by token is refused, and what to do instead is said."""
+    done = run("find", "--subject", MAIL, "--store", str(store.path))
+    assert 0 != done.exit_code
+    assert "holds no tokens" in done.stderr
