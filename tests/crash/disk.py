@@ -22,7 +22,7 @@ LOOKED_AFTER = (
 
 
 class Op(NamedTuple):
-    """One thing that happened: `data`, `names`, `sync` or `mark`."""
+    """One thing that happened: `data`, `names`, `sync`, `left out` or `mark`."""
 
     kind: str
     inode: int
@@ -77,6 +77,7 @@ class Disk:
                 if site not in self.sites:
                     self.sites.append(site)
                 if site == self.without:
+                    self.log.append(Op("left out", inode, site))
                     return None
             try:
                 return real(*args, **kwargs)
@@ -228,7 +229,7 @@ def states(disk, *, share=1.0, seed=0, extra=3, poor=False):
     """Give the states that a power cut may leave, each once: (marks, files).
 
     Args:
-        disk: what was recorded.
+        disk: what was recorded; where a sync was left out, only what may be left after that.
         share: how many of them, chosen at random.
         seed: of the choice.
         extra: how many random combinations at each moment, beside the extremes.
@@ -236,7 +237,11 @@ def states(disk, *, share=1.0, seed=0, extra=3, poor=False):
     """
     chance = random.Random(seed)
     replay, seen = Replay(disk), set()
-    for unsure in replay.moments():
+    begun = disk.without is None
+    for op, unsure in zip(disk.log, replay.moments(), strict=True):
+        begun = begun or op.kind == "left out"
+        if not begun:
+            continue
         first = {left.inode: (left.is_data, left.variants[0]) for left in unsure}
         last = {left.inode: (left.is_data, left.variants[-1]) for left in unsure}
         choices = [first]

@@ -59,9 +59,9 @@ def killed(child, reader, seconds):
     return [tuple(line.split()) for line in said.decode().split("\n")[:-1]]
 
 
-def record(path, seed, chance, *flags):
+def record(path, seed, chance, *flags, rotations=(5_000, 20_000, 1 << 26)):
     """Kill one recorder; give the records that it had acknowledged."""
-    rotate = chance.choice((5_000, 20_000, 1 << 26))
+    rotate = chance.choice(rotations)
     child, reader = forked(lambda: recorder_child.main(path, seed, rotate, *flags))
     return killed(child, reader, chance.uniform(0, 0.006))
 
@@ -102,8 +102,8 @@ def race_sealers(root, seed, rounds):
     chance, path, acknowledged = random.Random(seed), root / "race", []
     for number in range(rounds):
         for turn in range(2):
-            acknowledged += record(path, seed * 1_000_003 + number * 10 + turn, chance)
-        living, said = forked(lambda number=number: recorder_child.main(path, number, 20_000, "paced"))
+            acknowledged += record(path, seed * 1_000_003 + number * 10 + turn, chance, rotations=(100_000,))
+        living, said = forked(lambda number=number: recorder_child.main(path, number, 200_000, "paced"))
         sealers = [
             forked(
                 lambda: (os.write(1, b"sealing\n"), seal.seal(layouts.find(path)), os.write(1, b"sealed\n"))
