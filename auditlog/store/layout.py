@@ -128,6 +128,12 @@ def read_settings(layout: Layout) -> Settings:
     """
     import tomllib
 
+    mode = _mode(layout.settings)
+    if mode is not None and not stat.S_ISREG(mode):
+        # Whoever opens a FIFO waits for ever.
+        raise StoreError(
+            f"{layout.settings} is {_thing(mode)}, and must be a file. Put it back from a copy of the store."
+        )
     try:
         found: dict[str, Any] = tomllib.loads(layout.settings.read_text(encoding="utf-8"))
         version, created = found["format"], found["created"]
