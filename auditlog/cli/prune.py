@@ -59,7 +59,7 @@ def _summary(found: Plan) -> str:
 def _print(found: Plan, head: str) -> None:
     print_line(head)
     if found.replays:
-        print_line(f"  {many(found.replays, 'conversation')} of them are replays of the others.")
+        print_line(f"  Replays of the others among them: {many(found.replays, 'conversation')}.")
     if found.removed:
         print_line(f"  {many(len(found.removed), 'file')} whole, {size(found.bytes)}.")
     if found.rewritten:
@@ -68,4 +68,4 @@ def _print(found: Plan, head: str) -> None:
             f"  {many(len(found.rewritten), 'file')} also hold what stays: {many(rows, 'span')} there lose their content."
         )
     if found.held:
-        print_line(f"  {many(found.held, 'conversation')} of that age are held, and stay.")
+        print_line(f"  Held, and so kept: {many(found.held, 'conversation')} of that age.")
