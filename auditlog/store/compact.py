@@ -26,9 +26,10 @@ from auditlog.store import locks
 from auditlog.store.layout import Layout
 from auditlog.store.ledger import Ledger, Segment, append_entry, listed, read_ledger
 from auditlog.store.merkle import tree_root
+from auditlog.store.packing import GROUP_ROWS
 from auditlog.store.rewrite import clean, with_origin
 from auditlog.store.rows import LEAF_COLUMNS, leaf_text_of
-from auditlog.store.segment import ROW_GROUP_ROWS, damaged, read_tables, write_tables
+from auditlog.store.segment import damaged, read_tables, write_tables
 
 if TYPE_CHECKING:
     from auditlog.store.store import Store
@@ -223,8 +224,8 @@ class _Cursor:
 def _merged(layout: Layout, group: Sequence[Segment], order: pa.Table) -> Iterator[pa.Table]:
     """Give the rows of a group in their new order, a row group at a time."""
     cursors = [_Cursor(layout, segment) for segment in group]
-    for at in range(0, order.num_rows, ROW_GROUP_ROWS):
-        chosen = order.slice(at, ROW_GROUP_ROWS)
+    for at in range(0, order.num_rows, GROUP_ROWS):
+        chosen = order.slice(at, GROUP_ROWS)
         files, rows = chosen.column("file").to_pylist(), chosen.column("row").to_pylist()
         wanted: dict[int, list[int]] = {}
         for file, row in zip(files, rows, strict=True):

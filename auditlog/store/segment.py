@@ -25,18 +25,24 @@ import pyarrow.parquet as pq
 
 from auditlog.errors import FormatError, StoreError
 from auditlog.record import leaf_hash
+from auditlog.store import packing
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment
 from auditlog.store.merkle import Frontier
 from auditlog.store.rows import arrow_schema, leaves, table
+from auditlog.store.views import PACKED
 
 FORMAT = 2
 """The version of a segment's columns."""
 
 _FORMAT_KEY = b"auditlog.format"
 
-ROW_GROUP_ROWS = 2048
 DRAFT_SUFFIX = ".draft"
+
+_PAGE_BYTES = 4 * 1024 * 1024
+"""What is compressed as one: the larger, the more of what recurs is found, and the more is opened to read one row."""
+_NEVER_ALIKE = frozenset(("span_id", "entry", "salt", "leaf", PACKED))
+"""Columns in which a dictionary would only hold every value once more."""
 
 _DAY_NS = 86_400 * 1_000_000_000
 _LIMIT_NS = 1 << 63
@@ -141,11 +147,19 @@ def read_tables(
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             refuse_other_format(path, file.schema_arrow)
             for number in range(file.num_row_groups) if groups is None else groups:
-                yield file.read_row_group(number, columns, use_threads=False)
+                yield read_group(file, number, columns)
             if not file.num_row_groups:
-                yield file.read(columns, use_threads=False)
+                yield arrow_schema().empty_table().select(columns or arrow_schema().names)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+
+
+def read_group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read logical columns of one row group of a file that is open."""
+    names = packing.stored_schema().names if columns is None else packing.stored_names(columns)
+    if not set(names) <= set(file.schema_arrow.names):
+        raise pa.ArrowInvalid("its columns are not those of a segment")
+    return packing.unpacked(file.read_row_group(number, names, use_threads=False), columns)
 
 
 def refuse_other_columns(path: Path) -> None:
@@ -155,7 +169,7 @@ def refuse_other_columns(path: Path) -> None:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
     refuse_other_format(path, schema)
-    if schema.remove_metadata() != arrow_schema():
+    if schema.remove_metadata() != packing.stored_schema():
         raise StoreError(damaged(path, "its columns are not those of a segment"))
 
 
@@ -183,7 +197,7 @@ def _write(draft: Path, tables: Iterator[pa.Table]) -> None:
         _FORMAT_KEY: str(FORMAT).encode(),
         b"auditlog.writer": f"auditlog-replay {_version()}".encode(),
     }
-    schema = arrow_schema()
+    schema = packing.stored_schema()
     with (
         draft.open("wb") as file,
         pq.ParquetWriter(
@@ -192,11 +206,16 @@ def _write(draft: Path, tables: Iterator[pa.Table]) -> None:
             compression="zstd",
             compression_level=3,
             write_page_checksum=True,
-            use_dictionary=[field.name for field in schema if not pa.types.is_binary(field.type)],
+            use_dictionary=[field.name for field in schema if field.name not in _NEVER_ALIKE],
+            data_page_size=_PAGE_BYTES,
+            dictionary_pagesize_limit=_PAGE_BYTES,
         ) as writer,
     ):
         for columns in tables:
-            writer.write_table(columns.replace_schema_metadata(told), row_group_size=ROW_GROUP_ROWS)
+            for group in packing.groups(columns):
+                writer.write_table(
+                    packing.packed(group).replace_schema_metadata(told), row_group_size=group.num_rows or 1
+                )
         writer.close()
         file.flush()
         os.fsync(file.fileno())
