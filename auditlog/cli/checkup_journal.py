@@ -143,7 +143,7 @@ def _spilled(root: Path) -> Iterator[Finding]:
             "wrong",
             "spill",
             f"{many(named - len(reached), 'spill directory')} that recording may have used cannot be reached",
-            "Mount it, so that `auditlog seal` takes in what is there.",
+            "Mount it, so that `auditlog seal` takes in what is there; where it is gone for good, remove `journal/*.spill`.",
         )
 
 

@@ -20,7 +20,7 @@ import os
 from collections import deque
 from pathlib import Path
 
-from auditlog.journal.frames import boot_id, make_frame
+from auditlog.journal.frames import HEADER_BYTES, boot_id, make_frame
 
 DRAFT_SUFFIX = ".new"
 BALLAST_SUFFIX = ".ballast"
@@ -92,10 +92,11 @@ class WalFile:
             OSError: it is not in the file.
         """
         frame = make_frame(self.sequence, payload)
-        size, kept_bytes = self.size + len(frame), self.kept_bytes + len(payload)
+        length = len(frame)
+        size, kept_bytes = self.size + length, self.kept_bytes + length
         try:
             written = os.write(self.descriptor, frame)
-            if written != len(frame):
+            if written != length:
                 self._write_rest(frame, written)
         except BaseException:
             # Also where a signal handler raised: what the file holds is not what was counted.
@@ -126,7 +127,7 @@ class WalFile:
         passed = min(self.unkept, records)
         self.unkept -= passed
         for _ in range(records - passed):
-            self.kept_bytes -= len(self.kept.popleft())
+            self.kept_bytes -= HEADER_BYTES + len(self.kept.popleft())
 
     @property
     def unsynced(self) -> int:
@@ -219,7 +220,7 @@ class WalFile:
 
     def _forget_some(self) -> None:
         while self.kept_bytes > KEPT_BYTES and self.kept:
-            self.kept_bytes -= len(self.kept.popleft())
+            self.kept_bytes -= HEADER_BYTES + len(self.kept.popleft())
             self.unkept += 1
 
 

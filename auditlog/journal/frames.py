@@ -31,6 +31,7 @@ _HEAD = struct.Struct("<4sII")
 _SEQUENCE = struct.Struct("<Q")
 HEADER_BYTES = _HEAD.size + _SEQUENCE.size
 MAX_PAYLOAD_BYTES = 1 << 30
+_pack_head, _pack_sequence, _crc = _HEAD.pack, _SEQUENCE.pack, google_crc32c.value
 
 
 class Frame(NamedTuple):
@@ -55,11 +56,12 @@ def make_frame(sequence: int, payload: bytes) -> bytes:
     Raises:
         ValueError: the payload is larger than any reader takes.
     """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        msg = f"A record of {len(payload)} bytes is larger than a journal takes."
+    length = len(payload)
+    if length > MAX_PAYLOAD_BYTES:
+        msg = f"A record of {length} bytes is larger than a journal takes."
         raise ValueError(msg)
-    number = _SEQUENCE.pack(sequence)
-    return b"".join((_HEAD.pack(MAGIC, len(payload), google_crc32c.value(number + payload)), number, payload))
+    number = _pack_sequence(sequence)
+    return _pack_head(MAGIC, length, _crc(number + payload)) + number + payload
 
 
 def read_frames(path: Path | int, start: int = 0) -> Iterator[Frame]:

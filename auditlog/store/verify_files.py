@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from auditlog.errors import AuditlogError, StoreError
-from auditlog.journal import MAGIC, read_frames, tail_of
+from auditlog.journal import MAGIC, read_frames, spill, tail_of
 from auditlog.store.layout import Layout, refuse_irregular
 from auditlog.store.ledger import Segment
 from auditlog.store.scan import JournalFile, journal_files
@@ -56,7 +56,8 @@ def check_segments(
 
 def check_unlisted(layout: Layout, found: Scan, report: Report) -> None:
     """Look for files in `segments/` that the ledger does not list."""
-    unsealed = {path.name.removesuffix(".wal") for path in _names(layout.journal)}
+    places = (layout.journal, *spill.directories(layout.journal))
+    unsealed = {path.name.removesuffix(".wal") for place in places for path in _names(place)}
     left: dict[str, int] = {}
     for path in _files(layout.segments):
         name = str(path.relative_to(layout.root))
