@@ -26,8 +26,6 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-import wcwidth
-
 _C0 = (
     "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
     "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
@@ -41,6 +39,7 @@ _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\u
 _STACKING_JAMO = "\u1161-\u11ff\ud7b0-\ud7fb"
 # Latin letters and the punctuation of books: nothing there stacks, hides or joins.
 _RARE = re.compile("[^\x00-\u024f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\xad]")
 # Printable by Python's account, and yet not clean. `\w` holds no mark in any version of Unicode, so no table is needed.
 # Each pattern begins with one set, which the engine skips through at the speed of C.
 _ODD_LETTER = re.compile(
@@ -107,8 +106,11 @@ def hidden_in(*values: object) -> dict[str, int]:
 
 def cell_width(text: str) -> int:
     """Give the terminal cells that a line of clean text takes."""
-    if text.isascii():
+    if text.isascii() or not (_RARE.search(text) or _CONTROL.search(text)):
         return len(text)
+    # Its tables take longer to load than most commands take to answer.
+    import wcwidth
+
     width = wcwidth.wcswidth(text)
     return width if width >= 0 else sum(max(0, wcwidth.wcwidth(character)) for character in text)
 
@@ -247,6 +249,10 @@ def _break_jamo(match: re.Match[str]) -> str:
 
 def _fitting(text: str, cells: int) -> str:
     """Give the longest beginning of a line that takes at most so many cells."""
+    if not _RARE.search(text):
+        return text[:cells]
+    import wcwidth
+
     taken, at = 0, 0
     for cluster in wcwidth.iter_graphemes(text):
         taken += cell_width(cluster)

@@ -106,8 +106,7 @@ class Contents:
                         if a < last and b > first
                     ]
                     if inside:
-                        table = read_group(file, number, columns)
-                        yield pa.concat_tables(table.slice(a, b - a) for a, b in inside)
+                        yield read_group(file, number, columns, inside)
                     first = last
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None

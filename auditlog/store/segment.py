@@ -154,12 +154,28 @@ def read_tables(
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
 
-def read_group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read logical columns of one row group of a file that is open."""
+def read_group(
+    file: pq.ParquetFile,
+    number: int,
+    columns: Sequence[str] | None = None,
+    rows: Sequence[tuple[int, int]] | None = None,
+) -> pa.Table:
+    """Read logical columns of one row group of a file that is open.
+
+    Args:
+        file: the file.
+        number: the row group.
+        columns: those to read; all where it is None.
+        rows: the first of the wanted rows, and behind the last, of each stretch; all where it is None.
+    """
     names = packing.stored_schema().names if columns is None else packing.stored_names(columns)
     if not set(names) <= set(file.schema_arrow.names):
         raise pa.ArrowInvalid("its columns are not those of a segment")
-    return packing.unpacked(file.read_row_group(number, names, use_threads=False), columns)
+    found = file.read_row_group(number, names, use_threads=rows is not None)
+    if rows is not None:
+        # What is read is opened by whole pages; what is made of it need not be.
+        found = pa.concat_tables([found.slice(first, last - first) for first, last in rows])
+    return packing.unpacked(found, columns)
 
 
 def refuse_other_columns(path: Path) -> None:

@@ -127,7 +127,7 @@ def _rows(found: pa.Table) -> Iterator[tuple[Any, ...]]:
 def _pieces(found: pa.Table) -> Iterator[Piece]:
     for *what, turn_ids, tags, start, end, flags in _rows(found):
         segment, name, run, arm, first, last, *rest = what
-        rollup = [start, end, flags, *rest, *turns_of(turn_ids or []), tags_of(tags)]
+        rollup = [start, end, flags, *rest, *turns_of(list(dict.fromkeys(turn_ids or ()))), tags_of(tags)]
         yield Piece(segment, name, run, arm, first, last, rollup)
 
 
@@ -181,7 +181,7 @@ _PIECE = ", ".join(
         "filename, conversation_id, replay_run_id, replay_arm, min(file_row_number), max(file_row_number) + 1",
         *(_latest(*_VALUES[name]) for name in LATEST),
         *(_ADDED[name] for name in SUMS),
-        "list(DISTINCT turn_id) FILTER (WHERE turn_id IS NOT NULL)",
+        "list(turn_id) FILTER (WHERE turn_id IS NOT NULL)",
         f"list(struct_pack(at := start_ns, tags := tags)) FILTER (WHERE tags IS NOT NULL AND {_ROOT})",
         "min(start_ns), max(end_ns)",
         f"({' + '.join(_flag(*flag) for flag in _FLAGS)})::BIGINT",
