@@ -38,13 +38,17 @@ ORDINALS = ("", "st", "nd", "rd", "th")
 
 TRUE_AS = {
     "email": {"email"},
-    "name": {"name", "user_id", "email"},
+    "name": {"name in a field", "name in prose", "user_id", "email"},
     "address": {"street", "unit", "city", "zip"},
     "postcode": {"zip"},
     "date_of_birth": {"date of birth"},
     "card_suffix": {"card suffix"},
 }
 """What a find of a kind may be; of every other kind the data holds nothing, and a find is wrong."""
+
+
+LEXICON = {"name": "name", "address": "address", "postcode": "address"}
+"""Where a kind's words are, of people that a conversation does not name by an id."""
 
 
 class Truth(NamedTuple):
@@ -99,7 +103,7 @@ def quality(*, with_names: bool) -> None:
             for start, end, kind, value in found:
                 right = any(k in TRUE_AS.get(kind, ()) and s < end and start < e for k, s, e in there)
                 counts = precision[name][kind]
-                counts[0] += right or (kind in ("name", "address") and known(value.decode(), lexicon[kind]))
+                counts[0] += right or known(value.decode(), lexicon.get(LEXICON.get(kind, ""), set()))
                 counts[1] += 1
     columns = "".join(f" | {name}" for name in redactors)
     print(f"| value | occurrences | distinct{columns} |\n|---|---|---{'|---' * len(redactors)}|")
@@ -139,7 +143,7 @@ def covered(start: int, end: int, found: Sequence[tuple[int, int, str, bytes]]) 
 
 
 def everyone() -> dict[str, set[str]]:
-    """Give the words of all names and addresses in the databases: agents look up people beside the caller."""
+    """Give the words of all names and addresses in the databases, those of orders among them: agents look up others, too."""
     words: dict[str, set[str]] = {"name": set(), "address": set()}
     for user in users().values():
         for kind, value in facts(user):
@@ -147,7 +151,12 @@ def everyone() -> dict[str, set[str]]:
                 words["name"].update(value.lower().split())
             elif kind in ("street", "unit", "city", "zip"):
                 words["address"].update(value.lower().split())
-    words["address"] |= {user["address"]["state"].lower() for user in users().values()} | {"usa"}
+    orders = json.loads((DATA / "tau2-bench/domains/retail/db.json").read_text())["orders"].values()
+    for order in orders:
+        address = order["address"]
+        words["address"].update(
+            f"{address['address1']} {address['address2']} {address['zip']}".lower().split()
+        )
     return words
 
 
@@ -271,7 +280,12 @@ def occurrences(raw: bytes, truth: Truth) -> Iterator[tuple[str, int, int]]:
             if any(s < end and start < e for s, e in taken):
                 continue
             taken.append((start, end))
-            yield ("name" if kind.endswith("name") else kind), start, end
+            in_field = kind.endswith("name") and _FIELD.search(raw, max(0, start - 40), start)
+            named = "name in a field" if in_field else "name in prose"
+            yield (named if kind.endswith("name") else kind), start, end
+
+
+_FIELD = re.compile(rb'_name\\*": ?\\*"$')
 
 
 def speed() -> None:

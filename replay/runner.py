@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditlog.errors import StoreError
-from auditlog.journal import JournalWriter, entry_of
+from auditlog.journal import entry_of
+from auditlog.recorder import Sink
+from auditlog.redaction.writer import redacting
 from replay.behaviour import Behaviours
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
@@ -66,7 +68,7 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
 
     active.add(plan.run_id)
     sweep()
-    writer = store.writer()
+    writer = redacting(store.layout, store.writer())
     try:
         _append(writer, run_span(MANIFEST, plan.run_id, plan.manifest()))
         under_way = _Run(store, plan, writer, progress)
@@ -99,7 +101,7 @@ class _Run:
     """One process's part of a run."""
 
     def __init__(
-        self, store: Store, plan: RunPlan, writer: JournalWriter, progress: Callable[[Progress], None] | None
+        self, store: Store, plan: RunPlan, writer: Sink, progress: Callable[[Progress], None] | None
     ) -> None:
         self._store = store
         self._plan = plan
@@ -212,7 +214,7 @@ def _unrun(task: Task, status: CaseStatus, why: str) -> Result:
     return Result(status, why, (payload,))
 
 
-def _append(writer: JournalWriter, payload: bytes) -> None:
+def _append(writer: Sink, payload: bytes) -> None:
     entry = entry_of(payload)
     opens = entry["span"] if entry["type"] == "start" else None
     closes = entry["span"] if entry["type"] == "end" else None
@@ -220,7 +222,7 @@ def _append(writer: JournalWriter, payload: bytes) -> None:
         raise StoreError(_UNWRITABLE)
 
 
-def _flush(writer: JournalWriter) -> None:
+def _flush(writer: Sink) -> None:
     if not writer.flush():
         raise StoreError(_UNWRITABLE)
 

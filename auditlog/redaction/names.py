@@ -7,7 +7,8 @@ The rules:
 1. The model comes as a package and lies on the disk; nothing is downloaded, and nothing is asked over a network.
 2. Only what needs no grammar runs: the named entities. That is still a hundred times dearer than all patterns together,
    so it is for stores that need it, and its cost is in docs/redaction.md.
-3. Text that is JSON itself is left to the patterns, which know its fields; a text is looked at in pieces that bound memory.
+3. Of text that is JSON itself only sentences are looked at; its fields are left to the patterns, which know them. A long text
+   is looked at in pieces, which bounds memory.
 4. What is found is a guess. It finds most names of prose, not all, and now and then a product or a place.
 """
 
@@ -29,6 +30,8 @@ PIECE = 20_000
 
 _NOT_NEEDED = ("parser", "tagger", "attribute_ruler", "lemmatizer", "senter")
 _NAME = re.compile(r"[^\W\d_]{2,}(?:[ .'’\-]{1,2}[^\W\d_]+){0,4}")
+
+_SENTENCE = re.compile(r'"([^"\s]+(?:[ \n][^"\s]+){2,})"')
 
 
 class Names:
@@ -63,12 +66,19 @@ class Names:
 
     def find(self, text: str) -> Iterator[Found]:
         """Give the names in a text."""
-        if text.lstrip()[:1] in ("{", "[") or not any(character.isupper() for character in text):
-            return
-        for at in range(0, len(text), PIECE):
-            for entity in self._nlp(text[at : at + PIECE]).ents:
-                if entity.label_ != "PERSON":
-                    continue
-                match = _NAME.search(text, at + entity.start_char, at + entity.end_char)
-                if match and any(word[0].isupper() for word in match[0].split()):
-                    yield Found(*match.span(), "name")
+        is_json = text.lstrip()[:1] in ("{", "[")
+        prose = (match.span(1) for match in _SENTENCE.finditer(text)) if is_json else [(0, len(text))]
+        for first, last in prose:
+            for at in range(first, last, PIECE):
+                piece = text[at : min(at + PIECE, last)]
+                if any(character.isupper() for character in piece):
+                    yield from self._people(piece, at)
+
+    def _people(self, text: str, at: int) -> Iterator[Found]:
+        for entity in self._nlp(text).ents:
+            match = (
+                _NAME.search(text, entity.start_char, entity.end_char) if entity.label_ == "PERSON" else None
+            )
+            # Airports and codes are written in capitals only.
+            if match and not match[0].isupper() and any(word[0].isupper() for word in match[0].split()):
+                yield Found(at + match.start(), at + match.end(), "name")

@@ -12,7 +12,7 @@ import pytest
 
 import auditlog
 from auditlog import config
-from auditlog.recorder import Recorder
+from auditlog.recorder import Recorder, Redacts
 from auditlog.store import Store
 
 AGENTS = Path(__file__).parent / "agents"
@@ -32,12 +32,18 @@ def agents() -> ModuleType:
 
 
 def record_talks(
-    path: Path, agent: Callable[..., object], talks: list[list[str]], *, prefix: str = "c", **extra: object
+    path: Path,
+    agent: Callable[..., object],
+    talks: list[list[str]],
+    *,
+    prefix: str = "c",
+    redactor: Redacts | None = None,
+    **extra: object,
 ) -> None:
     """Record conversations, each a list of questions, into a store."""
     store = Store.create(path)
     previous = config._state.recorder
-    config.use(Recorder(store.writer(), agent_version="v1"))
+    config.use(Recorder(store.writer(), agent_version="v1", redactor=redactor))
     try:
         for number, questions in enumerate(talks):
             history: list[dict[str, str]] = []

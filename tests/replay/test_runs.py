@@ -9,6 +9,8 @@ import pytest
 
 import replay
 from auditlog.errors import FilterError, NotFoundError
+from auditlog.redaction import for_store
+from auditlog.store import Store, layout
 from replay.errors import RunError, TargetError
 
 AGENTS = Path(__file__).parent / "agents"
@@ -301,3 +303,17 @@ def test_runs_are_found_by_id_beginning_and_last(recorded):
         replay.load_report(recorded, first.run_id + "x")
     with pytest.raises(NotFoundError, match="beginning of several runs"):
         replay.load_report(recorded, first.run_id[:3])
+
+
+def test_a_redacted_case_replays(agents, tmp_path, record):
+    """Tokens are stable, so that redacted arguments match again; what the replay says anew is redacted, too."""
+    layout.ensure(tmp_path / "audit")
+    redactor = for_store(layout.find(tmp_path / "audit"), redact=True)
+    record(tmp_path / "audit", agents.v1, [["anna@example.com is me", "refund A1"]], redactor=redactor)
+    with Store.open(tmp_path / "audit") as store:
+        report = run(store, "v1", kind="verify")
+        assert ["identical", "identical"] == [case.diff.case_class for case in report.cases]
+        token = redactor.token("email", "anna@example.com")
+        assert {token} == {case.user_text.removesuffix(" is me") for case in report.cases[:1]}
+        assert ["exact"] * 3 == [s.replay.match_tier for s in report.cases[0].candidate[0].spans[1:]]
+    assert b"anna" not in b"".join(file.read_bytes() for file in (tmp_path / "audit" / "journal").iterdir())
