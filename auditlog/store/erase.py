@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import AuditlogError
+from auditlog.journal import spill
 from auditlog.record import PARTS
 from auditlog.store import locks
 from auditlog.store.holds import Hold, by_whom, held, holds
 from auditlog.store.ledger import Segment, append_entry, listed, read_ledger
 from auditlog.store.rewrite import clean, erase_into, forget_caches
+from auditlog.store.seal import KEPT_SUFFIX
 from auditlog.store.segment import read_tables
 from auditlog.store.subject import Found, Subject, conversations_of_users, derived_from, doomed, mentions
 
@@ -183,15 +185,16 @@ def _plan(store: Store, subject: Subject, progress: Progress) -> Plan:
 
 
 def _leftovers(store: Store, subject: Subject, whole: set[str]) -> list[Path]:
-    """Give the damaged files, kept beside the journals, that hold something of the subject."""
+    """Give the damaged files, kept beside the journals and where records spilled to, that hold something of the subject."""
     wanted = [name.encode("utf-8", "surrogatepass") for name in (*subject.names, *whole) if name]
     found = []
-    for path in sorted(store.layout.journal.iterdir()) if store.layout.journal.is_dir() else ():
-        if path.suffix == ".wal" or not path.is_file() or path.is_symlink():
-            continue
-        data = path.read_bytes()
-        if any(word in data for word in wanted):
-            found.append(path)
+    for place in (store.layout.journal, *spill.directories(store.layout.journal)):
+        for path in sorted(place.glob(f"*{KEPT_SUFFIX}")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            data = path.read_bytes()
+            if any(word in data for word in wanted):
+                found.append(path)
     return found
 
 

@@ -1,8 +1,11 @@
 """Compacting: many small segments become one, and nothing that a reader or a verifier sees changes."""
 
+import dataclasses
 import threading
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from auditlog.errors import StoreError
 from auditlog.store import Store, compact
@@ -144,6 +147,49 @@ def test_a_damaged_segment_is_not_compacted_away(pieces):
         compact.compact(pieces, grace=0)
     assert path.exists()
     assert read_ledger(pieces.layout.entries).segments[0].path == segment.path
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=8,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    written=st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 3), st.integers(0, 2), st.text(max_size=40)), min_size=1, max_size=4
+        ),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_conversations_read_the_same_before_and_after(tmp_path_factory, script_for, written):
+    """Whatever was written in however many files, every conversation, list and text search reads the same."""
+    with Store.create(tmp_path_factory.mktemp("any") / "audit") as store:
+        for number, turns in enumerate(written):
+            writer = store.writer()
+            script = script_for(writer, NOON_NS + number * 1000)
+            for conversation, day, text in turns:
+                script.now = NOON_NS + day * DAY_NS + number * 1000
+                script.turn(f"case-{conversation}", user=text, answer=text[::-1])
+            writer.close()
+            store.seal()
+
+        def seen():
+            found = {c.conversation_id: c for c in store.conversations()}
+            spans = {
+                name: [dataclasses.replace(span, segment=None) for span in c.spans]
+                for name, c in found.items()
+            }
+            return spans, store.summaries(), store.summaries("tool:look_up_order", limit=2)
+
+        before = seen()
+        compact.compact(store, grace=0)
+        assert before == seen()
+        assert len(store.segments()) == len({s.day for s in store.segments()})
+        assert verify(store.layout, jobs=1).faults == []
 
 
 def test_a_group_is_bounded(pieces, monkeypatch):
