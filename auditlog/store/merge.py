@@ -92,7 +92,7 @@ class Merger:
     """Writers that ended with a CLOSE record."""
     _open: dict[tuple[str, str], Located] = field(default_factory=dict)
     _done: dict[tuple[str, str], tuple[Located | None, Located]] = field(default_factory=dict)
-    _ended: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    _ended: dict[tuple[str, str], int] = field(default_factory=dict)
     _started: set[tuple[str, str]] = field(default_factory=set)
     _links: dict[tuple[str, str], _Link] = field(default_factory=dict)
     _conversations: dict[str, str] = field(default_factory=dict)
@@ -185,11 +185,13 @@ class Merger:
             self._open[key] = found
             self._started.add(key)
         else:
+            # Keyed by a secret of this process, so that nobody can make two records that pass for one.
+            told = hash((record.entry_bytes, *record.parts.values()))
             if key in self._ended:
-                same = self._ended[key] == record.entry_bytes
+                same = self._ended[key] == told
                 _count(self.duplicates if same else self.conflicts, found.writer)
                 return
-            self._ended[key] = record.entry_bytes
+            self._ended[key] = told
             self._done[key] = (self._open.pop(key, None), found)
         known = self._links.get(key)
         link = _link(record, look=known is None or known.conversation is None)

@@ -50,6 +50,7 @@ def test_ordinary_gzip_is_imported(otlp, span, run, tmp_path):
     assert run("import", path, "--store", tmp_path / "audit").exit_code == Exit.OK
 
 
+@pytest.mark.slow
 def test_a_fifo_and_a_device_are_refused_at_once(tmp_path, run_apart):
     """Whoever opens a FIFO waits for ever, and a device never ends: neither is opened."""
     fifo = tmp_path / "traces.json"
@@ -68,6 +69,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path, refused):
     assert "holds more than 1024 MiB" in refused(path)
 
 
+@pytest.mark.slow
 def test_a_million_attributes_are_bounded_and_counted(otlp, span, run, tmp_path):
     """Of a span with more attributes than anybody sends the rest is left out, counted, told, and the span is lossy."""
     many = otlp_json.MOST_ATTRIBUTES + 990_000
@@ -165,6 +167,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thing", ["symlink", "fifo"])
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_no_file_in_a_store_is_refused(sealed, tmp_path, run_apart, place, thing):

@@ -100,6 +100,7 @@ def test_every_command_shows_it_and_none_obeys(attacked, attack, run):
     assert (HIDING.get(name, "-") in done.stderr) == (name in HIDING)
 
 
+@pytest.mark.slow
 async def test_the_screens_show_it_and_do_not_obey(attacked, attack, app_on, until):
     """The list, the conversation, the evidence and the search show a hostile text as it stands, and go on."""
     store, _ = attacked
@@ -151,6 +152,7 @@ def test_five_megabytes_in_one_line_are_clipped(store, script, run):
     assert len(run("ls", "--store", store.path).stdout) < 2_000
 
 
+@pytest.mark.slow
 async def test_five_megabytes_in_one_line_do_not_hold_up_the_screen(store, script, app_on, until):
     """The screen clips a line without an end, and Enter opens all of it."""
     script.turn("case-1", user="x" * 5_000_000, tools=())
