@@ -103,6 +103,7 @@ def test_a_trace_id_that_is_none_is_rejected(identity, otlp, span, run, tmp_path
 PATHS = ["../../x", "a/../b", "a=b", "%2e%2e", "/etc/passwd", "CON", "a\0b", "." * 300, "day=2026-11-23"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_a_name_never_becomes_a_path(name, otlp, span, run, tmp_path):
     """Ids, agents and tags that look like paths are text: nothing but the store's own names appears on the disk."""

@@ -83,6 +83,7 @@ STATEMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", STATEMENTS)
 def test_a_query_reads_the_views_and_nothing_else(text, filled, run, tmp_path):
     """What reaches for a file, a key, an extension or a setting is refused in a sentence, and leaves nothing behind."""
