@@ -63,7 +63,7 @@ def test_a_store_of_format_1_is_refused_until_it_is_migrated(old):
 def test_the_golden_store_reads_the_same_after_migration(old, expected):
     """Every conversation, sealed, live and replayed, reads as the code of its own format read it."""
     report = migrate(old)
-    assert (report.segments, report.spans, report.journals, report.faults) == (6, 37, 1, [])
+    assert (report.segments, report.spans, report.journals, report.faults) == (7, 42, 1, [])
     assert expected == told(old)
     with Store.open(old) as store:
         store.seal()
@@ -71,12 +71,28 @@ def test_the_golden_store_reads_the_same_after_migration(old, expected):
     assert verify(Store.open(old).layout, deep=True, jobs=1).faults == []
 
 
+@pytest.mark.parametrize("archive", sorted(GOLDEN.glob("v*.tar.gz")), ids=lambda path: path.name)
+def test_every_golden_store_reads_as_its_own_code_read_it(archive, tmp_path):
+    """A store of any format that ever was, migrated where it has to be, reads the same and verifies."""
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    expected = json.loads((tmp_path / "expected.json").read_text("utf-8"))["conversations"]
+    migrate(tmp_path / "store")
+    found = told(tmp_path / "store")
+    for conversation in (*expected, *found):
+        for span in (span for turn in conversation["turns"] for span in turn["spans"]):
+            for name in ADDED_SINCE:
+                span.pop(name, None)
+    assert expected == found
+    assert verify(Store.open(tmp_path / "store").layout, deep=True, jobs=1).faults == []
+
+
 def test_the_old_ledger_stays_in_the_new_one(old):
     """The first entry lists what the old ledger listed, with its roots, and the old ledger's file is kept."""
     before = (old / "ledger/entries.log").read_bytes()
     migrate(old)
     (entry,) = read_ledger(old / "ledger/entries.log").entries
-    assert (entry["type"], entry["from"], len(entry["was"]), len(entry["segments"])) == ("migrate", 1, 6, 6)
+    assert (entry["type"], entry["from"], len(entry["was"]), len(entry["segments"])) == ("migrate", 1, 7, 7)
     assert all(len(was["root"]) == 64 for was in entry["was"])
     assert (old / "ledger/v1/entries.log").read_bytes() == before
 
@@ -93,7 +109,7 @@ def test_a_dry_run_changes_nothing(old):
     """A dry run verifies and counts, and leaves every byte as it was."""
     before = {p: p.read_bytes() for p in old.parent.rglob("*") if p.is_file()}
     report = migrate(old, dry_run=True)
-    assert (report.segments, report.records, report.faults, report.kept) == (6, 16, [], None)
+    assert (report.segments, report.records, report.faults, report.kept) == (7, 16, [], None)
     assert {p: p.read_bytes() for p in old.parent.rglob("*") if p.is_file()} == before
 
 
