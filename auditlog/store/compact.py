@@ -4,8 +4,8 @@ The rules:
 
 1. A compacted file holds whole segments, and every row says which (`origin`) and where it stood there (`origin_row`). The
    root of each first-hand segment is made again of the compacted file and compared before the ledger hears of it.
-2. Memory is bounded: the keys of a group's rows, and one row group of each file in it. A group holds at most MOST_ROWS rows and
-   MOST_OPEN_BYTES of open row groups; what is left is merged in the next round.
+2. Memory is bounded: the keys of a group's rows, and one row group of each file in it. A group holds at most MOST_ROWS rows,
+   MOST_OPEN_BYTES of open row groups and MOST_FILES files; what is left is merged in the next round.
 3. The order is: the compacted file in its place, the ledger's COMPACT entry synced, the old files unlinked after a grace for
    readers that hold their names. A reader that comes later than that reads the ledger again.
 4. Compacting again changes nothing: a group of one file is left alone.
@@ -38,6 +38,8 @@ MOST_ROWS = 1_000_000
 """Of one compacted file: it bounds what erasing one row has to write anew."""
 MOST_OPEN_BYTES = 256 << 20
 """Of row groups, uncompressed, that are open at once."""
+MOST_FILES = 256
+"""Open at once: a process may have few more."""
 GRACE_SECONDS = 30.0
 
 Progress = Callable[[int, int], None]
@@ -80,7 +82,8 @@ def groups_of(
         rows = open_bytes = 0
         for segment in members if len(members) > 1 else ():
             wanted = _open_bytes(layout, segment)
-            if group and (rows + segment.rows > MOST_ROWS or open_bytes + wanted > MOST_OPEN_BYTES):
+            full = rows + segment.rows > MOST_ROWS or open_bytes + wanted > MOST_OPEN_BYTES
+            if group and (full or len(group) == MOST_FILES):
                 found.append(group)
                 group, rows, open_bytes = [], 0, 0
             group.append(segment)
@@ -130,7 +133,7 @@ def compact(
         report.unlinked += unlinked
         report.files_after = len(ledger.segments)
         report.bytes_after = sum(segment.bytes for segment in ledger.segments)
-    store.refresh()
+    store.update_index()
     return report
 
 

@@ -199,3 +199,14 @@ def test_a_group_is_bounded(pieces, monkeypatch):
     compact.compact(pieces, grace=0)
     assert sorted(s.rows for s in pieces.segments()) == [6, 6, 12, 12]
     assert told(pieces) == before
+
+
+def test_more_files_than_may_be_open_are_merged_in_rounds(pieces, monkeypatch):
+    """Where a group may hold two files only, a day still becomes one file, and its origins still make their roots."""
+    monkeypatch.setattr(compact, "MOST_FILES", 2)
+    before = told(pieces)
+    report = compact.compact(pieces, grace=0)
+    assert [len(group) for group, _ in report.groups] == [2, 2, 2, 2]
+    assert len(pieces.segments()) == 2
+    assert told(pieces) == before
+    assert verify(pieces.layout, deep=True, jobs=1).faults == []
