@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -74,6 +75,8 @@ class AuditApp(App[None]):
         run_id: str | None = None,
         conversation: str | None = None,
         keymap: dict[str, str] | None = None,
+        reveal_key: Path | None = None,
+        reveal_minutes: float = 5,
     ) -> None:
         """Prepare the application.
 
@@ -83,11 +86,15 @@ class AuditApp(App[None]):
             run_id: a replay run to open at once.
             conversation: a conversation to open at once.
             keymap: a user's keys by action id, checked.
+            reveal_key: the file of the private key that reveals.
+            reveal_minutes: how long what was revealed is shown.
         """
         super().__init__()
         self.reader = Reader(opened)
         self.store_path = store_path
         self.keymap = keymap or {}
+        self.reveal_key = reveal_key
+        self.reveal_minutes = reveal_minutes
         self.last_search = ""
         self.reports: dict[str, Report] = {}
         """Complete runs that have been read: opening one again takes no time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from auditlog.cli.options import store_option
@@ -16,7 +18,24 @@ _HUNG_UP = 129
     "--run", "run_id", metavar="RUN", help="Open what this replay run found; `last` for the newest."
 )
 @click.option("--conversation", metavar="ID", help="Open this conversation; the beginning of its id will do.")
-def tui(store: str, run_id: str | None, conversation: str | None) -> None:
+@click.option(
+    "--reveal-key",
+    metavar="FILE",
+    envvar="AUDITLOG_REVEAL_KEY",
+    type=click.Path(path_type=Path),
+    help="The private key with which U reveals; $AUDITLOG_REVEAL_KEY where it is not given.",
+)
+@click.option(
+    "--reveal-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="After how many minutes what was revealed is hidden again.",
+)
+def tui(
+    store: str, run_id: str | None, conversation: str | None, reveal_key: Path | None, reveal_minutes: float
+) -> None:
     """Look around in the terminal: conversations, what is behind them, and what replays found.
 
     Every key is listed on `?`, and every view says on `c` which command prints the same.
@@ -46,7 +65,15 @@ def tui(store: str, run_id: str | None, conversation: str | None) -> None:
 
     _end_with_the_terminal(sys.stdin.fileno())
     # From here on the reader's thread alone uses the store, and closes it.
-    app = AuditApp(lambda: opened, store, run_id=run_id, conversation=conversation, keymap=load())
+    app = AuditApp(
+        lambda: opened,
+        store,
+        run_id=run_id,
+        conversation=conversation,
+        keymap=load(),
+        reveal_key=reveal_key,
+        reveal_minutes=reveal_minutes,
+    )
     app.run()
     if app.reader.busy:
         # Nothing is written, so nothing is lost; unwinding under a query would only print the engine's complaints.

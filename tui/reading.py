@@ -10,7 +10,10 @@ The rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from auditlog.filter import Filter, Match, Pattern, parse
 from auditlog.values import ConversationSummary, utc
@@ -20,6 +23,7 @@ from tui.rows import PAGE
 if TYPE_CHECKING:
     from auditlog.store import Store
     from auditlog.store.layout import Layout
+    from auditlog.store.reveal import Revealed
 
 HISTOGRAM_CELLS = 60
 
@@ -113,6 +117,36 @@ def standing(store: Store) -> Standing:
         ledger.wrong,
         _is_anchored(store.layout),
     )
+
+
+def proven(store: Store, conversation_id: str) -> dict[str, str]:
+    """Prove a conversation against the signed ledger; give for each proven span by its id where it stands, or what is wrong."""
+    from auditlog.store.note import VerifierKey
+    from auditlog.store.proof import check_proof
+    from auditlog.store.prove import prove
+
+    proof = prove(store, {"conversation": conversation_id}, content=True)
+    key = VerifierKey.parse(proof.document["key"])
+    wrong = "; ".join(check_proof(proof.document, key=key).faults)
+    found = {}
+    for segment in proof.document["segments"]:
+        place = f"entry {segment['entry']['index'] + 1:,} of the signed ledger"
+        for span in segment["spans"]:
+            told = f"proven: row {span['row'] + 1:,} of {segment['rows']:,}, {place}"
+            found[orjson.loads(span["text"])["span"]] = f"INVALID: {wrong}" if wrong else told
+    return found
+
+
+def revealed(store: Store, conversation_id: str, key: Path, reason: str) -> Revealed:
+    """Give a conversation with what redaction took out; it is written to the ledger first.
+
+    Raises:
+        AuditlogError: there is no reason or no key, or it cannot be written.
+    """
+    from auditlog.cli.reveal import read_key
+    from auditlog.store.reveal import reveal
+
+    return reveal(store, conversation_id, read_key(key), reason=reason, tool="tui")
 
 
 def _is_anchored(layout: Layout) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from auditlog.hidden import hidden_of
 from auditlog.normalise import messages
@@ -16,20 +16,29 @@ VALUE_LINES = 12
 TEXT_LINES = 8
 
 
-def of_target(target: object, turn: Turn | None, width: int) -> list[Line]:
-    """Give the evidence of what the cursor is on: a span, a turn, or a message (then its turn)."""
+def of_target(
+    target: object, turn: Turn | None, width: int, proven: Mapping[str, str] | None = None
+) -> list[Line]:
+    """Give the evidence of what the cursor is on: a span, a turn, or a message (then its turn).
+
+    Args:
+        target: what the cursor is on.
+        turn: the turn that it is in.
+        width: the cells of a line.
+        proven: what a proof found, by span id; None where none was asked for.
+    """
     match target:
         case Span():
-            return of_span(target, width)
+            return of_span(target, width, proven)
         case Turn():
-            return of_turn(target, width)
+            return of_turn(target, width, proven)
         case Whole() if turn is not None:
-            return of_turn(turn, width)
+            return of_turn(turn, width, proven)
         case _:
             return [line(("nothing recorded here", "muted"))]
 
 
-def of_turn(turn: Turn, width: int) -> list[Line]:
+def of_turn(turn: Turn, width: int, proven: Mapping[str, str] | None = None) -> list[Line]:
     """Give a turn's facts: who answered, with which model and prompt, at what cost."""
     agent = turn.agent
     models = turn.of_kind("model") or (agent,)
@@ -58,10 +67,10 @@ def of_turn(turn: Turn, width: int) -> list[Line]:
         lines += field("evaluation", f"{judged.name} {value} {judged.label or ''}", width)
     if turn.system_prompt:
         lines += [BLANK, section("SYSTEM PROMPT"), *wrapped(turn.system_prompt, width, most=TEXT_LINES)]
-    return lines + _fault(agent, width) + _ids(agent, width)
+    return lines + _fault(agent, width) + _ids(agent, width, proven)
 
 
-def of_span(span: Span, width: int) -> list[Line]:
+def of_span(span: Span, width: int, proven: Mapping[str, str] | None = None) -> list[Line]:
     """Give a call's facts: what it was asked, what came back, and where the record stands."""
     state = formats.state_of(span.status)
     lines = [
@@ -112,7 +121,7 @@ def of_span(span: Span, width: int) -> list[Line]:
                 lines += _document(document, width)
         elif span.status != "incomplete":
             lines += [BLANK, section("RESULT"), *pretty(span.output, width, most=VALUE_LINES)]
-    return lines + _fault(span, width) + _ids(span, width)
+    return lines + _fault(span, width) + _ids(span, width, proven)
 
 
 def asked_of(span: Span) -> tuple[Message, ...]:
@@ -159,10 +168,12 @@ def _erased(turn: Turn) -> str:
     )
 
 
-def _integrity(span: Span) -> str:
+def _integrity(span: Span, proven: Mapping[str, str] | None) -> str:
     if span.segment is None:
         return "nothing to prove yet: it is not sealed"
-    return "its content is that of its leaf"
+    if proven is None:
+        return "its content is that of its leaf; v proves the leaf against the signed ledger"
+    return proven.get(span.span_id, "not proven: the ledger's entry for it is not signed yet")
 
 
 def _lossy(span: Span) -> str:
@@ -254,12 +265,17 @@ def _fault(span: Span, width: int) -> list[Line]:
     return [BLANK, section("ERROR"), *wrapped(text, width, "error", indent=2, most=TEXT_LINES)]
 
 
-def _ids(span: Span, width: int) -> list[Line]:
+def _ids(span: Span, width: int, proven: Mapping[str, str] | None) -> list[Line]:
     return [
         BLANK,
         section("RECORD"),
         *field("held in", span.segment or "the journal: not sealed yet", width),
-        *field("integrity", _integrity(span), width),
+        *field(
+            "integrity",
+            told := _integrity(span, proven),
+            width,
+            role="error" if told.startswith("INVALID") else "",
+        ),
         *field("source", span.source, width),
         *field("conversation", span.conversation_id or "", width, label=13),
         *field("span", span.span_id, width),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -20,6 +22,9 @@ from tui.render.transcript import Whole
 from tui.rows import Sheet
 from tui.screens.base import AuditScreen
 from tui.screens.text import TextScreen
+
+if TYPE_CHECKING:
+    from auditlog.store.reveal import Revealed
 
 TURNS_FROM = 80
 """Columns from which on the turns stand beside the conversation."""
@@ -44,6 +49,10 @@ class ConversationScreen(AuditScreen):
         self.conversation_id = conversation_id
         self.conversation: Conversation | None = None
         self.needle = needle
+        self.revealed_until: datetime | None = None
+        """Until when what redaction took out is shown; None where it is not."""
+        self._recorded_conversation: Conversation | None = None
+        self._proven: dict[str, str] | None = None
         self.side: bool | None = None
         """Whether the evidence is shown; None as long as nobody asked: then the width decides."""
         self._turn_of: dict[str, Turn] = {}
@@ -85,15 +94,21 @@ class ConversationScreen(AuditScreen):
 
     def got_conversation(self, conversation: Conversation) -> None:
         """Show it."""
-        self.conversation = conversation
         self.conversation_id = conversation.conversation_id
+        self._recorded_conversation = conversation
+        self._show(conversation)
+        if self.needle:
+            self.main.find(1, here=True)
+
+    def _show(self, conversation: Conversation, *, keep: bool = False) -> None:
+        self.conversation = conversation
+        self._evidence_of = self._timeline_of = None
         self._turn_of = {span.span_id: turn for turn in conversation.turns for span in turn.spans}
-        self.turns.show(Sheet(transcript.turn_list(conversation)))
-        self.main.show(Sheet(transcript.blocks(conversation)))
+        self.turns.show(Sheet(transcript.turn_list(conversation)), keep=keep)
+        self.main.show(Sheet(transcript.blocks(conversation)), keep=keep)
         if self.needle:
             for view in self.query(LineView):
                 view.search(self.needle)
-            self.main.find(1, here=True)
         self.refresh_bars()
 
     # Panes.
@@ -183,7 +198,8 @@ class ConversationScreen(AuditScreen):
         if not self.evidence.display or turn is None or selected is self._evidence_of:
             return
         self._evidence_of = selected
-        block = Block("evidence", lambda width: evidence.of_target(selected, turn, width))
+        proven = self._proven
+        block = Block("evidence", lambda width: evidence.of_target(selected, turn, width, proven))
         self.evidence.show(Sheet([block]))
 
     def _show_timeline(self) -> None:
@@ -201,6 +217,8 @@ class ConversationScreen(AuditScreen):
         facts = [(f" {safe_text(self.conversation_id, width=40)}", "accent")]
         if self.conversation is not None:
             facts.append((f" {formats.counted(len(self.conversation.turns), 'turn')}", "muted"))
+        if self.revealed_until is not None:
+            facts.append((f" REVEALED until {self.revealed_until:%H:%M:%S}", "error"))
         return facts
 
     # Actions.
@@ -233,12 +251,75 @@ class ConversationScreen(AuditScreen):
             Note("Replay it against a new version", self.audit.replay_command([self.conversation_id]))
         )
 
+    def action_prove(self) -> None:
+        """Prove the conversation against the signed ledger."""
+        conversation_id = self.conversation_id
+        self.ask(
+            "proof",
+            lambda store: reading.proven(store, conversation_id),
+            seen=lambda found: Seen("prove", ids=(conversation_id,), rows=len(found)),
+        )
+
+    def got_proof(self, proven: dict[str, str]) -> None:
+        """Tell of each call whether it is proven."""
+        self._proven, self._evidence_of = proven, None
+        self._show_evidence()
+        wrong = next((told for told in proven.values() if told.startswith("INVALID")), None)
+        if wrong is not None:
+            self.say(safe_text(wrong))
+        else:
+            self.audit.inform(f"{formats.counted(len(proven), 'call')} proven against the signed ledger.")
+        self.ask("standing", reading.standing)
+
+    def action_reveal(self) -> None:
+        """Ask for what reason to show what redaction took out; hide it where it is shown."""
+        if self.revealed_until is not None:
+            self._hide()
+        elif self.audit.reveal_key is None:
+            self.say(
+                "A reveal needs the private key: start with --reveal-key FILE, or set AUDITLOG_REVEAL_KEY."
+            )
+        else:
+            self.ask_for("reveal", "", "why? it is written to the ledger before anything is shown")
+
+    def prompted(self, purpose: str, value: str) -> None:
+        """Reveal, for the reason that was typed."""
+        if purpose != "reveal":
+            return
+        self.close_prompt()
+        key, conversation_id = self.audit.reveal_key, self.conversation_id
+        if key is not None:
+            self.ask("reveal", lambda store: reading.revealed(store, conversation_id, key, value))
+
+    def got_reveal(self, found: Revealed) -> None:
+        """Show what was taken out, for some minutes."""
+        if not found.values:
+            self.audit.inform("Nothing was taken out of this conversation and kept.")
+            return
+        minutes = self.audit.reveal_minutes
+        self.revealed_until = datetime.now().astimezone() + timedelta(minutes=minutes)
+        self._hiding = self.set_timer(minutes * 60, self._hide)
+        self._show(found.conversation, keep=True)
+        self.ask("standing", reading.standing)
+
+    def _hide(self) -> None:
+        """Show the conversation as it was recorded again, and nothing above it that shows more."""
+        self._hiding.stop()
+        self.revealed_until = None
+        while self in self.app.screen_stack and self.app.screen is not self:
+            self.app.pop_screen()
+        if self._recorded_conversation is not None:
+            self._show(self._recorded_conversation, keep=True)
+
     def clear_more(self) -> bool:
         """Nothing else to end: escape goes back."""
         return False
 
     def twin(self) -> str:
         """Give the command that prints this conversation."""
+        if self.revealed_until is not None:
+            name = shlex.quote(self.conversation_id)
+            return f"auditlog reveal {name} --reason TEXT --key FILE{self.audit.store_option}"
         return f"auditlog show {shlex.quote(self.conversation_id)}{self.audit.store_option}"
 
     def selected_text(self) -> str:
