@@ -280,5 +280,5 @@ def _open_bytes(layout: Layout, segment: Segment) -> int:
         with pq.ParquetFile(layout.root / segment.path) as file:
             told = file.metadata
             return max((told.row_group(n).total_byte_size for n in range(told.num_row_groups)), default=0)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(damaged(layout.root / segment.path, str(error).partition("\n")[0])) from None

@@ -150,7 +150,7 @@ def read_tables(
                 yield read_group(file, number, columns)
             if not file.num_row_groups:
                 yield arrow_schema().empty_table().select(columns or arrow_schema().names)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
 

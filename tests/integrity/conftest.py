@@ -17,6 +17,8 @@ from auditlog.store.ledger import append_entry
 from auditlog.store.merkle import Tree
 from auditlog.store.merkle import leaf_hash as entry_hash
 from auditlog.store.note import Checkpoint, Signer, parse_checkpoint
+from auditlog.store.packing import packed
+from auditlog.store.segment import read_segment
 from auditlog.store.verify import verify
 
 
@@ -69,13 +71,13 @@ class Attacker:
 
     def rewrite(self, path, change, *, honest_leaves=True):
         """Change a sealed file's rows, as a table; give what the ledger should say of it now."""
-        table = change(pq.read_table(path, partitioning=None))
+        table = change(read_segment(path))
         if honest_leaves:
             made = [leaf_hash(text) for text in rows.leaves(table)]
             index = table.schema.get_field_index("leaf")
             column = pa.array([leaf[:LEAF_BYTES] for leaf in made], pa.binary())
             table = table.set_column(index, table.schema.field(index), column)
-        pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+        pq.write_table(packed(table), path, compression="zstd", write_page_checksum=True)
         data = path.read_bytes()
         return {
             "rows": table.num_rows,
