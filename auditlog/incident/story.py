@@ -17,7 +17,7 @@ from datetime import tzinfo
 
 from auditlog.incident.blocks import Block, Facts, Heading, Paragraph, Quote, Table, Tone
 from auditlog.incident.evidence import Evidence
-from auditlog.values import Conversation, Json, Span, Status, Turn, utc
+from auditlog.values import Conversation, Json, Message, Span, Status, Turn, utc
 
 _EFFECTS = {
     "read": "looked something up",
@@ -192,7 +192,7 @@ def _model(span: Span, prompts: dict[str, str]) -> str:
             else "It was given one message:"
         )
         last = span.input_messages[-1]
-        lines.append(f"[{last.role}] {last.text or _json([_plain(part) for part in last.parts])}")
+        lines.append(f"[{last.role}] {last.text or _parts(last)}")
     if span.output_text:
         lines.append(f"It gave back: {span.output_text}")
     for message in span.output_messages:
@@ -275,12 +275,16 @@ def _tone(status: Status) -> Tone:
     return "bad" if status == "error" else "warn" if status == "incomplete" else "plain"
 
 
-def _plain(part: object) -> Json:
-    return {
-        name: value
-        for name in ("type", "content", "id", "name", "arguments", "response", "raw")
-        if (value := getattr(part, name, None)) not in (None, "")
-    }
+def _parts(message: Message) -> str:
+    """Give a message that says nothing in words."""
+    return "\n".join(
+        f"a tool’s answer: {_json(part.response)}"
+        if part.type == "tool_call_response"
+        else f"a call of “{part.name}” with {_json(part.arguments)}"
+        if part.type == "tool_call"
+        else _json(part.raw if part.raw is not None else part.content)
+        for part in message.parts
+    )
 
 
 def _json(value: Json) -> str:
