@@ -87,8 +87,8 @@ def plan(store: Store, subject: Subject, progress: Progress = lambda _done, _all
     store.seal()
     with locks.sealing(store.layout):
         clean(store.layout, read_ledger(store.layout.entries))
-    store.refresh()
-    return _plan(store, subject, progress)
+        store.refresh()
+        return _plan(store, subject, progress)
 
 
 def erase(
@@ -138,7 +138,7 @@ def erase(
         clean(layout, ledger)
         if found.anything:
             forget_caches(layout)
-    store.refresh()
+    store.forget_removed()
     return found
 
 

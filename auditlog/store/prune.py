@@ -94,8 +94,8 @@ def plan(store: Store, before_ns: int) -> Plan:
     store.seal()
     with locks.sealing(store.layout):
         clean(store.layout, read_ledger(store.layout.entries))
-    store.refresh()
-    return _plan(store, before_ns)
+        store.refresh()
+        return _plan(store, before_ns)
 
 
 def prune(
@@ -147,7 +147,7 @@ def prune(
             append_entry(layout, entry)
             clean(layout, read_ledger(layout.entries))
             forget_caches(layout)
-    store.refresh()
+    store.forget_removed()
     return found
 
 

@@ -57,11 +57,12 @@ def turn(**agent):
 
 
 def test_what_cannot_be_replayed_says_why():
-    """A turn that is gone, never ended, or whose arguments were not kept is unreplayable; a lossy answer is not."""
+    """A turn that is gone, erased, never ended, or without its arguments is unreplayable; a lossy answer is not."""
     assert unreplayable(turn()) is None
     assert "not in the store any more" in unreplayable(None)
     assert "never ended" in unreplayable(turn(status="incomplete"))
     assert "does not hold the arguments" in unreplayable(turn(input=None))
+    assert "erased" in unreplayable(turn(erased=True))
     assert "lossy" in unreplayable(turn(lossy=True))
     assert "lossy" in unreplayable(turn(lossy=True, attributes={"auditlog.lossy_input": True}))
     assert unreplayable(turn(lossy=True, attributes={"auditlog.lossy_output": True})) is None
