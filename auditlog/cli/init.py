@@ -19,10 +19,12 @@ def init(directory: str | None, store: str) -> None:
     """
     from auditlog.cli.output import narrate, print_line
     from auditlog.store.layout import Layout, ensure
+    from auditlog.store.ledger import begin
 
     path = directory or store
     there = Layout(Path(path).absolute()).settings.exists()
     layout = ensure(path)
+    begin(layout)
     narrate(f"{'There is a store already in' if there else 'Made a store in'} {layout.root}")
     narrate(
         f'Record into it with auditlog.configure("{path}"), or import files with `auditlog import FILE --store {path}`.'

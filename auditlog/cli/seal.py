@@ -13,7 +13,7 @@ from auditlog.cli.output import narrate, print_line
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from auditlog.store import SealReport
+    from auditlog.store import SealReport, Store
 
 
 @click.command()
@@ -36,7 +36,7 @@ def seal(watch: bool, every: float, store: str) -> None:
 
     with open_store(store) as opened:
         report = opened.seal()
-        _print(report)
+        _print(report, opened)
         while watch:
             time.sleep(every)
             try:
@@ -46,12 +46,12 @@ def seal(watch: bool, every: float, store: str) -> None:
                 narrate(f"error: {error}")
                 continue
             if report.sealed or report.cleaned:
-                _print(report)
+                _print(report, opened)
     if report.torn or report.lost or report.unreadable or report.conflicts:
         raise click.exceptions.Exit(Exit.NO)
 
 
-def _print(report: SealReport) -> None:
+def _print(report: SealReport, store: Store) -> None:
     if not report.sealed:
         print_line("Nothing to seal.")
     else:
@@ -61,6 +61,8 @@ def _print(report: SealReport) -> None:
         )
     for segment in report.segments:
         print_line(f"  {safe_text(segment.path)}")
+    if report.sealed:
+        _print_checkpoint(store)
     if report.live:
         print_line(f"{_many(len(report.live), 'journal file')} still being written.")
     if report.incomplete:
@@ -72,7 +74,7 @@ def _print(report: SealReport) -> None:
     for gap in report.gaps:
         narrate(f"{_many(gap.lost, 'record')} could not be written while recording.")
     for number, what in (
-        (report.duplicates, "record twice"),
+        (report.duplicates, "repeated record"),
         (report.conflicts, "conflicting record"),
         (report.unreadable, "unreadable record"),
     ):
@@ -82,3 +84,12 @@ def _print(report: SealReport) -> None:
 
 def _many(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _print_checkpoint(store: Store) -> None:
+    """Print the ledger's checkpoint in one line: whoever keeps this output can verify the store against it."""
+    from auditlog.store.keys import read_checkpoint
+
+    head = read_checkpoint(store.layout)
+    if head is not None and head.signatures:
+        print_line(safe_text(head.line()))

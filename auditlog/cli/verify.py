@@ -116,7 +116,8 @@ def _print(report: Report, store: str, public_key: str | None) -> None:
     if report.key is not None:
         whose = "yours" if public_key is not None else "store.toml's word for it"
         print_line(f"key       {safe_text(report.key)} ({whose})")
-    for anchor in report.anchors:
+    furthest = {anchor.where: anchor for anchor in sorted(report.anchors, key=lambda anchor: anchor.size)}
+    for anchor in furthest.values():
         print_line(f"anchor    {safe_text(anchor.where)}: entries up to {anchor.size:,} were seen outside")
     for note in report.notes:
         narrate(f"note: {note}")

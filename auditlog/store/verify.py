@@ -137,7 +137,7 @@ def _verify(
         report.key = str(key)
         if not any(fault.path == CHECKPOINT for fault in report.faults):
             check_head(layout, found, head, key, report)
-        check_outside(found, known, key, report)
+        check_outside(layout, found, known, key, report)
     elif found.leaves or head is not None or known:
         report.faults.append(Fault(SETTINGS, "names no key, so that nothing shows who wrote the ledger"))
     if cached is not None and found.whole and not _is_of(cached, found):
@@ -187,12 +187,18 @@ def state(layout: Layout) -> State:
     return State(ledger.count, head.size, time_ns, wrong)
 
 
-def check_outside(found: Scan, known: Sequence[Checkpoint] | None, key: VerifierKey, report: Report) -> None:
+def check_outside(
+    layout: Layout,
+    found: Scan,
+    known: Sequence[Checkpoint] | None,
+    key: VerifierKey,
+    report: Report,
+) -> None:
     """Compare what was seen outside with the ledger: the checkpoints that are given, and the anchors within reach."""
     seen = [("the known checkpoint", checkpoint) for checkpoint in known or ()]
     if known is not None and not any(checkpoint.origin == report.origin for checkpoint in known):
         report.divergences.append(f"no known checkpoint is one of this ledger, {report.origin}")
-    for where, checkpoints, missing in anchors.reachable(found.anchors):
+    for where, checkpoints, missing in anchors.reachable(layout, found.anchors):
         if missing is not None:
             report.notes.append(f"the anchor {where} is out of reach: {missing}")
         seen += [(where, checkpoint) for checkpoint in checkpoints]
