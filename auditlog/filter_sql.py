@@ -47,7 +47,7 @@ _WHY = {
     "lossy": "lossy",
 }
 _MEASURES = {
-    "tokens": "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
+    "tokens": "coalesce(input_tokens, 0)::HUGEINT + coalesce(output_tokens, 0)",
     "cost": "cost_usd",
     "duration": "duration_ms / 1e3",
     "turns": "turns",

@@ -2,7 +2,7 @@
 
 The rules:
 
-1. The words are looked for as they stand, in any case; `*` is no wildcard here.
+1. The words are looked for as they stand, in any case where `--case` does not ask for theirs; `*` is no wildcard here.
 2. A match names the conversation, the turn, and what it is in: the span and its part.
 3. A customer is looked up by token: the value that is given is neither in the store, nor in its record of accesses.
 4. The snippet is a line of text around the match, safe to look at.
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _AROUND = 32
 _READ_AT_ONCE = 32
+_MANY_SPANS = 100_000
 
 COLUMNS = (
     Column("conversation_id", "CONVERSATION", 0, shrinks=True),
@@ -52,6 +53,8 @@ COLUMNS = (
 @click.argument("text", nargs=-1, metavar="[TEXT]...")
 @selection_options
 @subject_option
+@click.option("--case", is_flag=True, help="Upper and lower case as they stand.")
+@click.option("--no-index", is_flag=True, help="Read everything, and ask no full-text index.")
 @limit_option("At most N matches; 0 for all.", default=50)
 @format_option()
 @store_option
@@ -62,6 +65,8 @@ def find(
     since: str | None,
     until: str | None,
     subject: str | None,
+    case: bool,
+    no_index: bool,
     limit: int,
     format: str,
     output: str | None,
@@ -82,15 +87,21 @@ def find(
         chosen = chosen.and_text(wanted)
     rows: list[dict[str, Any]] = []
     with open_store(store) as opened, Progress("Searching:") as progress:
+        opened.search.is_used = not no_index
         tokens = [] if subject is None else tokens_of(opened, subject)
         if tokens:
             chosen = chosen.and_subject(tokens)
         words = [wanted] if wanted else tokens
         found = opened.summaries(chosen.where, chosen.since, chosen.until)
+        if opened.search.unindexed > _MANY_SPANS and not no_index:
+            narrate(
+                f"{opened.search.unindexed:,} spans were read whole: `auditlog index` makes an index of their words, "
+                "which serves words of three letters and more that not every conversation holds."
+            )
         if not found:
             say_nothing_found(opened, chosen)
         for done, conversation in enumerate(_read(opened, [summary.conversation_id for summary in found])):
-            rows += matches(conversation, words, everywhere=not wanted)
+            rows += matches(conversation, words, everywhere=not wanted, case=case)
             progress.update(done + 1, len(found))
             if limit and len(rows) > limit:
                 break
@@ -121,7 +132,7 @@ def _read(store: Store, ids: Sequence[str]) -> Iterator[Conversation]:
 
 
 def matches(
-    conversation: Conversation, wanted: Sequence[str], *, everywhere: bool = False
+    conversation: Conversation, wanted: Sequence[str], *, everywhere: bool = False, case: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Give a row for each part of a conversation that holds one of some texts.
 
@@ -129,8 +140,9 @@ def matches(
         conversation: where to look.
         wanted: the texts.
         everywhere: whether to look at who the user is, at errors and at attributes too, and to name each place.
+        case: whether upper and lower case differ.
     """
-    pattern = re.compile("|".join(map(re.escape, wanted)), re.IGNORECASE)
+    pattern = re.compile("|".join(map(re.escape, wanted)), re.NOFLAG if case else re.IGNORECASE)
     for turn in conversation.turns:
         said: set[str] = set()
         for span in turn.spans:

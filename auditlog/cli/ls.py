@@ -31,7 +31,7 @@ COLUMNS = (
     Column("conversation_id", "CONVERSATION", 0, shrinks=True),
     Column("start", "BEGAN", 3, show=moment),
     Column("status", "STATUS", 1),
-    Column("why", "WHY", 2, shrinks=True, show=", ".join),
+    Column("why", "WHY", 2, shrinks=True, least=32, show=", ".join),
     Column("agent_name", "AGENT", 6, shrinks=True),
     Column("agent_version", "VERSION", 5, shrinks=True),
     Column("model", "MODEL", 9, shrinks=True),

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ls": ("auditlog.cli.ls:ls", "List conversations, newest first."),
     "show": ("auditlog.cli.show:show", "Show a conversation: what was said, retrieved, called and answered."),
     "find": ("auditlog.cli.find:find", "Search what was said, retrieved, and passed to tools."),
+    "index": ("auditlog.cli.index:index", "Index what is sealed, for lists and searches."),
     "sql": ("auditlog.cli.sql:sql", "Run one SELECT over the views spans, turns and conversations."),
     "seal": ("auditlog.cli.seal:seal", "Turn finished journal files into Parquet segments."),
     "verify": (

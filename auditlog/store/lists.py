@@ -15,16 +15,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from auditlog import normalise
+from auditlog.errors import StoreError
 from auditlog.filter_index import content_terms
 from auditlog.store.index.reading import Index, Place
-from auditlog.store.index.schema import UnusableError, open_for_reading
+from auditlog.store.index.schema import UnusableError, open_for_reading, remove
 from auditlog.store.index.update import index_path, update
 from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
+from auditlog.store.text.search import TextSearch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from auditlog.filter import Term
+    from auditlog.filter import Match, Term
+    from auditlog.store.content import Contents
     from auditlog.store.index.reading import Range
     from auditlog.store.layout import Layout
     from auditlog.store.reader import Reader
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 100_000
 """How many spans a reader takes into the index before it answers: what takes a second or two."""
+
+_REMEMBERED = 32
 
 T = TypeVar("T")
 
@@ -71,6 +77,10 @@ class Lists:
         self._layout = layout
         self._id = store_id
         self._reader = reader
+        self.search = TextSearch(layout, store_id, reader)
+        self._contents: Contents | None = None
+        self._remembered: tuple[Any, Any, dict[str, list[str]]] | None = None
+        """What was searched for in the present picture: a list asks again for its next page."""
         self._index: Index | None = None
         self._shown: tuple[Any, Any] | None = None
         """The picture that the index was opened for, or could not be."""
@@ -81,18 +91,60 @@ class Lists:
             self._index.close()
         self._index = self._shown = None
 
-    def bring_up(self, progress: Callable[[int, int], None] | None = None, *, wait: bool = False) -> bool:
-        """Bring the index up to what the ledger lists, however much that is; say whether it is there.
+    def update(
+        self,
+        *,
+        text: bool | None = None,
+        wait: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> bool:
+        """Bring the indexes up to what is sealed; see `Store.update_index`."""
+        from auditlog.store.text import shards
 
-        Args:
-            progress: is told how many of how many spans are in.
-            wait: whether to wait for another process that does it.
+        told = progress or (lambda _what, _done, _total: None)
+        is_there = False
+        try:
+            is_there = update(
+                self._layout, self._id, wait=wait, progress=lambda done, total: told("Indexing:", done, total)
+            )
+            if text or (text is None and shards.exists(self._layout)):
+                is_there &= shards.build(
+                    self._layout,
+                    self._id,
+                    self._reader.segments,
+                    wait=wait,
+                    progress=lambda done, total: told("Indexing text:", done, total),
+                )
+        except (UnusableError, StoreError, OSError, ValueError):
+            is_there = False
+        self._shown = None
+        return is_there
+
+    def bytes(self) -> tuple[int, int]:
+        """Give the bytes of the index of conversations, and of that of words."""
+        from auditlog.store.text import shards
+
+        path, place = index_path(self._layout), shards.directory_of(self._layout)
+        words = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        return path.stat().st_size if path.exists() else 0, words
+
+    def remove(self) -> None:
+        """Delete the indexes.
+
+        Raises:
+            OSError: they cannot be deleted.
         """
-        with contextlib.suppress(UnusableError):
-            if update(self._layout, self._id, wait=wait, progress=progress):
-                self._shown = None
-                return True
-        return False
+        import shutil
+
+        from auditlog.store.text import shards
+
+        self.close()
+        place = shards.directory_of(self._layout)
+        if place.is_symlink():
+            place.unlink()
+        elif place.exists():
+            shutil.rmtree(place)
+        remove(index_path(self._layout))
 
     @property
     def index(self) -> Index | None:
@@ -235,20 +287,42 @@ class Lists:
 
     def _found(self, where: Where) -> Mapping[int, Collection[str]]:
         """Find the conversations for which each term about content holds."""
-        places = content_terms(where.terms)
-        if not places:
-            return {}
         from auditlog.filter import Match
-        from auditlog.filter_sql import spans_where
 
         found = {}
-        for place in places:
+        for place in content_terms(where.terms):
             term = where.terms[place]
             assert isinstance(term, Match)
-            condition, params = spans_where(term)
-            sql = f"SELECT DISTINCT conversation_id AS id FROM spans WHERE {condition}"
-            found[place] = self._reader.table(sql, params).column("id").to_pylist()
+            found[place] = self._searched(term)
         return found
+
+    def _searched(self, term: Match) -> list[str]:
+        picture = (self._reader.segments, self._reader.live_rows)
+        if (
+            self._remembered is None
+            or self._remembered[0] != picture[0]
+            or self._remembered[1] is not picture[1]
+        ):
+            self._remembered = (*picture, {})
+        known = self._remembered[2]
+        key = str(term).removeprefix("-")
+        if key not in known:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[key] = self.search.find(term, self._content)
+        return known[key]
+
+    def _content(self, names: Collection[str]) -> pa.Table | None:
+        """Read the content of conversations that people search, sealed ones only; None where the index cannot tell it."""
+        from auditlog.store.content import Contents
+
+        ordered = sorted(names)
+        places = self.places(ordered)
+        if places is None:
+            return None
+        if self._contents is None:
+            self._contents = Contents(self._layout.root)
+        return self._contents.rows(places, None, ordered, (*normalise.columns(), "segment"), ordinary=True)
 
     def _scanned_summaries(self, where: Where, limit: int | None, offset: int) -> list[ConversationSummary]:
         condition, params = where.sql()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import AuditlogError, FilterError, StoreError
@@ -113,7 +113,13 @@ class Reader:
         return rows is not None, rows if rows is not None and rows.num_rows else None
 
     def table(
-        self, sql: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
+        self,
+        sql: str,
+        params: Sequence[Any] = (),
+        *,
+        run: str | None = None,
+        arm: str | None = None,
+        tables: Mapping[str, pa.Table] | None = None,
     ) -> pa.Table:
         """Run one query and give its whole result.
 
@@ -122,6 +128,7 @@ class Reader:
             params: what its `?` stand for.
             run: a replay run's id.
             arm: one of its arms; all where it is None.
+            tables: rows of the caller's that the query names.
 
         Raises:
             FilterError: the query does not parse or bind.
@@ -130,15 +137,22 @@ class Reader:
         with self._lock:
             for _ in range(_TRIES):
                 try:
-                    return self._table(sql, params, run, arm)
+                    return self._table(sql, params, run, arm, tables or {})
                 except AuditlogError:
                     # Compacting, pruning and erasing put other files in the place of those that this picture names.
                     if not self.is_behind():
                         raise
                     self.refresh()
-            return self._table(sql, params, run, arm)
+            return self._table(sql, params, run, arm, tables or {})
 
-    def _table(self, sql: str, params: Sequence[Any], run: str | None, arm: str | None) -> pa.Table:
+    def _table(
+        self,
+        sql: str,
+        params: Sequence[Any],
+        run: str | None,
+        arm: str | None,
+        tables: Mapping[str, pa.Table],
+    ) -> pa.Table:
         import duckdb
 
         from auditlog.store.engine import DEAD, first_line, is_about_text
@@ -146,6 +160,8 @@ class Reader:
         try:
             connection = self._open()
             self._choose(connection, run, arm)
+            for name, rows in tables.items():
+                connection.register(name, rows)
             relation = connection.sql(sql, params=list(params)) if params else connection.sql(sql)
             return _empty() if relation is None else relation.to_arrow_table()
         except DEAD as error:

@@ -40,7 +40,7 @@ KEPT = frozenset(
 )
 """The columns besides the entry's own that an erased row keeps: what the program chose, and nothing that a customer said."""
 
-_KEPT_CACHES = ("ledger.json", "index.lock")
+_KEPT_CACHES = ("ledger.json", "index.lock", "index.sqlite", "text")
 
 Doomed = Callable[[pa.Table], pa.Array]
 """Says of each row of a table whether its content goes."""

@@ -10,7 +10,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from auditlog.store.content import Contents
     from auditlog.store.index.reading import Place
     from auditlog.store.seal import SealReport
+    from auditlog.store.text.search import TextSearch
 
 _BATCH = 512
 _TRIES = 5
@@ -133,8 +134,45 @@ class Store:
         report = seal(self._layout, wait=wait)
         self.refresh()
         if report.sealed:
-            self._lists.bring_up()
+            self.update_index()
         return report
+
+    def update_index(
+        self,
+        *,
+        text: bool | None = None,
+        wait: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> bool:
+        """Bring what is derived up to what is sealed, and take out what is gone.
+
+        Args:
+            text: whether to index text; None for where that is done already.
+            wait: whether to wait for another process that does it.
+            progress: is told what is done, how many of how many spans.
+
+        Returns:
+            Whether all of it is there now; a store that cannot be written goes without.
+        """
+        self.refresh()
+        return self._lists.update(text=text, wait=wait, progress=progress)
+
+    def index_bytes(self) -> tuple[int, int]:
+        """Give the bytes of the index of conversations, and of that of words."""
+        return self._lists.bytes()
+
+    def forget_removed(self) -> None:
+        """Take what the ledger no longer lists out of what is derived, or take all of that away where it cannot be."""
+        if not self.update_index(wait=True):
+            self.remove_index()
+
+    def remove_index(self) -> None:
+        """Delete what is derived.
+
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        self._lists.remove()
 
     def query(
         self, text: str, params: Sequence[Any] = (), *, run: str | None = None, arm: str | None = None
@@ -204,6 +242,11 @@ class Store:
     def count(self, where: str = "", since: datetime | None = None, until: datetime | None = None) -> int:
         """Count the conversations that `summaries` would give."""
         return self._lists.count(_where(where, since, until))
+
+    @property
+    def search(self) -> TextSearch:
+        """How content is searched: whether with the full-text index, and how much of the last search went without."""
+        return self._lists.search
 
     def rank(self, conversation_id: str, where: str = "") -> int:
         """Say how many conversations come before one in `summaries`."""

@@ -30,18 +30,31 @@ def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str
         root: the store's path; what follows it is a row's `segment`.
         with_live: whether the journals hold rows; planning is quicker without them.
     """
+    return f"CREATE OR REPLACE VIEW all_spans AS {_every_span(paths, root, with_live=with_live)}"
+
+
+def some_spans(paths: Iterable[str], root: str, *, with_live: bool) -> str:
+    """Give the view `spans` over some sealed files only, and the live rows."""
+    return ordinary(f"({_every_span(paths, root, with_live=with_live)})")
+
+
+def ordinary(source: str) -> str:
+    """Give the view `spans` over rows of `all_spans`."""
+    return f"SELECT {_span_columns()} FROM {source} WHERE replay_run_id IS NULL"
+
+
+def _every_span(paths: Iterable[str], root: str, *, with_live: bool) -> str:
     listed = ", ".join(_quoted(literal_path(path)) for path in paths)
     live = "SELECT *, NULL::VARCHAR AS segment FROM live"
     if not listed:
-        return f"CREATE OR REPLACE VIEW all_spans AS {live}"
+        return live
     # The engine matches names whatever their case, and a result must have them as we write them.
     named = ", ".join(f"{_stored(name)} AS {name}" for name in columns())
     sealed = (
         f"SELECT {named}, substr(filename, {len(root) + 2}) AS segment "
         f"FROM read_parquet([{listed}], filename = true, hive_partitioning = false, union_by_name = false)"
     )
-    union = f" UNION ALL BY NAME {live}" if with_live else ""
-    return f"CREATE OR REPLACE VIEW all_spans AS {sealed}{union}"
+    return f"{sealed} UNION ALL BY NAME {live}" if with_live else sealed
 
 
 def derived_views() -> list[str]:

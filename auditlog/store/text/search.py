@@ -1,0 +1,132 @@
+"""Finds the conversations that hold a text, with the full-text index where there is one.
+
+The rules:
+
+1. What the index names is read, and asked with the very condition that a search through everything asks.
+2. Segments that the index does not hold, and live rows, are searched whole.
+3. Everything is searched whole where the words say nothing, where too much would be left to read, and where a shard cannot be
+   read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditlog.filter_sql import spans_where
+from auditlog.store import views
+from auditlog.store.text import needle, shards
+from auditlog.store.text.shards import Shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from auditlog.filter import Match
+    from auditlog.store.layout import Layout
+    from auditlog.store.reader import Reader
+
+_MOST_CANDIDATES = 2_000
+"""Beyond these, reading everything in order is quicker than reading here and there."""
+
+
+class TextSearch:
+    """Searches one store's content, in the reader's picture."""
+
+    def __init__(self, layout: Layout, store_id: str, reader: Reader) -> None:
+        """Open nothing yet."""
+        self._layout = layout
+        self._id = store_id
+        self._reader = reader
+        self._opened: dict[str, tuple[Any, Any]] = {}
+        self._analyzer: Any = None
+        self.is_used = True
+        """Whether the index may be asked."""
+        self.unindexed = 0
+        """How many spans the last search read whole; what a person who waits may want to know."""
+
+    def find(
+        self,
+        term: Match,
+        read: Callable[[Collection[str]], pa.Table | None],
+    ) -> list[str]:
+        """Give the ids of the conversations for which a term about content holds, whatever its sign.
+
+        Args:
+            term: what is searched.
+            read: gives the rows of conversations, or None where only reading everything gives them.
+        """
+        segments = {(segment.path, segment.sha256): segment for segment in self._reader.segments}
+        held, candidates = self._candidates(term, set(segments))
+        rows = read(candidates) if candidates else None
+        if candidates and rows is None:
+            held, candidates = set(), []
+        left = [segment for key, segment in segments.items() if key not in held]
+        self.unindexed = sum(segment.rows for segment in left)
+        if not held:
+            return self._asked(term, "spans")
+        found = set(self._asked_rows(term, rows)) if rows is not None else set()
+        if left or self._reader.live_rows is not None:
+            found.update(self._asked(term, self._of([segment.path for segment in left])))
+        return sorted(found)
+
+    def _candidates(self, term: Match, live: set[tuple[str, str]]) -> tuple[set[tuple[str, str]], list[str]]:
+        """Give the segments that the index answers for, and the conversations that it names."""
+        # A shard of which a segment is gone counts for those that are left.
+        kept = [
+            s
+            for s in (shards.listed(self._layout, self._id) if self.is_used else ())
+            if live & set(s.segments)
+        ]
+        if not kept or term.field != "text":
+            return set(), []
+        self._analyzer = self._analyzer or needle.analyzer()
+        ways = needle.words(term, self._analyzer)
+        if ways is None:
+            return set(), []
+        names: set[str] = set()
+        held: set[tuple[str, str]] = set()
+        for shard in kept:
+            try:
+                names.update(self._named(shard, ways))
+            except (ValueError, OSError, RuntimeError):
+                # Damaged, foreign or just replaced: its segments are read whole.
+                continue
+            held.update(live & set(shard.segments))
+            if len(names) > _MOST_CANDIDATES:
+                return set(), []
+        return held, sorted(names)
+
+    def _named(self, shard: Shard, ways: list[list[list[needle.Word]]]) -> Iterator[str]:
+        index, schema = self._open(shard)
+        searcher = index.searcher()
+        query = needle.query(ways, schema)
+        for _, address in searcher.search(query, limit=_MOST_CANDIDATES + 1, count=False).hits:
+            yield searcher.doc(address)["conversation"][0]
+
+    def _open(self, shard: Shard) -> tuple[Any, Any]:
+        found = self._opened.get(shard.name)
+        if found is None:
+            import tantivy
+
+            place = shards.directory_of(self._layout) / shard.name
+            if place.is_symlink() or not place.is_dir():
+                raise OSError(0, f"{place} is no directory")
+            index = tantivy.Index.open(str(place))
+            index.register_tokenizer(needle.FIELD, self._analyzer)
+            found = self._opened[shard.name] = (index, index.schema)
+        return found
+
+    def _asked(self, term: Match, source: str) -> list[str]:
+        condition, params = spans_where(term)
+        sql = f"SELECT DISTINCT conversation_id AS id FROM {source} WHERE {condition}"
+        return self._reader.table(sql, params).column("id").to_pylist()
+
+    def _of(self, paths: Sequence[str]) -> str:
+        root = str(self._layout.root)
+        sealed = [f"{root}/{path}" for path in paths]
+        return f"({views.some_spans(sealed, root, with_live=self._reader.live_rows is not None)})"
+
+    def _asked_rows(self, term: Match, rows: pa.Table) -> list[str]:
+        condition, params = spans_where(term)
+        sql = f"SELECT DISTINCT conversation_id AS id FROM ({views.ordinary('(SELECT * FROM candidates)')}) WHERE {condition}"
+        return self._reader.table(sql, params, tables={"candidates": rows}).column("id").to_pylist()
