@@ -67,7 +67,7 @@ check: $(DEV_STAMPS)
 crash: $(DEV_STAMPS)
 	AUDITLOG_KILLS=$${AUDITLOG_KILLS:-10000} AUDITLOG_CRASH_STATES=$${AUDITLOG_CRASH_STATES:-100000} \
 	AUDITLOG_SEED=$${AUDITLOG_SEED:-$$(date +%s)} \
-	$(BIN)/python -m pytest -q -s -n 2 --dist worksteal tests/crash
+	$(BIN)/python -m pytest -q -rP -n 2 --dist worksteal -o faulthandler_timeout=0 tests/crash
 
 bench: $(DEV_STAMPS) $(VENV)/.made-names
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

@@ -225,7 +225,7 @@ def _pieces(last, since):
     return [*found, whole]
 
 
-def states(disk, *, share=1.0, seed=0, extra=3, poor=False):
+def states(disk, *, share=1.0, seed=0, extra=3, poor=False, before=()):
     """Give the states that a power cut may leave, each once: (marks, files).
 
     Args:
@@ -233,6 +233,7 @@ def states(disk, *, share=1.0, seed=0, extra=3, poor=False):
         share: how many of them, chosen at random.
         seed: of the choice.
         extra: how many random combinations at each moment, beside the extremes.
+        before: keys of states that were given before; those given now are added to it.
         poor: only those in which next to nothing is there that was not synced.
     """
     chance = random.Random(seed)
@@ -260,7 +261,9 @@ def states(disk, *, share=1.0, seed=0, extra=3, poor=False):
             key = hash((len(replay.marks), tuple(sorted((path, hash(data)) for path, data in files.items()))))
             if key not in seen:
                 seen.add(key)
-                if chance.random() < share:
+                if key not in before and chance.random() < share:
+                    if isinstance(before, set):
+                        before.add(key)
                     yield list(replay.marks), files
 
 
