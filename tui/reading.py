@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -106,11 +106,10 @@ def standing(store: Store) -> Standing:
     """Say how much of the store is sealed, and whether its ledger is signed and whole."""
     from auditlog.store.verify import state
 
-    unsealed = _one(store, "SELECT count(*) AS n FROM all_spans WHERE segment IS NULL", [])
     ledger = state(store.layout)
     return Standing(
         len(store.segments()),
-        int(unsealed or 0),
+        store.unsealed,
         ledger.entries,
         ledger.signed,
         ledger.signed_ns,
@@ -158,23 +157,13 @@ def _is_anchored(layout: Layout) -> bool:
 
 def histogram(store: Store, where: str) -> Histogram | None:
     """Count conversations and failed ones in equal spans of time; None where there are none."""
-    condition, params = _condition(where)
-    span = store.query(
-        f"SELECT min(start_ns) AS a, max(start_ns) AS b FROM conversations WHERE {condition}", params
-    ).to_pylist()[0]
-    if span["a"] is None:
+    found = store.histogram(where, HISTOGRAM_CELLS)
+    if found is None:
         return None
-    first, last = int(span["a"]), int(span["b"])
-    width = max(1, (last - first) // HISTOGRAM_CELLS + 1)
-    rows = store.query(
-        "SELECT (start_ns - ?) // ? AS cell, count(*) AS n, count(*) FILTER (WHERE status = 'error') AS failed "
-        f"FROM conversations WHERE {condition} GROUP BY cell",
-        [first, width, *params],
-    ).to_pylist()
+    first, last, rows = found
     volume, failures = [0] * HISTOGRAM_CELLS, [0] * HISTOGRAM_CELLS
-    for row in rows:
-        volume[int(row["cell"])] = row["n"]
-        failures[int(row["cell"])] = row["failed"]
+    for cell, number, failed in rows:
+        volume[cell], failures[cell] = number, failed
     return Histogram(utc(first), utc(last), tuple(volume), tuple(failures))
 
 
@@ -191,45 +180,22 @@ def find(store: Store, where: str, needle: str, after: str | None, step: int) ->
     Returns:
         Its place in the list of the filter; None where no conversation holds the text.
     """
-    condition, params = _condition(where)
-    holds, bound = Filter((Match("text", (Pattern((needle,)),)),)).where()
-    both, values = f"({condition}) AND ({holds})", [*params, *bound]
-    order = "start_ns DESC, conversation_id" if step > 0 else "start_ns, conversation_id DESC"
-    beyond = "start_ns < s OR (start_ns = s AND conversation_id > i)"
-    if step < 0:
-        beyond = "start_ns > s OR (start_ns = s AND conversation_id < i)"
-    found = None
+    both = str(Filter((*parse(where).terms, Match("text", (Pattern((needle,)),)))))
+    every = store.count(both)
+    if not every:
+        return None
+    at = 0 if step > 0 else every - 1
     if after is not None:
-        found = _one(
-            store,
-            f"WITH here AS (SELECT start_ns AS s, conversation_id AS i FROM conversations WHERE conversation_id = ?) "
-            f"SELECT conversation_id FROM conversations, here WHERE {both} AND ({beyond}) ORDER BY {order} LIMIT 1",
-            [after, *values],
-        )
-    if found is None:
-        found = _one(
-            store, f"SELECT conversation_id FROM conversations WHERE {both} ORDER BY {order} LIMIT 1", values
-        )
-    return None if found is None else place(store, where, found)
+        at = store.rank(after, both)
+        here = store.summaries(both, limit=1, offset=at)
+        if step < 0:
+            at -= 1
+        elif here and here[0].conversation_id == after:
+            at += 1
+    found = store.summaries(both, limit=1, offset=at % every)
+    return place(store, where, found[0].conversation_id) if found else None
 
 
 def place(store: Store, where: str, conversation_id: str) -> int:
     """Give a conversation's place in the list of a filter."""
-    condition, params = _condition(where)
-    before = _one(
-        store,
-        "WITH here AS (SELECT start_ns AS s, conversation_id AS i FROM conversations WHERE conversation_id = ?) "
-        f"SELECT count(*) AS n FROM conversations, here WHERE ({condition}) "
-        "AND (start_ns > s OR (start_ns = s AND conversation_id < i))",
-        [conversation_id, *params],
-    )
-    return int(before or 0)
-
-
-def _condition(where: str) -> tuple[str, list[Any]]:
-    return parse(where).where() if where.strip() else ("true", [])
-
-
-def _one(store: Store, sql: str, params: list[Any]) -> Any:
-    rows = store.query(sql, params).to_pylist()
-    return next(iter(rows[0].values())) if rows else None
+    return store.rank(conversation_id, where)
