@@ -70,7 +70,7 @@ def kill_many(path, seeds, *flags):
 
 def test_no_acknowledged_record_is_lost_to_a_kill(store_path):
     """Recorders killed at random moments lose nothing that they had acknowledged, live or sealed."""
-    kill_many(store_path, range(5))
+    kill_many(store_path, range(3))
 
 
 def test_no_acknowledged_record_of_a_forked_child_is_lost_to_a_kill(store_path):
@@ -80,7 +80,7 @@ def test_no_acknowledged_record_of_a_forked_child_is_lost_to_a_kill(store_path):
 
 def test_no_acknowledged_record_is_lost_to_a_killed_sealer(store_path):
     """Sealers killed at random moments, while recorders write, lose and double nothing."""
-    kill_sealers(store_path, 3)
+    kill_sealers(store_path, 2)
 
 
 @pytest.mark.slow
