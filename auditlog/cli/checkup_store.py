@@ -46,7 +46,7 @@ def the_store(path: str) -> Iterator[Finding]:
         return
     with store:
         yield Finding("ok", "store", f"{store.path}, format {store.settings.format}, id {store.id}")
-        for check in (_writable, _room, _journals, _sealed, _records):
+        for check in (_writable, _room, _journals, _sealed, _ledger, _records):
             try:
                 yield from check(store)
             except AuditlogError as error:
@@ -127,6 +127,32 @@ def _sealed(store: Store) -> Iterator[Finding]:
     if unreadable:
         yield Finding(
             "wrong", "segments", f"{many(unreadable, 'record')} in sealed journals could not be read"
+        )
+
+
+def _ledger(store: Store) -> Iterator[Finding]:
+    from auditlog.store import keys
+    from auditlog.store.ledger import read_ledger
+    from auditlog.store.verify import state
+
+    found = state(store.layout)
+    if found.wrong is not None:
+        yield Finding("wrong", "ledger", found.wrong, "`auditlog verify` names every file at fault.")
+        return
+    if not found.entries:
+        return
+    signed = f"{found.entries:,} entries, signed to {found.signed:,}"
+    if found.signed < found.entries:
+        how = f"{keys.key_path(store.layout)} signs them: seal as the user who may read it."
+        yield Finding("note", "ledger", signed, how)
+    else:
+        yield Finding("ok", "ledger", signed)
+    if not any(entry["type"] == "anchor" for entry in read_ledger(store.layout.entries).each_entry()):
+        yield Finding(
+            "note",
+            "ledger",
+            "no checkpoint of it was ever anchored outside",
+            "`auditlog anchor --git REPO`, or `--file FILE` on another disk.",
         )
 
 

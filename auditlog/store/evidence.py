@@ -27,11 +27,11 @@ from auditlog.store import rows
 EVIDENCE_COLUMNS = tuple(
     column["name"] for column in normalise.columns().values() if column["origin"] in ("evidence", "sealed")
 )
-_DERIVED = {
+_COMPARED = {
     column["name"]: column["origin"]
     for column in normalise.columns().values()
     if column["origin"] not in ("part", "sealed", "evidence")
-}
+} | {"writer": "entry", "sequence": "entry"}
 _READ = (*rows.LEAF_COLUMNS, "leaf")
 
 
@@ -68,12 +68,10 @@ def leaves_of(sealed: pa.Table) -> tuple[list[bytes], int | None]:
             return leaves, position
         leaves.append(leaf)
         derived.append(values)
-    expected = rows.table(derived)
+    compared = [name for name in _COMPARED if name in sealed.column_names]
     erased = [told is not None for told in sealed.column("commitments").to_pylist()]
-    for name, origin in (_DERIVED | {"writer": "entry", "sequence": "entry"}).items():
-        if name not in sealed.column_names:
-            continue
-        found, wanted = sealed.column(name), expected.column(name)
+    for name, wanted in zip(compared, rows.columns_of(derived, compared), strict=True):
+        found, origin = sealed.column(name), _COMPARED[name]
         if found.equals(wanted):
             continue
         spared = [False] * sealed.num_rows if origin == "entry" else erased
