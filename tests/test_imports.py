@@ -52,6 +52,25 @@ def test_help_is_cheap() -> None:
     assert set() == modules_after(RUN_COMMAND.format(arguments=["--help"])) & HEAVY
 
 
+def test_listing_what_is_sealed_is_cheap(tmp_path) -> None:
+    """`auditlog ls` over sealed and indexed conversations loads neither a database engine nor Arrow."""
+    store = tmp_path / "audit"
+    modules_after(
+        f"""
+import auditlog
+from auditlog.store import Store
+auditlog.configure({str(store)!r})
+with auditlog.conversation("c-1"):
+    auditlog.agent(lambda question: "Here.")("Where is it?")
+auditlog.shutdown()
+with Store.open({str(store)!r}) as opened:
+    assert opened.seal().spans
+"""
+    )
+    listing = RUN_COMMAND.format(arguments=["ls", "--store", str(store)])
+    assert set() == modules_after(listing) & (HEAVY | {"tantivy", "wcwidth"})
+
+
 def test_help_of_a_command_of_another_package_loads_no_screen() -> None:
     """`auditlog replay --help` loads neither a database nor a screen."""
     assert set() == modules_after(RUN_COMMAND.format(arguments=["replay", "--help"])) & HEAVY

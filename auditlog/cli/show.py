@@ -40,16 +40,29 @@ def show(
 ) -> None:
     """Show a conversation: what was said, retrieved, called and answered.
 
-    ID is a conversation's id, or a beginning of it that no other has.
+    ID is a conversation's id, or a beginning of it that no other has. The id of a span or a trace, or eight digits of it,
+    shows the turn that it belongs to.
     """
     with open_store(store) as opened:
         conversation = opened.conversation(id)
+        turn = _turn_of(conversation, id) if turn is None else turn
         refuse_missing_turn(conversation, turn)
         chosen = None if turn is None else f"turn {turn}"
         shown = conversation.turns if turn is None else (conversation.turns[turn - 1],)
         spans = sum(len(each.spans) for each in shown)
         record_access(opened, "show", filter=chosen, ids=[conversation.conversation_id], rows=spans)
     write_conversation(conversation, turn, "json" if raw and format == "text" else format, output, full=full)
+
+
+def _turn_of(conversation: Conversation, wanted: str) -> int | None:
+    """Give the number of the turn that an id of a span or a trace stands in; None where it is the conversation's own."""
+    if conversation.conversation_id.startswith(wanted):
+        return None
+    for turn in conversation.turns:
+        ids = (name for span in turn.spans for name in (span.span_id, span.trace_id, span.turn_id or ""))
+        if any(name.startswith(wanted) for name in ids):
+            return turn.index + 1
+    return None
 
 
 def refuse_missing_turn(conversation: Conversation, turn: int | None) -> None:

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 100_000
 """How many spans a reader takes into the index before it answers: what takes a second or two."""
 
-_REMEMBERED = 32
-
 T = TypeVar("T")
 
 STARTS = "(SELECT conversation_id, min(start_ns) AS start_ns FROM spans GROUP BY conversation_id)"
@@ -79,8 +77,6 @@ class Lists:
         self._reader = reader
         self.search = TextSearch(layout, store_id, reader)
         self._contents: Contents | None = None
-        self._remembered: tuple[Any, Any, dict[str, list[str]]] | None = None
-        """What was searched for in the present picture: a list asks again for its next page."""
         self._index: Index | None = None
         self._shown: tuple[Any, Any] | None = None
         """The picture that the index was opened for, or could not be."""
@@ -297,20 +293,7 @@ class Lists:
         return found
 
     def _searched(self, term: Match) -> list[str]:
-        picture = (self._reader.segments, self._reader.live_rows)
-        if (
-            self._remembered is None
-            or self._remembered[0] != picture[0]
-            or self._remembered[1] is not picture[1]
-        ):
-            self._remembered = (*picture, {})
-        known = self._remembered[2]
-        key = str(term).removeprefix("-")
-        if key not in known:
-            if len(known) >= _REMEMBERED:
-                known.clear()
-            known[key] = self.search.find(term, self._content)
-        return known[key]
+        return self.search.find(term, self._content)
 
     def _content(self, names: Collection[str]) -> pa.Table | None:
         """Read the content of conversations that people search, sealed ones only; None where the index cannot tell it."""

@@ -10,6 +10,7 @@ The rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from auditlog.store.text.search import TextSearch
 
 _BATCH = 512
+_ID = re.compile(r"[0-9a-f]{8,32}")
+"""What may be the id of a span or a trace, or enough of its beginning."""
 _TRIES = 5
 _MOST_NAMED = 5
 _MOST_COMPARED = 200_000
@@ -273,7 +276,8 @@ class Store:
         """Give one conversation, replayed ones too.
 
         Args:
-            conversation_id: the id, or a beginning of it that no other has.
+            conversation_id: the id, or a beginning of it that no other has; or the id of one of its spans, turns or
+                traces, or eight digits of it.
 
         Raises:
             NotFoundError: there is none; the message names the nearest.
@@ -427,7 +431,20 @@ class Store:
             named = ", ".join(repr(name) for name in matches[:_MOST_NAMED])
             msg = f"{beginning!r} is the beginning of several conversation ids: {named}{more}. Write more of it."
             raise NotFoundError(msg)
+        if (of_span := self._holding(beginning)) is not None:
+            return of_span
         raise NotFoundError(_missing(beginning, self._lists.every_name(_MOST_COMPARED)))
+
+    def _holding(self, beginning: str) -> str | None:
+        """Give the conversation of the span, turn or trace whose id begins so; None where there is none, or several."""
+        if not _ID.fullmatch(beginning):
+            return None
+        found = self._reader.table(
+            "SELECT DISTINCT conversation_id AS id FROM all_spans WHERE starts_with(span_id, $1) OR starts_with(trace_id, $1) "
+            "OR starts_with(turn_id, $1) LIMIT 2",
+            [beginning],
+        )
+        return found.column("id")[0].as_py() if found.num_rows == 1 else None
 
 
 def _where(where: str, since: datetime | None, until: datetime | None) -> Where:

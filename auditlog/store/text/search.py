@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from auditlog.store.layout import Layout
     from auditlog.store.reader import Reader
 
+_REMEMBERED = 32
 _MOST_CANDIDATES = 2_000
 """Beyond these, reading everything in order is quicker than reading here and there."""
 
@@ -41,6 +42,9 @@ class TextSearch:
         self._analyzer: Any = None
         self.is_used = True
         """Whether the index may be asked."""
+        self._picture: tuple[Any, Any] = (None, None)
+        self._remembered: dict[str, list[str]] = {}
+        """What was found in the present picture: a list asks again for its next page."""
         self.unindexed = 0
         """How many spans the last search read whole; what a person who waits may want to know."""
 
@@ -55,6 +59,27 @@ class TextSearch:
             term: what is searched.
             read: gives the rows of conversations, or None where only reading everything gives them.
         """
+        picture = (self._reader.segments, self._reader.live_rows)
+        if (
+            self._picture[0] != picture[0]
+            or self._picture[1] is not picture[1]
+            or len(self._remembered) > _REMEMBERED
+        ):
+            self._picture, self._remembered = picture, {}
+        key = str(term).removeprefix("-")
+        if key not in self._remembered:
+            self._remembered[key] = self._found(term, read)
+        return self._remembered[key]
+
+    def forget(self) -> None:
+        """Forget what was found before."""
+        self._remembered = {}
+
+    def _found(
+        self,
+        term: Match,
+        read: Callable[[Collection[str]], pa.Table | None],
+    ) -> list[str]:
         segments = {(segment.path, segment.sha256): segment for segment in self._reader.segments}
         held, candidates = self._candidates(term, set(segments))
         rows = read(candidates) if candidates else None

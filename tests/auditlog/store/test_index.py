@@ -173,7 +173,7 @@ def test_with_the_index_and_without_the_answers_are_the_same(some):
         store._lists.close()
         store._lists._open = store._lists._opened = lambda: None
         store.search.is_used = False
-        store._lists._remembered = None
+        store.search.forget()
         assert answers(store) == indexed
 
 

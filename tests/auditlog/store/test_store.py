@@ -259,3 +259,15 @@ def test_times_keep_their_nanoseconds(seen, script):
     (summary,) = store.summaries()
     assert (summary.start, summary.duration_ms) == (utc(began), 1.5)
     assert summary.start.tzinfo is UTC
+
+
+def test_the_id_of_a_span_or_a_trace_names_its_conversation(seen, script):
+    """A conversation is found by the id of one of its spans, turns or traces."""
+    script.turn("case-1")
+    script.turn("case-2")
+    store = seen()
+    span = store.conversation("case-2").spans[-1]
+    for name in (span.span_id, span.trace_id, span.turn_id):
+        assert "case-2" == store.conversation(name).conversation_id
+    with pytest.raises(NotFoundError, match="'0123abcd'"):
+        store.conversation("0123abcd")
