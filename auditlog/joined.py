@@ -5,7 +5,7 @@ The rules:
 1. Pure: records in, the row's entry and parts out.
 2. What an END says of a part wins; attributes are START's updated with END's, and vaults are put one behind the other.
 3. Texts are spliced and not encoded again, unless a name stands in both; then numbers keep all their digits.
-4. Nothing recorded is dropped: attributes that are no JSON object stay as the text of `auditlog.unreadable`.
+4. Of the parts that we know nothing is dropped: attributes that are no JSON object stay as the text of `auditlog.unreadable`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 
 import orjson
 
-from auditlog.record import Record
+from auditlog.record import PARTS, Record
 
 UNREADABLE = "auditlog.unreadable"
+
+_KNOWN = frozenset(PARTS)
 
 
 def joined(start: Record | None, end: Record | None) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -36,9 +38,6 @@ def joined(start: Record | None, end: Record | None) -> tuple[dict[str, Any], di
     # What an OpenTelemetry span is called, and thereby its kind, may be known only when it ends.
     late = {name: tail[name] for name in ("kind", "name") if name in tail}
     entry = {**tail, **head.entry, **late}
-    began, ended = entry["time"], tail.get("end", tail.get("time"))
-    if start is None and end is not None and end.type == "end":
-        began = ended
     facts = {
         "trace": entry["trace"],
         "span": entry["span"],
@@ -48,17 +47,35 @@ def joined(start: Record | None, end: Record | None) -> tuple[dict[str, Any], di
         "kind": entry.get("kind", "other"),
         "name": entry.get("name", ""),
         "status": tail.get("status", "incomplete"),
-        "start": began,
-        "end": ended,
+        "start": began(start, end),
+        "end": None if end is None else _ended(end),
         "source": entry.get("source", "decorator"),
     }
-    if start is None or end is None:
-        return facts, head.parts
-    parts = {**start.parts, **end.parts}
-    for name, join in (("attributes", joined_objects), ("vault", joined_lists)):
-        if name in start.parts and name in end.parts:
-            parts[name] = join(start.parts[name], end.parts[name])
+    parts = head.parts if start is None or end is None else _both(start.parts, end.parts)
+    if not parts.keys() <= _KNOWN:
+        parts = {name: parts[name] for name in parts if name in _KNOWN}
     return facts, parts
+
+
+def began(start: Record | None, end: Record | None) -> int:
+    """Give the moment at which a span began, as far as it is known, in nanoseconds since the epoch."""
+    if start is not None:
+        return start.entry["time"]
+    assert end is not None
+    return end.entry["time"] if end.type == "span" else _ended(end)
+
+
+def _ended(end: Record) -> int:
+    told = end.entry.get("end")
+    return told if isinstance(told, int) else end.entry["time"]
+
+
+def _both(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, bytes]:
+    parts = {**before, **after}
+    for name, join in (("attributes", joined_objects), ("vault", joined_lists)):
+        if name in before and name in after:
+            parts[name] = join(before[name], after[name])
+    return parts
 
 
 def joined_objects(before: bytes, after: bytes) -> bytes:

@@ -11,12 +11,12 @@ The rules:
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import orjson
 
-from auditlog.record import PARTS, Record
+from auditlog.record import Record
 from auditlog.resources import schema
 from auditlog.values import KINDS, Message, Part, text_of, user_text_of
 
@@ -91,31 +91,28 @@ def row(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
     Returns:
         A value for each column; those of origin evidence are the sealer's, and None here.
     """
-    attributes = orjson.loads(parts["attributes"]) or {} if "attributes" in parts else {}
-    values = bare(entry, parts)
-    ranks: dict[str, int] = {}
-    for name in attributes.keys() & _columns_of_attribute().keys():
-        for column, kind, rank in _columns_of_attribute()[name]:
-            if attributes[name] is not None and rank <= ranks.get(column, rank):
-                ranks[column] = rank
-                values[column] = _typed(kind, attributes[name])
-    for column, names in mapping()["seconds"].items():
-        seconds = first(attributes, names)
-        if values.get(column) is None and isinstance(seconds, int | float):
-            values[column] = seconds * 1000.0
-    values["parameters"] = _with_prefix(attributes, mapping()["parameters"], leave={"model"})
-    values["tags"] = _with_prefix(attributes, mapping()["tags"])
-    values["error_type"] = _error_type(parts.get("error"), attributes)
+    return dict.fromkeys(columns()) | filled(entry, parts)
+
+
+def filled(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
+    """Give what `row` gives, without the columns that are empty."""
+    values = stated(entry, parts)
+    attributes = orjson.loads(parts["attributes"]) if "attributes" in parts else None
+    if attributes:
+        _fill(values, attributes)
+    else:
+        attributes = {}
+    if "error" in parts or "error.type" in attributes:
+        values["error_type"] = _error_type(parts.get("error"), attributes)
     if values["kind"] == "agent" or not values["parent_span_id"]:
         values["user_text"], values["answer_text"] = _previews(parts)
     return values
 
 
-def bare(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
+def stated(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
     """Give the columns that the entry alone fills, and the parts' bytes."""
     began = entry["start"]
-    values = dict.fromkeys(columns())
-    values |= {
+    return {
         "trace_id": entry["trace"],
         "span_id": entry["span"],
         "parent_span_id": entry.get("parent"),
@@ -128,9 +125,63 @@ def bare(entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]
         "end_ns": entry.get("end"),
         "start_time": began // 1000,
         "source": entry["source"],
+        **parts,
     }
-    values |= {name: parts.get(name) for name in PARTS}
-    return values
+
+
+class _Role(NamedTuple):
+    """What an attribute of a name is good for."""
+
+    columns: tuple[tuple[str, str, int], ...]
+    """The columns it fills, their types, and its rank among the names of the column."""
+    parameter: str | None
+    tag: str | None
+    seconds: tuple[tuple[str, int], ...]
+    """The columns of milliseconds that it fills, and its rank there."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _role(name: str) -> _Role | None:
+    told = mapping()
+    parameter = tag = None
+    if name.startswith(told["parameters"]):
+        parameter = name.removeprefix(told["parameters"])
+        parameter = None if parameter == "model" else parameter
+    if name.startswith(told["tags"]):
+        tag = name.removeprefix(told["tags"])
+    seconds = tuple((column, names.index(name)) for column, names in told["seconds"].items() if name in names)
+    targets = tuple(_columns_of_attribute().get(name, ()))
+    found = _Role(targets, parameter, tag, seconds)
+    return found if any(part not in ((), None) for part in found) else None
+
+
+def _fill(values: dict[str, Any], attributes: Mapping[str, Any]) -> None:
+    ranks: dict[str, int] = {}
+    parameters, tags = {}, {}
+    seconds: dict[str, tuple[int, Any]] = {}
+    for name, value in attributes.items():
+        role = _role(name)
+        if role is None:
+            continue
+        if value is not None:
+            for column, kind, rank in role.columns:
+                if rank <= ranks.get(column, rank):
+                    ranks[column] = rank
+                    values[column] = _typed(kind, value)
+            for column, rank in role.seconds:
+                if column not in seconds or rank < seconds[column][0]:
+                    seconds[column] = (rank, value)
+        if role.parameter is not None:
+            parameters[role.parameter] = value
+        if role.tag is not None:
+            tags[role.tag] = value
+    for column, (_, value) in seconds.items():
+        if values.get(column) is None and isinstance(value, int | float):
+            values[column] = value * 1000.0
+    if parameters:
+        values["parameters"] = orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS).decode()
+    if tags:
+        values["tags"] = orjson.dumps(tags, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def attributes_of(record: Record | None) -> dict[str, Any]:
@@ -265,19 +316,8 @@ def _error_type(error: bytes | None, attributes: Mapping[str, Any]) -> str | Non
             return name if isinstance(name, str) else None
 
 
-def _with_prefix(attributes: Mapping[str, Any], prefix: str, leave: Collection[str] = ()) -> str | None:
-    found = {
-        name.removeprefix(prefix): value
-        for name, value in attributes.items()
-        if name.startswith(prefix) and name.removeprefix(prefix) not in leave
-    }
-    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else None
-
-
 def _typed(kind: str, value: Any) -> Any:
     match kind:
-        case _ if value is None:
-            return None
         case "string":
             return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else None
         case "int64":

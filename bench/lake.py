@@ -25,10 +25,9 @@ import pyarrow.parquet as pq
 import traffic
 
 from auditlog.store import layout as layouts
-from auditlog.store.ledger import Segment, append_entry, seal_entry
+from auditlog.store.batch import write_spans
+from auditlog.store.ledger import Segment, append_entry, read_ledger, seal_entry
 from auditlog.store.merge import Merger
-from auditlog.store.rows import row, sealed
-from auditlog.store.segment import split_by_day, write_segment
 
 TURNS_A_FILE = 3_300
 """What a journal file of 64 MB holds."""
@@ -52,20 +51,25 @@ def make(place: Path, turns: int, days: int) -> Lake:
     lake.plain.mkdir(parents=True, exist_ok=True)
     layout = layouts.ensure(lake.store)
     each = turns // days
+    # A day counts when the ledger lists it.
+    days_done = {
+        segment.path.split("/lake-")[1].split("-")[0] for segment in read_ledger(layout.entries).segments
+    }
+    left = [day for day in range(days) if str(day + 1) not in days_done]
     began = time.monotonic()
     with ProcessPoolExecutor(_PROCESSES) as pool:
-        jobs = [pool.submit(_day, lake, day, each) for day in range(days)]
+        jobs = [pool.submit(_day, lake, day, each) for day in left]
         for number, job in enumerate(jobs):
             for stem, segments in job.result():
                 source = {"writer": stem, "first": 0, "last": 0, "torn_bytes": 0}
                 append_entry(layout, seal_entry(source, segments, []))
-            print(f"  day {number + 1} of {days}, {time.monotonic() - began:,.0f} s", file=sys.stderr)
+            print(f"  day {left[number] + 1} of {days}, {time.monotonic() - began:,.0f} s", file=sys.stderr)
     done.touch()
     return lake
 
 
 def _day(lake: Lake, day: int, turns: int) -> list[tuple[str, list[Segment]]]:
-    os.nice(10)
+    os.nice(5)
     layout, found = layouts.find(lake.store), []
     with pq.ParquetWriter(
         lake.plain / f"{day:04}.parquet", PLAIN, compression="zstd", compression_level=3
@@ -79,11 +83,7 @@ def _day(lake: Lake, day: int, turns: int) -> list[tuple[str, list[Segment]]]:
                     merger.feed(stem, sequence, payload)
                     sequence += 1
                 spans += merger.take()
-            segments = [
-                write_segment(layout, stem, name, columns)
-                for name, columns in split_by_day(sealed(row(span)) for span in spans)
-            ]
-            found.append((stem, segments))
+            found.append((stem, write_spans(layout, stem, spans)))
             calls = sorted((call for calls in some for call in calls), key=lambda call: call.start)
             plain.write_table(pa.Table.from_pylist([_plain_row(call) for call in calls], PLAIN))
     return found

@@ -31,7 +31,8 @@ _HEAD = struct.Struct("<4sII")
 _SEQUENCE = struct.Struct("<Q")
 HEADER_BYTES = _HEAD.size + _SEQUENCE.size
 MAX_PAYLOAD_BYTES = 1 << 30
-_pack_head, _pack_sequence, _crc = _HEAD.pack, _SEQUENCE.pack, google_crc32c.value
+_pack_head, _pack_sequence = _HEAD.pack, _SEQUENCE.pack
+_crc, _extend = google_crc32c.value, google_crc32c.extend
 
 
 class Frame(NamedTuple):
@@ -83,7 +84,7 @@ def read_frames(path: Path | int, start: int = 0) -> Iterator[Frame]:
             if magic != MAGIC or length > min(MAX_PAYLOAD_BYTES, size - at - HEADER_BYTES):
                 return
             payload = file.read(length)
-            if google_crc32c.value(head[_HEAD.size :] + payload) != crc:
+            if _extend(_crc(head[_HEAD.size :]), payload) != crc:
                 return
             at += HEADER_BYTES + length
             yield Frame(_SEQUENCE.unpack_from(head, _HEAD.size)[0], payload, at)

@@ -113,7 +113,7 @@ class Merger:
             _count(self.unreadable, writer)
             return
         entry = record.entry
-        match record.type:
+        match entry["type"]:
             case "start" | "end" | "span":
                 self._feed_span(Located(writer, sequence, record), (entry["trace"], entry["span"]))
             case "gap":
@@ -194,6 +194,8 @@ class Merger:
             self._ended[key] = told
             self._done[key] = (self._open.pop(key, None), found)
         known = self._links.get(key)
+        if known is not None and known.turn and known.conversation and "kind" not in record.entry:
+            return
         link = _link(record, look=known is None or known.conversation is None)
         if known is not None:
             # What an OpenTelemetry span is, and where it belongs, may be known only when it ends.

@@ -13,13 +13,14 @@ The rules:
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from auditlog.record import PARTS
-from auditlog.store.rows import arrow_schema
+from auditlog.store.rows import arrow_schema, columns_of
 from auditlog.store.views import PACKED
 
 GROUP_ROWS = 2048
@@ -40,15 +41,28 @@ def stored_names(columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(PACKED if name in PARTS else name for name in columns))
 
 
+def stored(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Make rows as they lie in a file."""
+    columns = columns_of(rows, stored_schema().names[:-1])
+    return pa.table(
+        [*columns, _lists([[row.get(name) for name in PARTS] for row in rows])], schema=stored_schema()
+    )
+
+
 def packed(columns: pa.Table) -> pa.Table:
     """Give rows as they lie in a file."""
-    lists = []
-    for content in zip(*(columns.column(name).to_pylist() for name in PARTS), strict=True):
-        last = next((at for at in range(len(content), 0, -1) if content[at - 1] is not None), 0)
-        lists.append(content[:last])
+    contents = zip(*(columns.column(name).to_pylist() for name in PARTS), strict=True)
     return columns.drop_columns(list(PARTS)).append_column(
-        pa.field(PACKED, _TYPE), pa.chunked_array([pa.array(lists, _TYPE)])
+        stored_schema().field(PACKED), _lists([list(content) for content in contents])
     )
+
+
+def _lists(contents: list[list[bytes | None]]) -> pa.ChunkedArray:
+    for content in contents:
+        while content and content[-1] is None:
+            content.pop()
+    made = pa.array(contents, _TYPE)
+    return made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made])
 
 
 def unpacked(stored: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -65,22 +64,22 @@ def arrow_schema() -> pa.Schema:
 
 
 def row(span: MergedSpan) -> dict[str, Any]:
-    """Give one span's columns; what the leaf needs besides is added by `sealed`."""
+    """Give one span's columns, but for empty ones; what the leaf needs besides is added by `sealed`."""
     start, end = span.start, span.end
     facts, parts = joined(start.record if start else None, end.record if end else None)
     last = end or start
     assert last is not None
-    entry = {"v": FORMAT, "writer": last.writer, "sequence": last.sequence} | facts
+    entry = {"v": FORMAT, "writer": last.writer, "sequence": last.sequence, **facts}
     entry["turn"], entry["conversation"] = span.turn_id, span.conversation_id
     return row_of(orjson.dumps(entry), entry, parts)
 
 
 def row_of(entry_bytes: bytes, entry: Mapping[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
-    """Give the columns that a row's entry and parts stand for."""
+    """Give the columns that a row's entry and parts stand for, but for empty ones."""
     try:
-        values = normalise.row(entry, parts)
+        values = normalise.filled(entry, parts)
     except Exception:  # noqa: BLE001 - rule 2: recorded content is whatever it is
-        values = normalise.bare(entry, parts)
+        values = normalise.stated(entry, parts)
         values["kind"] = entry["kind"] if entry["kind"] in normalise.KINDS else "other"
         values["lossy"] = True
     values["writer"], values["sequence"], values["entry"] = entry["writer"], entry["sequence"], entry_bytes
@@ -89,9 +88,16 @@ def row_of(entry_bytes: bytes, entry: Mapping[str, Any], parts: Mapping[str, byt
 
 def sealed(values: dict[str, Any]) -> dict[str, Any]:
     """Give a row its salt and the beginning of its leaf."""
-    values["salt"] = os.urandom(SALT_BYTES)
-    values["leaf"] = leaf_hash(leaf_text_of(values))[:LEAF_BYTES]
+    seal_row(values, os.urandom(SALT_BYTES))
     return values
+
+
+def seal_row(values: dict[str, Any], salt: bytes) -> bytes:
+    """Give a row a salt and the beginning of its leaf; give the leaf."""
+    values["salt"] = salt
+    leaf = leaf_hash(leaf_text(values["entry"], commitments_of(salt, values)))
+    values["leaf"] = leaf[:LEAF_BYTES]
+    return leaf
 
 
 def leaf_text_of(values: Mapping[str, Any]) -> bytes:
@@ -100,27 +106,34 @@ def leaf_text_of(values: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: the row has neither a salt nor commitments, or its commitments are none.
     """
-    told = values["commitments"]
+    told = values.get("commitments")
     if told is not None:
         return leaf_text(values["entry"], orjson.loads(told))
-    if values["salt"] is None:
+    if values.get("salt") is None:
         raise ValueError("the row has no salt")
     return leaf_text(values["entry"], commitments_of(values["salt"], values))
 
 
-def table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Make an Arrow table of rows; each has every column."""
-    columns = []
-    for name, column in normalise.columns().items():
-        values, kind = list(map(itemgetter(name), rows)), column["type"]
+def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Make an Arrow table of rows; a column that a row does not have is null there."""
+    return pa.table(columns_of(rows, arrow_schema().names), schema=arrow_schema())
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[pa.ChunkedArray]:
+    """Make some of the columns of rows."""
+    filled: set[str] = set().union(*rows)
+    made = []
+    for name in names:
+        kind = normalise.columns()[name]["type"]
+        values = [row.get(name) for row in rows] if name in filled else []
         if values.count(None) == len(values):
-            columns.append(pa.chunked_array([pa.nulls(len(values), _TYPES[kind])]))
+            made.append(pa.chunked_array([pa.nulls(len(rows), _TYPES[kind])]))
             continue
         try:
-            columns.append(_chunked(values, kind))
+            made.append(_chunked(values, kind))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            columns.append(_chunked([_fitting(value, kind) for value in values], kind))
-    return pa.table(columns, schema=arrow_schema())
+            made.append(_chunked([_fitting(value, kind) for value in values], kind))
+    return made
 
 
 def table_of(spans: Iterable[MergedSpan]) -> pa.Table:

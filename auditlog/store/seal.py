@@ -17,8 +17,10 @@ The rules:
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,12 +30,12 @@ from auditlog.journal import MAGIC, boot_id, first_entry, spill, tail_of
 from auditlog.journal.file import BALLAST_SUFFIX
 from auditlog.journal.file import DRAFT_SUFFIX as JOURNAL_DRAFT_SUFFIX
 from auditlog.store import locks
+from auditlog.store.batch import write_spans
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
 from auditlog.store.merge import Gap, MergedSpan, Merger
-from auditlog.store.rows import row, sealed
 from auditlog.store.scan import JournalFile, by_process, feed, journal_files
-from auditlog.store.segment import DRAFT_SUFFIX, split_by_day, write_segment
+from auditlog.store.segment import DRAFT_SUFFIX
 
 KEPT_SUFFIX = ".damaged"
 """The name of a journal file in which damage hides records: it is sealed up to there, and kept for whoever can mend it."""
@@ -93,13 +95,26 @@ def seal(layout: Layout, *, wait: bool = True) -> SealReport:
         if not held:
             return SealReport(busy=True)
         try:
-            return _Sealing(layout).run()
+            with _without_collecting():
+                return _Sealing(layout).run()
         except OSError as error:
             msg = (
                 f"{error.filename or layout.root} cannot be read or written: {error.strerror or error}. What is sealed stays "
                 "sealed, and nothing was lost; seal again when it can."
             )
             raise StoreError(msg) from None
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let the collector of cycles rest: sealing makes none, and it would look at every record again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Ready(NamedTuple):
@@ -207,8 +222,7 @@ class _Sealing:
                 "unreadable": merger.unreadable.get(file.stem, 0),
             }
             if spans:
-                for day, columns in split_by_day(sealed(row(span)) for span in spans):
-                    segments.append(write_segment(self._layout, file.stem, day, columns))
+                segments += write_spans(self._layout, file.stem, spans)
             last, torn = merger.last_sequence(file.stem), tail.torn_bytes
             sources.append({"writer": file.stem, "first": 0, "last": last, "torn_bytes": torn, **counts})
             if torn:

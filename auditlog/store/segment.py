@@ -2,8 +2,7 @@
 
 The rules:
 
-1. A segment holds the spans of one journal file that began on one day, UTC, sorted by conversation and start. Its name is
-   that of the journal file, so that sealing the file again makes the same segment.
+1. A segment holds spans that began on one day, UTC, sorted by conversation and start.
 2. It is written beside its place, read back and compared, synced, and only then renamed; the directory is synced after that.
 3. Page checksums are on: a flipped bit is an error, and no other value.
 4. The file says which format it has and what wrote it.
@@ -15,10 +14,9 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +27,7 @@ from auditlog.store import packing
 from auditlog.store.layout import Layout, sync_directory
 from auditlog.store.ledger import Segment
 from auditlog.store.merkle import Frontier
-from auditlog.store.rows import arrow_schema, leaves, table
+from auditlog.store.rows import arrow_schema, leaves
 from auditlog.store.views import PACKED
 
 FORMAT = 2
@@ -44,37 +42,14 @@ _PAGE_BYTES = 4 * 1024 * 1024
 _NEVER_ALIKE = frozenset(("span_id", "entry", "salt", "leaf", PACKED))
 """Columns in which a dictionary would only hold every value once more."""
 
-_DAY_NS = 86_400 * 1_000_000_000
-_LIMIT_NS = 1 << 63
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+class Group(NamedTuple):
+    """A row group to be written."""
 
-def split_by_day(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, pa.Table]]:
-    """Give rows as tables by the day, UTC, on which they began, each sorted."""
-    days: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        start = row["start_ns"]
-        days.setdefault(
-            (start if isinstance(start, int) and abs(start) < _LIMIT_NS else 0) // _DAY_NS, []
-        ).append(row)
-    for number, members in sorted(days.items()):
-        members.sort(key=_order)
-        yield (_EPOCH + timedelta(days=number)).date().isoformat(), table(members)
-
-
-def write_segment(layout: Layout, writer: str, day: str, columns: pa.Table) -> Segment:
-    """Write one segment into its place; the ledger does not know it yet.
-
-    Args:
-        layout: the store.
-        writer: the stem of the journal file that the rows come from.
-        day: the day that the rows began on.
-        columns: the rows, sorted.
-
-    Raises:
-        StoreError: the file system refuses, or what was read back is not what was written.
-    """
-    return write_tables(layout, writer, day, lambda: iter((columns,)))
+    columns: pa.Table
+    """The rows as they lie in a file, sorted."""
+    leaves: Callable[[], Iterable[bytes]]
+    """Gives their leaf hashes."""
 
 
 def write_tables(layout: Layout, name: str, day: str, tables: Callable[[], Iterator[pa.Table]]) -> Segment:
@@ -84,7 +59,28 @@ def write_tables(layout: Layout, name: str, day: str, tables: Callable[[], Itera
         layout: the store.
         name: the file's stem.
         day: the day that the rows began on.
-        tables: gives the rows in order; it is called twice, and gives the same rows the second time.
+        tables: gives the rows in order, with all logical columns; it is called twice, and gives the same rows the second time.
+
+    Raises:
+        StoreError: the file system refuses, or what was read back is not what was written.
+    """
+
+    def groups() -> Iterator[Group]:
+        for columns in tables():
+            for part in packing.groups(columns):
+                yield Group(packing.packed(part), lambda part=part: map(leaf_hash, leaves(part)))
+
+    return write_groups(layout, name, day, groups)
+
+
+def write_groups(layout: Layout, name: str, day: str, groups: Callable[[], Iterator[Group]]) -> Segment:
+    """Write one segment into its place; the ledger does not know it yet.
+
+    Args:
+        layout: the store.
+        name: the file's stem.
+        day: the day that the rows began on.
+        groups: gives the row groups in order; it is called twice, and gives the same rows the second time.
 
     Raises:
         StoreError: the file system refuses, or what was read back is not what was written.
@@ -95,8 +91,8 @@ def write_tables(layout: Layout, name: str, day: str, tables: Callable[[], Itera
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             sync_directory(layout.segments)
-        _write(draft, tables())
-        rows, root, first, last = _compare(draft, tables())
+        told = _write(draft, groups())
+        _compare(draft, groups())
         with draft.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
@@ -110,12 +106,12 @@ def write_tables(layout: Layout, name: str, day: str, tables: Callable[[], Itera
     return Segment(
         path=str(path.relative_to(layout.root)),
         day=day,
-        rows=rows,
+        rows=told.rows,
         bytes=size,
         sha256=digest,
-        root=root,
-        min_start_ns=first,
-        max_start_ns=last,
+        root=told.root,
+        min_start_ns=told.first,
+        max_start_ns=told.last,
     )
 
 
@@ -203,22 +199,27 @@ def damaged(path: Path, why: str) -> str:
     return f"{path} is damaged: {why[:160]}. Put the file back from a copy of the store."
 
 
-def _order(row: dict[str, Any]) -> tuple[str, int, str, str]:
-    start = row["start_ns"]
-    return row["conversation_id"], start if isinstance(start, int) else 0, row["trace_id"], row["span_id"]
+class _Written(NamedTuple):
+    rows: int
+    root: str
+    first: int
+    """The earliest start."""
+    last: int
 
 
-def _write(draft: Path, tables: Iterator[pa.Table]) -> None:
+def _write(draft: Path, groups: Iterator[Group]) -> _Written:
     told = {
         _FORMAT_KEY: str(FORMAT).encode(),
         b"auditlog.writer": f"auditlog-replay {_version()}".encode(),
     }
-    schema = packing.stored_schema()
+    schema = packing.stored_schema().with_metadata(told)
+    tree = Frontier()
+    starts: list[int] = []
     with (
         draft.open("wb") as file,
         pq.ParquetWriter(
             file,
-            schema.with_metadata(told),
+            schema,
             compression="zstd",
             compression_level=3,
             write_page_checksum=True,
@@ -227,39 +228,33 @@ def _write(draft: Path, tables: Iterator[pa.Table]) -> None:
             dictionary_pagesize_limit=_PAGE_BYTES,
         ) as writer,
     ):
-        for columns in tables:
-            for group in packing.groups(columns):
-                writer.write_table(
-                    packing.packed(group).replace_schema_metadata(told), row_group_size=group.num_rows or 1
-                )
+        for group in groups:
+            columns = group.columns
+            writer.write_table(columns.replace_schema_metadata(told), row_group_size=columns.num_rows or 1)
+            for leaf in group.leaves():
+                tree.add(leaf)
+            began = [start or 0 for start in columns.column("start_ns").to_pylist()]
+            starts += [min(began), max(began)] if began else []
         writer.close()
         file.flush()
         os.fsync(file.fileno())
+    return _Written(tree.size, tree.root().hex(), min(starts, default=0), max(starts, default=0))
 
 
-def _compare(draft: Path, tables: Iterator[pa.Table]) -> tuple[int, str, int, int]:
-    """Read a draft back beside what it was made of; give its rows, root, first and last start."""
-    read = read_tables(draft)
-    tree, starts = Frontier(), []
-    left: pa.Table | None = None
-    for columns in tables:
-        at = 0
-        while at < columns.num_rows:
-            if left is None or not left.num_rows:
-                left = next(read, None)
-            if left is None or not left.num_rows:
-                raise StoreError(_UNLIKE.format(draft))
-            taken = min(left.num_rows, columns.num_rows - at)
-            if not left.slice(0, taken).equals(columns.slice(at, taken)):
-                raise StoreError(_UNLIKE.format(draft))
-            left, at = left.slice(taken), at + taken
-        for leaf in map(leaf_hash, leaves(columns)):
-            tree.add(leaf)
-        began = [start or 0 for start in columns.column("start_ns").to_pylist()]
-        starts += [min(began), max(began)] if began else []
-    if (left is not None and left.num_rows) or any(table.num_rows for table in read):
+def _compare(draft: Path, groups: Iterator[Group]) -> None:
+    """Read a draft back, its page checksums verified, beside what it was made of."""
+    try:
+        with pq.ParquetFile(draft, page_checksum_verification=True) as file:
+            same = file.schema_arrow.remove_metadata() == packing.stored_schema()
+            number = 0
+            for group in groups:
+                same = same and file.read_row_group(number, use_threads=False).equals(group.columns)
+                number += 1
+            same = same and number == file.num_row_groups
+    except (ValueError, pa.ArrowException):
+        same = False
+    if not same:
         raise StoreError(_UNLIKE.format(draft))
-    return tree.size, tree.root().hex(), min(starts, default=0), max(starts, default=0)
 
 
 _UNLIKE = "{} does not read back as it was written. The disk or its memory is at fault; nothing was removed."

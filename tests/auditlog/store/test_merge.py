@@ -103,7 +103,7 @@ def test_gaps_are_told():
     merger, _ = merged(
         ("w1", 1, encode_record({"type": "gap", "time": 9, "lost": 3, "since": 4, "reason": "OSError"}, {}))
     )
-    assert merger.gaps == [("w1", 3, 4, "OSError")]
+    assert merger.gaps == [("w1", 3, 4, "OSError", {})]
 
 
 def test_a_circle_of_parents_ends():

@@ -150,7 +150,7 @@ def test_lost_records_are_told(store, script, monkeypatch):
 
 STEPS = [
     "seal.feed",
-    "seal.split_by_day",
+    "seal.write_spans",
     "segment._write",
     "segment._compare",
     "segment.Path.replace",
