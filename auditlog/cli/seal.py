@@ -61,8 +61,7 @@ def _print(report: SealReport, store: Store) -> None:
         )
     for segment in report.segments:
         print_line(f"  {safe_text(segment.path)}")
-    if report.sealed:
-        _print_checkpoint(store)
+    _print_checkpoint(store)
     if report.live:
         print_line(f"{_many(len(report.live), 'journal file')} still being written.")
     if report.incomplete:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +27,7 @@ from auditlog.errors import AuditlogError
 from auditlog.store.evidence import leaves_of
 from auditlog.store.layout import Layout
 from auditlog.store.ledger import Segment
-from auditlog.store.merkle import HASH_BYTES, tree_root
+from auditlog.store.merkle import HASH_BYTES, Frontier, tree_root
 from auditlog.store.segment import read_tables
 from auditlog.store.verdict import Fault, Report
 from auditlog.store.verify_files import Progress
@@ -48,63 +49,89 @@ class Piece(NamedTuple):
     wrong: str | None
 
 
+@dataclass(slots=True)
+class _Moved:
+    """The rows of one segment that were found where they are now."""
+
+    leaves: bytearray
+    """The leaf hashes, each in its row's place."""
+    seen: bytearray
+    """A one for each row that was found."""
+
+    @property
+    def left(self) -> int:
+        """How many were found."""
+        return sum(self.seen)
+
+
 def check_rows(layout: Layout, found: Scan, report: Report, jobs: int, progress: Progress) -> None:
     """Make every row of every live segment again, and compare it with what the ledger lists."""
     faulty = {fault.path for fault in report.faults}
     live = [segment for segment in found.live.values() if segment.path not in faulty]
-    moved: dict[str, dict[int, bytes]] = {}
+    moved: dict[str, _Moved] = {}
     done, total = 0, sum(segment.rows for segment in live)
     with _mapper(jobs if total > _FEW_ROWS else 1) as over:
         tasks = [(segment, groups) for segment in live for groups in _groups(layout.root / segment.path)]
         pieces = over(partial(_piece, layout.root), [(segment.path, groups) for segment, groups in tasks])
-        waiting: list[Piece] = []
+        tree, wrong = Frontier(), None
         for number, ((segment, _), piece) in enumerate(zip(tasks, pieces, strict=True)):
-            waiting.append(piece)
+            wrong = wrong or piece.wrong or _take_in(found, piece, tree, moved)
             done += len(piece.leaves) // HASH_BYTES
             progress(done, total)
             if number + 1 == len(tasks) or tasks[number + 1][0] is not segment:
-                _check_segment(segment, waiting, moved, report)
-                waiting = []
-    _check_moved(found, moved, report)
+                wrong = wrong or _difference(segment, tree)
+                report.faults += [Fault(segment.path, wrong)] if wrong is not None else []
+                tree, wrong = Frontier(), None
+    _check_moved(found, moved, faulty, report)
 
 
-def _check_segment(
-    segment: Segment, pieces: list[Piece], moved: dict[str, dict[int, bytes]], report: Report
-) -> None:
-    wrong = next((piece.wrong for piece in pieces if piece.wrong is not None), None)
-    if wrong is not None:
-        report.faults.append(Fault(segment.path, wrong))
-        return
-    leaves = [leaf for piece in pieces for leaf in _split(piece.leaves)]
-    if len(leaves) != segment.rows:
-        report.faults.append(
-            Fault(segment.path, f"has {len(leaves)} rows, and the ledger says {segment.rows}")
-        )
-    elif tree_root(leaves).hex() != segment.root:
-        report.faults.append(Fault(segment.path, "its rows are not those that were sealed: the root differs"))
+def _take_in(found: Scan, piece: Piece, tree: Frontier, moved: dict[str, _Moved]) -> str | None:
+    """Add a piece's leaves to its segment's tree, and to those in which they were first sealed; say what is wrong."""
     at = 0
-    for piece in pieces:
-        for origin, places in piece.origins:
-            held = moved.setdefault(origin, {}) if origin else {}
-            for place in places:
-                held[place] = leaves[at]
-                at += 1
+    for origin, places in piece.origins:
+        sealed = found.listed.get(origin) if origin in found.first_hand else None
+        if origin and sealed is None:
+            return f"rows say that they were sealed in {origin!r}, and no SEAL entry lists it"
+        rows = sealed.rows if sealed is not None else 0
+        if sealed is not None and origin not in moved:
+            moved[origin] = _Moved(bytearray(rows * HASH_BYTES), bytearray(rows))
+        for place in places:
+            leaf = piece.leaves[at : at + HASH_BYTES]
+            tree.add(leaf)
+            at += HASH_BYTES
+            if sealed is None:
+                continue
+            if place is None or not 0 <= place < rows:
+                return f"a row says that it was row {place} of {origin!r}, which has {rows}"
+            held = moved[origin]
+            held.leaves[place * HASH_BYTES : (place + 1) * HASH_BYTES] = leaf
+            held.seen[place] = 1
+    return None
 
 
-def _check_moved(found: Scan, moved: dict[str, dict[int, bytes]], report: Report) -> None:
+def _difference(segment: Segment, tree: Frontier) -> str | None:
+    """Say how a segment's rows differ from what the ledger lists; None where they do not."""
+    if tree.size != segment.rows:
+        return f"has {tree.size} rows, and the ledger says {segment.rows}"
+    if tree.root().hex() != segment.root:
+        return "its rows are not those that were sealed: the root differs"
+    return None
+
+
+def _check_moved(found: Scan, moved: dict[str, _Moved], faulty: set[str], report: Report) -> None:
     """Check that the rows of each segment that was replaced are all somewhere, and are those that were sealed."""
-    for path in sorted(moved.keys() - found.first_hand):
-        report.faults.append(Fault(path, "rows say that they were sealed there, and no SEAL entry lists it"))
     for path in sorted(found.first_hand & found.gone.keys()):
-        segment, held = found.listed[path], moved.get(path, {})
-        if sorted(held) != list(range(segment.rows)):
-            if found.heirs(path) <= found.live.keys():
-                where = ", ".join(sorted(found.heirs(path)))
-                report.faults.append(
-                    Fault(path, f"{segment.rows} rows were sealed there, and {len(held)} are left in {where}")
-                )
-        elif tree_root(held[place] for place in range(segment.rows)).hex() != segment.root:
-            where = ", ".join(sorted(found.heirs(path)))
+        heirs = found.heirs(path)
+        if path in heirs or heirs & faulty or not heirs <= found.live.keys():
+            # It was removed, or its heirs were, or they are at fault themselves.
+            continue
+        segment, held, where = found.listed[path], moved.get(path), ", ".join(sorted(heirs))
+        left = held.left if held is not None else 0
+        if held is None or left != segment.rows:
+            report.faults.append(
+                Fault(path, f"{segment.rows} rows were sealed there, and {left} are left in {where}")
+            )
+        elif tree_root(_split(bytes(held.leaves))).hex() != segment.root:
             report.faults.append(
                 Fault(path, f"the rows that {where} holds of it are not those that were sealed")
             )
@@ -153,8 +180,8 @@ def _groups(path: Path) -> Iterator[list[int]]:
         yield list(range(at, min(at + _GROUPS, count)))
 
 
-def _split(leaves: bytes) -> list[bytes]:
-    return [leaves[at : at + HASH_BYTES] for at in range(0, len(leaves), HASH_BYTES)]
+def _split(leaves: bytes) -> Iterator[bytes]:
+    return (leaves[at : at + HASH_BYTES] for at in range(0, len(leaves), HASH_BYTES))
 
 
 @contextmanager
