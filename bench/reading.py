@@ -1,109 +1,197 @@
-"""What reading costs: a store of conversations, recorded, sealed, listed, opened, searched.
+"""What reading costs on a large store, against plain Parquet of the same turns, in one run.
 
-    python bench/reading.py [CONVERSATIONS]
+    python bench/reading.py [--turns 20000] [--days 2] [--keep DIRECTORY] [--repeats 9] [--no-text]
 
-Prints one row for each thing a person does. Times are wall clock, the median of five; the store is in the page cache.
+The store is sealed and in the page cache; its plain twin is a Parquet file a day in order of arrival, zstd 3, asked through
+DuckDB. What is measured, the median of so many:
+
+1. One conversation by id, the latest 100, an aggregate by model and hour, a text search with and without the index of words.
+2. Commands as a shell runs them, start of the process included: their time and their CPU.
+3. What the indexes cost: CPU to make them, and bytes.
+
+A ratio below 1 means that the store is quicker than plain Parquet. A lake that was made in DIRECTORY is used again.
 """
 
 from __future__ import annotations
 
-import itertools
-import logging
+import argparse
+import os
+import random
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import auditlog
+import duckdb
+import lake
+
 from auditlog.store import Store
-
-logging.disable(logging.WARNING)
-
-WORDS = "order refund parcel jacket size courier voucher account address delivery late torn colour exchange".split()
-
-
-@auditlog.retriever
-def search(question: str) -> list[dict[str, object]]:
-    """Give three documents."""
-    return [
-        {"id": f"a-{n}", "content": f"{question} " * 40, "score": 0.5, "source": "help"} for n in range(3)
-    ]
-
-
-@auditlog.tool(effect="read")
-def look_up(order_id: str) -> dict[str, object]:
-    """Give an order."""
-    return {"order_id": order_id, "status": "shipped"}
-
-
-@auditlog.agent("bench-bot", version="v1")
-def answer(question: str, order_id: str) -> str:
-    """Answer a question."""
-    search(question)
-    return f"{question}: {look_up(order_id)['status']}."
-
-
-def record(store: Path, conversations: int) -> None:
-    """Record conversations of three turns."""
-    auditlog.configure(store)
-    said = itertools.cycle(" ".join(pair) for pair in itertools.permutations(WORDS, 3))
-    for number in range(conversations):
-        with auditlog.conversation(f"c-{number:07}", user=f"u-{number % 97}"):
-            for turn in range(3):
-                answer(next(said), f"A-{number}-{turn}")
-    auditlog.shutdown()
-
-
-def milliseconds(action: Callable[[], object], times: int = 5) -> float:
-    """Give the median time of an action."""
-    took = []
-    for _ in range(times):
-        begin = time.perf_counter()
-        action()
-        took.append((time.perf_counter() - begin) * 1e3)
-    return statistics.median(took)
 
 
 def main() -> None:
     """Print the table."""
-    conversations = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "audit"
-        rows = [
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--turns", type=int, default=20_000)
+    parser.add_argument("--days", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--no-text", action="store_true", help="make no index of words")
+    parser.add_argument("--keep", type=Path, help="make the lake here, and leave it")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="auditlog-lake-") as scratch:
+        made = lake.make(options.keep or Path(scratch), options.turns, options.days)
+        run(made, options.repeats, text=not options.no_text)
+
+
+def run(made: lake.Lake, repeats: int, *, text: bool) -> None:
+    """Measure everything on one lake."""
+    with Store.open(made.store) as store:
+        spans = sum(segment.rows for segment in store.segments())
+        sealed = sum(segment.bytes for segment in store.segments())
+        turns = spans // 6
+        print(
+            f"{turns:,} turns, {spans:,} spans in {len(store.segments())} files, {sealed / turns:,.0f} bytes a turn"
+        )
+        print(f"\n{'making an index of':44}{'CPU s':>10}{'bytes a turn':>15}")
+        for what, words in (("conversations", False), ("words", True)):
+            if words and not text:
+                continue
+            took = cpu_of(lambda words=words: store.update_index(text=words, wait=True))
+            size = store.index_bytes()[words]
+            print(f"{what:44}{took:>10.1f}{size / turns:>15,.0f}")
+        questions(store, made, repeats, text=text)
+    commands(made, repeats)
+
+
+def questions(store: Store, made: lake.Lake, repeats: int, *, text: bool) -> None:
+    """Ask the store and its plain twin the same."""
+    files = sorted(str(path) for path in made.plain.glob("*.parquet"))[
+        : len({s.day for s in store.segments()})
+    ]
+    plain = duckdb.connect()
+    plain.execute("SET parquet_metadata_cache = true")
+    plain.execute(f"CREATE VIEW spans AS SELECT * FROM read_parquet({files})")
+    chance, count = random.Random(2), store.count()
+    chosen = [
+        store.summaries(limit=1, offset=chance.randrange(count))[0].conversation_id for _ in range(repeats)
+    ]
+    said = store.conversation(chosen[0]).turns[0].user_text.split()
+    phrase, rare = " ".join(said[2:6]), store.conversation(chosen[0]).turns[0].spans[3].input["order_id"]
+    by_id = "SELECT * FROM spans WHERE conversation = ? ORDER BY start"
+    latest = "SELECT conversation, min(start) AS t, count(DISTINCT turn) FROM spans GROUP BY 1 ORDER BY t DESC LIMIT 100"
+    hours = "SELECT {m} AS m, {t} // 3600000000000 AS h, count(*), sum({n}) FROM spans GROUP BY 1, 2"
+    holds = "SELECT DISTINCT conversation FROM spans WHERE before ILIKE ? OR after ILIKE ?"
+
+    def ask(sql: str, *params: object) -> Any:
+        return plain.sql(sql, params=list(params)).to_arrow_table()
+
+    def search(words: str, *, indexed: bool) -> list[Any]:
+        store.search.is_used = indexed
+        store.search.forget()
+        return store.summaries(f"text:'{words}'")
+
+    print(f"\n{'ms, median':44}{'store':>10}{'plain':>10}{'ratio':>8}{'CPU':>10}{'plain':>10}{'ratio':>8}")
+    rows: list[tuple[str, Callable[[int], Any], Callable[[int], Any] | None]] = [
+        ("one conversation by id", lambda n: store.conversation(chosen[n]), lambda n: ask(by_id, chosen[n])),
+        ("the latest 100", lambda _: store.summaries(limit=100), lambda _: ask(latest)),
+        (
+            "aggregate by model and hour",
+            lambda _: store.query(hours.format(m="model_requested", t="start_ns", n="input_tokens")),
+            lambda _: ask(hours.format(m="model", t="start", n="tokens")),
+        ),
+        ("a page of 128 in the middle", lambda _: store.summaries(limit=128, offset=count // 2), None),
+        (
+            "count by agent, status and tokens",
+            lambda _: store.count("agent:support-bot status:ok tokens>1000"),
+            None,
+        ),
+        (
+            f"search {phrase!r}, read whole",
+            lambda _: search(phrase, indexed=False),
+            lambda _: ask(holds, *[f"%{phrase}%"] * 2),
+        ),
+    ]
+    if text:
+        rows += [
             (
-                f"record {conversations} conversations",
-                milliseconds(lambda: record(path, conversations), times=1),
-            )
+                f"search {phrase!r}, indexed",
+                lambda _: search(phrase, indexed=True),
+                lambda _: ask(holds, *[f"%{phrase}%"] * 2),
+            ),
+            (
+                f"search {rare!r}, indexed",
+                lambda _: search(rare, indexed=True),
+                lambda _: ask(holds, *[f"%{rare}%"] * 2),
+            ),
         ]
-        with Store.open(path) as store:
-            rows.append(
-                ("list the latest 100, unsealed", milliseconds(lambda: list(store.summaries(limit=100))))
+    for name, ours, theirs in rows:
+        mine, other = medians(ours, repeats), None if theirs is None else medians(theirs, repeats)
+        cells = f"{name:44.43}{mine[0]:>10,.1f}"
+        if other is None:
+            print(f"{cells}{'':>18}{mine[1]:>10,.1f}", flush=True)
+        else:
+            wall, cpu = (
+                f"{theirs:>10,.1f}{own / theirs:>8.2f}" for own, theirs in zip(mine, other, strict=True)
             )
-            rows.append(("seal", milliseconds(store.seal, times=1)))
-        size = sum(file.stat().st_size for file in path.rglob("*.parquet"))
-        some_id = f"c-{conversations // 2:07}"
+            print(f"{cells}{wall}{mine[1]:>10,.1f}{cpu}", flush=True)
 
-        def listed() -> None:
-            with Store.open(path) as store:
-                list(store.summaries(limit=100))
 
-        def shown() -> None:
-            with Store.open(path) as store:
-                store.conversation(some_id)
+def medians(action: Callable[[int], object], repeats: int) -> tuple[float, float]:
+    """Give the median milliseconds and CPU milliseconds of an action; what takes long is done three times."""
+    action(0)
+    walls, cpus = [], []
+    for number in range(repeats):
+        began, cpu = time.perf_counter(), time.process_time()
+        action(number)
+        walls.append((time.perf_counter() - began) * 1e3)
+        cpus.append((time.process_time() - cpu) * 1e3)
+        if number >= 2 and sum(walls) > 10_000:
+            break
+    return statistics.median(walls), statistics.median(cpus)
 
-        rows.append(("open and list the latest 100", milliseconds(listed)))
-        rows.append(("open and read one conversation", milliseconds(shown)))
-        with Store.open(path) as store:
-            rows.append(("read one more conversation", milliseconds(lambda: store.conversation(some_id))))
-            rows.append(
-                ("count by filter", milliseconds(lambda: store.count(where="tool:look_up user:u-17")))
+
+def commands(made: lake.Lake, repeats: int) -> None:
+    """Run commands as a shell does."""
+    print(f"\n{'the whole command, ms':44}{'time':>10}{'CPU':>10}")
+    rows = {
+        "auditlog --help": ["--help"],
+        "auditlog ls": ["ls"],
+        "auditlog ls --where 'status:error'": ["ls", "--where", "status:error"],
+        "auditlog sql 'SELECT 1'": ["sql", "SELECT 1 AS one"],
+    }
+    for name, words in rows.items():
+        walls, cpus = [], []
+        for _ in range(repeats):
+            began, before = time.perf_counter(), cpu_of_children()
+            subprocess.run(
+                [sys.executable, "-m", "auditlog.cli", *words],
+                env={**os.environ, "AUDITLOG_STORE": str(made.store)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
             )
-            rows.append(("search a text", milliseconds(lambda: store.count(where="text:'torn parcel'"))))
-    print(f"{conversations} conversations of 3 turns, {size / conversations / 3:.0f} bytes a turn sealed")
-    for name, took in rows:
-        print(f"{name:<40}{took:>12.1f} ms")
+            walls.append((time.perf_counter() - began) * 1e3)
+            cpus.append((cpu_of_children() - before) * 1e3)
+        print(f"{name:44}{statistics.median(walls):>10,.0f}{statistics.median(cpus):>10,.0f}", flush=True)
+
+
+def cpu_of(action: Callable[[], object]) -> float:
+    """Give the CPU seconds of an action."""
+    before = time.process_time()
+    action()
+    return time.process_time() - before
+
+
+def cpu_of_children() -> float:
+    """Give the CPU seconds of the children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

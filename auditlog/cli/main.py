@@ -69,6 +69,10 @@ _KNOWN_PLUGINS = {
 }
 
 
+_PLAIN = frozenset(("ls", "show", "find", "index", "sql", "seal", "verify", "prove"))
+"""Commands that run nobody else's code."""
+
+
 class _ReaderGoneError(Exception):
     """Whoever read the output stopped; click would answer a BrokenPipeError by itself, with the code of an error."""
 
@@ -83,6 +87,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
         """Import one command."""
         if cmd_name in COMMANDS:
+            if cmd_name in _PLAIN:
+                _do_without_numpy()
             module, _, attribute = COMMANDS[cmd_name][0].partition(":")
             found = getattr(importlib.import_module(module), attribute)
         else:
@@ -140,6 +146,13 @@ class LazyGroup(click.Group):
             _let_go_of_stdout(error)
             sys.exit(code)
         sys.exit(found if isinstance(found, int) else Exit.OK)
+
+
+def _do_without_numpy() -> None:
+    """Keep Arrow and the engine from loading numpy and pandas, which nothing here needs, wherever these are installed."""
+    if sys.argv and os.path.basename(sys.argv[0]) in ("auditlog", "__main__.py"):  # noqa: PTH119 - pathlib costs more
+        for name in ("numpy", "pandas"):
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def refuse_unknown(name: str, known: Sequence[str], ctx: click.Context) -> NoReturn:

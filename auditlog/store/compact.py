@@ -127,6 +127,7 @@ def compact(
                     layout,
                     {"type": "compact", "replaces": [s.path for s in group], "segments": [listed(made)]},
                     ledger,
+                    must_sign=True,
                 )
                 report.groups.append((tuple(group), made))
         unlinked, report.waiting = clean(layout, ledger, grace=grace)

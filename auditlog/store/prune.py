@@ -144,7 +144,7 @@ def prune(
                 "ids": _write_ids(layout, found.conversations),
                 **by_whom(layout, reason),
             }
-            append_entry(layout, entry)
+            append_entry(layout, entry, must_sign=True)
             clean(layout, read_ledger(layout.entries))
             forget_caches(layout)
     store.forget_removed()

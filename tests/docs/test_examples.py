@@ -84,14 +84,30 @@ def commands_of(body: str, first_line: int) -> Iterator[Command]:
 
 def matches(expected: list[str], printed: str) -> bool:
     """Say whether a command printed what the page shows."""
-    pattern = ""
+    shown = printed.rstrip().split("\n")
+    ends = {0}  # How many of the printed lines the expected ones so far can have taken.
     for line in expected:
         if line.strip() in {"…", "..."}:
-            pattern += r"(?:[^\n]*\n)*?"
+            ends = set(range(min(ends), len(shown) + 1)) if ends else ends
         else:
-            words = [re.escape(word).replace("…", ".*?") for word in line.split()]
-            pattern += r"[ \t]*" + r"[ \t]+".join(words) + r"[ \t]*\n"
-    return re.fullmatch(pattern, printed.rstrip() + "\n") is not None
+            ends = {end + 1 for end in ends if end < len(shown) and line_matches(line, shown[end])}
+    return len(shown) in ends
+
+
+def line_matches(expected: str, printed: str) -> bool:
+    """Say whether a line is as expected: the pieces between two `…` are looked for one after the other."""
+    first, *pieces = " ".join(expected.split()).split("…")
+    rest = " ".join(printed.split())
+    if not pieces:
+        return rest == first
+    if not rest.startswith(first):
+        return False
+    rest = rest[len(first) :]
+    for piece in pieces[:-1]:
+        _, found, rest = rest.partition(piece) if piece else ("", "…", rest)
+        if not found:
+            return False
+    return rest.endswith(pieces[-1])
 
 
 class Printed(NamedTuple):

@@ -195,3 +195,14 @@ def test_a_user_without_the_key_appends_unsigned(attacker):
     append_entry(attacker.layout, {"type": "access", "who": "owner"})
     report = attacker.verify()
     assert ("VALID-BUT-UNANCHORED", 6, 0) == (report.outcome, report.entries, report.unsigned)
+
+
+def test_taking_away_needs_the_key(run, attacker):
+    """Compacting and pruning without the signing key are refused, and change nothing: only a signed entry explains them."""
+    (attacker.path / "keys" / "ledger.key").unlink()
+    before = attacker.entries()
+    for words in (("compact", "--grace", "0"), ("prune", "--older-than", "1s", "--yes")):
+        found = run(*words)
+        assert (3, True) == (found.exit_code, "This needs a signed entry" in found.stderr), found.output
+    assert before == attacker.entries()
+    assert "VALID-BUT-UNANCHORED" == attacker.verify().outcome

@@ -9,9 +9,11 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.main import main
 from auditlog.store.access import accesses
 from auditlog.store.layout import Layout
 
@@ -184,3 +186,28 @@ def test_a_filter_that_cannot_be_redacted_is_withheld(filled, run, monkeypatch):
     run("find", "anna.smith@example.com", "--store", filled.path)
     assert "anna.smith" not in last(filled).filter
     assert last(filled).filter.startswith("withheld")
+
+
+RECORDED = (
+    "ls, show, find, sql, export, prove, access, reveal, tui, "
+    "replay run, replay verify, replay ls, replay show, replay diff, replay compare"
+).split(", ")
+SHOWS_NO_CONTENT = (
+    "demo, init, doctor, index, seal, verify, anchor, compact, prune, hold, release, erase, migrate, keys new, keys ls, import"
+).split(", ")
+
+
+def test_each_command_is_an_access_or_shows_no_content():
+    """Whoever adds a command decides here whether looking with it is recorded."""
+
+    def leaves(group, path):
+        if not isinstance(group, click.Group):
+            return [path.strip()]
+        context = click.Context(group)
+        return [
+            leaf
+            for name in group.list_commands(context)
+            for leaf in leaves(group.get_command(context, name), f"{path} {name}")
+        ]
+
+    assert sorted([*RECORDED, *SHOWS_NO_CONTENT]) == sorted(leaves(main, ""))

@@ -94,16 +94,17 @@ def test_without_a_record_nothing_is_opened(redacted, key, run, monkeypatch):
 @pytest.mark.parametrize(
     ("reason", "content", "said"),
     [
-        ("  ", None, "needs a reason"),
-        ("x", "nonsense", "no private key"),
-        ("x", generate()[1], "no private key"),
-        ("x", generate()[0], "sealed to another key"),
+        ("  ", lambda _: None, "needs a reason"),
+        ("x", lambda _: "nonsense", "no private key"),
+        ("x", lambda key: key[1], "no private key"),
+        ("x", lambda _: generate()[0], "sealed to another key"),
     ],
+    ids=["no reason", "nonsense", "the public key", "another key"],
 )
 def test_what_does_not_open_is_a_sentence(redacted, key, run, reason, content, said):
     """Without a reason, and with what is no key or another, nothing is shown."""
-    if content is not None:
-        key[0].write_text(content)
+    if (text := content(key)) is not None:
+        key[0].write_text(text)
     done = run("reveal", "case-1", "--reason", reason, "--key", key[0], "--store", redacted.path)
     assert (done.exit_code, done.stdout) == (Exit.ERROR, "")
     assert said in done.stderr
