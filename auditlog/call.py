@@ -21,7 +21,7 @@ from opentelemetry import trace
 
 from auditlog import context, interception
 from auditlog.binding import binder
-from auditlog.encode import MARK, Encoded, encode, error_facts
+from auditlog.encoding.encode import MARK, Encoded, encode, error_facts
 from auditlog.facts import request_attributes, response_attributes
 from auditlog.interception import Call, Interceptor, Raised, Served
 from auditlog.operation import Operation

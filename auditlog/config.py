@@ -21,8 +21,8 @@ from auditlog.recorder import Recorder, log
 
 if TYPE_CHECKING:
     from auditlog.journal.policy import OnFailure
+    from auditlog.layout import Layout
     from auditlog.redaction.redactor import Redactor
-    from auditlog.store.layout import Layout
 
 ENVIRONMENT_VARIABLE = "AUDITLOG_STORE"
 POLICY_VARIABLE = "AUDITLOG_ON_FAILURE"
@@ -62,9 +62,9 @@ def configure(
     Raises:
         ConfigurationError: no store is named, or it cannot be written; or a setting means nothing.
     """
+    from auditlog import layout
     from auditlog.journal import JournalWriter, spill
     from auditlog.journal.policy import parse
-    from auditlog.store import layout
 
     path = store if store is not None else os.environ.get(ENVIRONMENT_VARIABLE)
     if not path:

@@ -31,7 +31,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import Link, SpanContext
 
 from auditlog import config, context
-from auditlog.encode import encode
+from auditlog.encoding.encode import encode
 from auditlog.errors import RecordingError
 from auditlog.foreign_span import ForeignSpan, map_span
 from auditlog.names import bounded

@@ -41,6 +41,8 @@ END_PARTS = ("output", "output_messages", "documents", "error", "evaluations", "
 CONTENT_PARTS = START_PARTS + END_PARTS
 PARTS = ("attributes", *CONTENT_PARTS, "vault")
 """Every part that a row may have, in the order of their columns; `vault` holds what redaction took out, encrypted."""
+PACKED = "parts"
+"""The column of a sealed file in which all content of a row lies: a list with an element for each of PARTS."""
 
 _LENGTH = struct.Struct("<I")
 _unpack = _LENGTH.unpack_from

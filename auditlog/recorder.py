@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from auditlog.encode import encode
+from auditlog.encoding.encode import encode
 from auditlog.errors import RecordingError
 from auditlog.record import encode_record
 

@@ -13,7 +13,7 @@ import functools
 from typing import Any
 
 from auditlog import config, context
-from auditlog.encode import encode
+from auditlog.encoding.encode import encode
 from auditlog.names import bounded, plain_text
 from auditlog.recorder import log
 

@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import traffic
 
-from auditlog.store import layout as layouts
-from auditlog.store.batch import write_spans
-from auditlog.store.ledger import Segment, append_entry, read_ledger, seal_entry
-from auditlog.store.merge import Merger
+from auditlog import layout as layouts
+from auditlog.ledger.ledger import Segment, append_entry, read_ledger, seal_entry
+from auditlog.sealing.batch import write_spans
+from auditlog.sealing.merge import Merger
 
 TURNS_A_FILE = 3_300
 """What a journal file of 64 MB holds."""

@@ -28,11 +28,11 @@ from pathlib import Path
 import lake
 import orjson
 
-from auditlog.store import layout as layouts
-from auditlog.store import ledger_cache
-from auditlog.store.entries import FORMAT, frame_of
-from auditlog.store.ledger import append_entry, begin, read_ledger
-from auditlog.store.verify import state, verify
+from auditlog import layout as layouts
+from auditlog.integrity.verify import state, verify
+from auditlog.ledger import cache as ledger_cache
+from auditlog.ledger.entries import FORMAT, frame_of
+from auditlog.ledger.ledger import append_entry, begin, read_ledger
 
 MILLION = 1_000_000
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from auditlog.encode import MARK
+from auditlog.encoding.encode import MARK
 from auditlog.values import Json
 
 DEEPEST = 32

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from auditlog.filter import parse
+from auditlog.filters.language import parse
 from replay.canonical import digest_of
 from replay.case import freeze, select
 from replay.errors import RunError

@@ -23,7 +23,7 @@ import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditlog.object_fields import members_of
+from auditlog.encoding.object_fields import members_of
 from auditlog.values import Json
 
 Tree = Mapping[str, Any]

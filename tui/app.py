@@ -183,7 +183,7 @@ class AuditApp(App[None]):
 
     def replay_command(self, conversation_ids: Iterable[str]) -> str:
         """Give the command that replays conversations; the agent's import path is the user's to fill in."""
-        from auditlog.filter import Filter, Match, Pattern
+        from auditlog.filters.language import Filter, Match, Pattern
 
         chosen = Filter((Match("conversation", tuple(Pattern((name,)) for name in conversation_ids)),))
         return (

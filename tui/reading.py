@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from auditlog.filter import Filter, Match, Pattern, parse
+from auditlog.filters.language import Filter, Match, Pattern, parse
 from auditlog.values import ConversationSummary, utc
 from tui.render.conversations import Histogram
 from tui.rows import PAGE
 
 if TYPE_CHECKING:
+    from auditlog.layout import Layout
     from auditlog.store import Store
-    from auditlog.store.layout import Layout
     from auditlog.store.reveal import Revealed
 
 HISTOGRAM_CELLS = 60
@@ -104,7 +104,7 @@ def pages(store: Store, where: str, first: int, last: int) -> tuple[int, list[Co
 
 def standing(store: Store) -> Standing:
     """Say how much of the store is sealed, and whether its ledger is signed and whole."""
-    from auditlog.store.verify import state
+    from auditlog.integrity.verify import state
 
     ledger = state(store.layout)
     return Standing(
@@ -120,9 +120,9 @@ def standing(store: Store) -> Standing:
 
 def proven(store: Store, conversation_id: str) -> dict[str, str]:
     """Prove a conversation against the signed ledger; give for each proven span by its id where it stands, or what is wrong."""
-    from auditlog.store.note import VerifierKey
-    from auditlog.store.proof import check_proof
-    from auditlog.store.prove import prove
+    from auditlog.integrity.proof import check_proof
+    from auditlog.integrity.prove import prove
+    from auditlog.ledger.note import VerifierKey
 
     proof = prove(store, {"conversation": conversation_id}, content=True)
     key = VerifierKey.parse(proof.document["key"])

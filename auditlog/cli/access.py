@@ -65,8 +65,8 @@ def access(
     Each command and each view of the terminal UI that shows what was recorded is written to the ledger before it shows it.
     Exits with 1 where nobody did.
     """
+    from auditlog.layout import Layout
     from auditlog.store.access import accesses
-    from auditlog.store.layout import Layout
 
     chosen = selection(None, None, since, until)
     if limit is None:

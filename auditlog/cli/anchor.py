@@ -26,8 +26,8 @@ def anchor(files: tuple[str, ...], repositories: tuple[str, ...], otel: bool, st
 
     Prints the checkpoint in one line; without an option that is all it does.
     """
-    from auditlog.store import anchors
-    from auditlog.store.layout import find
+    from auditlog.layout import find
+    from auditlog.ledger import anchors
 
     layout = find(store)
     head = anchors.current(layout)

@@ -31,8 +31,8 @@ _NOUNS = {"late": "turn", "refused": "call"}
 def journals(root: Path) -> Iterator[Finding]:
     """Look at the journal of the store at a path."""
     from auditlog.journal.file import BALLAST_SUFFIX
-    from auditlog.store.scan import journal_files
-    from auditlog.store.seal import KEPT_SUFFIX
+    from auditlog.sealing.scan import journal_files
+    from auditlog.sealing.seal import KEPT_SUFFIX
 
     files = journal_files(root / "journal")
     live = [file for file in files if file.live]

@@ -111,7 +111,7 @@ def _journals(store: Store) -> Iterator[Finding]:
 
 
 def _sealed(store: Store) -> Iterator[Finding]:
-    from auditlog.store.ledger import read_ledger
+    from auditlog.ledger.ledger import read_ledger
 
     ledger = read_ledger(store.path / "ledger" / "entries.log")
     rows, size = sum(s.rows for s in ledger.segments), sum(s.bytes for s in ledger.segments) / 2**20
@@ -131,9 +131,9 @@ def _sealed(store: Store) -> Iterator[Finding]:
 
 
 def _ledger(store: Store) -> Iterator[Finding]:
-    from auditlog.store import keys
-    from auditlog.store.ledger import read_ledger
-    from auditlog.store.verify import state
+    from auditlog.integrity.verify import state
+    from auditlog.ledger import keys
+    from auditlog.ledger.ledger import read_ledger
 
     found = state(store.layout)
     if found.wrong is not None:

@@ -13,7 +13,7 @@ from auditlog.cli.output import Progress, narrate, print_line
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from auditlog.store.compact import CompactReport
+    from auditlog.keeping.compact import CompactReport
 
 
 @click.command()
@@ -37,7 +37,7 @@ def compact(older_than: str | None, grace: float, dry_run: bool, store: str) -> 
 
     Nothing changes for readers, and every proof still holds. Run it once a day; what is compacted already is left alone.
     """
-    from auditlog.store import compact as compacting
+    from auditlog.keeping import compact as compacting
 
     before = moment(older_than)
     with open_store(store) as opened:

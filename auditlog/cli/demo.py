@@ -102,7 +102,7 @@ def demo(directory: str, model: str, no_tui: bool, again: bool) -> None:
 
 def _store(directory: str) -> str:
     """Give a store to demonstrate in."""
-    from auditlog.store.layout import ensure
+    from auditlog.layout import ensure
 
     try:
         ensure(directory)

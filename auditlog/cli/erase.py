@@ -15,7 +15,7 @@ from auditlog.errors import FilterError
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from auditlog.store.erase import Plan
+    from auditlog.keeping.erase import Plan
 
 
 @click.command()
@@ -41,7 +41,7 @@ def erase(
     Ids, names and times stay, so that everything else still proves. Exits with 1 where something is left: content in the
     journal of a process that still writes, or nothing was found.
     """
-    from auditlog.store import erase as erasing
+    from auditlog.keeping import erase as erasing
 
     if subject is None and not conversations:
         raise FilterError("Say whose data with --subject, or which conversation with --conversation.")

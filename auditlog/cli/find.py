@@ -31,7 +31,7 @@ from auditlog.cli.options import (
 )
 from auditlog.cli.output import Progress, narrate
 from auditlog.errors import FilterError
-from auditlog.filter import MAX_CHARACTERS, Filter, Match, Pattern
+from auditlog.filters.language import MAX_CHARACTERS, Filter, Match, Pattern
 from auditlog.values import Conversation, Message, Span, text_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from auditlog.errors import FilterError
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
+    from auditlog.keeping.holds import Hold
     from auditlog.store import Store
-    from auditlog.store.holds import Hold
 
 _COLUMNS = (
     Column("held", "held", shrinks=True),
@@ -41,8 +41,8 @@ def hold(
 
     ID is a conversation's id, or a beginning of it that no other has.
     """
-    from auditlog.store.holds import held, holds, place
-    from auditlog.store.ledger import read_ledger
+    from auditlog.keeping.holds import held, holds, place
+    from auditlog.ledger.ledger import read_ledger
 
     if show:
         if id or where or reason:
@@ -67,7 +67,7 @@ def hold(
 @store_option
 def release(id: str | None, where: str | None, reason: str, store: str) -> None:
     """Release a hold, by the conversation or the filter that it was placed with."""
-    from auditlog.store.holds import release as releasing
+    from auditlog.keeping.holds import release as releasing
 
     _refuse_other_than_one(id, where, reason)
     with open_store(store) as opened:
@@ -83,7 +83,7 @@ def _refuse_other_than_one(id: str | None, where: str | None, reason: str) -> No
 
 
 def _row(store: Store, placed: Hold) -> dict[str, object]:
-    from auditlog.store.holds import held
+    from auditlog.keeping.holds import held
 
     return {
         "held": placed.target,

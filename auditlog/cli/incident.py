@@ -30,8 +30,8 @@ def write_incident(store: str, name: str, out: str | None, reason: str) -> None:
         NotFoundError: there is no such conversation.
         AuditlogError: there is something at that place, or it cannot be written.
     """
+    from auditlog.incident.gather import gather
     from auditlog.incident.package import files_of, write_folder, zipped
-    from auditlog.store.incident import gather
 
     with open_store(store) as opened:
         # What is finished and not sealed yet can be proven a moment later; where it cannot be sealed, the page says so.

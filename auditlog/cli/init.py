@@ -18,8 +18,8 @@ def init(directory: str | None, store: str) -> None:
     A store is a directory with everything in it. Making one that is there already changes nothing.
     """
     from auditlog.cli.output import narrate, print_line
-    from auditlog.store.layout import Layout, ensure
-    from auditlog.store.ledger import begin
+    from auditlog.layout import Layout, ensure
+    from auditlog.ledger.ledger import begin
 
     path = directory or store
     there = Layout(Path(path).absolute()).settings.exists()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from auditlog.store.note import Checkpoint, VerifierKey
+    from auditlog.ledger.note import Checkpoint, VerifierKey
 
 _MOST_BYTES = 1 << 30
 
@@ -20,7 +20,7 @@ def checkpoints_of(text: str) -> list[Checkpoint]:
     Raises:
         BadParameter: there are none.
     """
-    from auditlog.store.note import find_checkpoints
+    from auditlog.ledger.note import find_checkpoints
 
     if text == "-":
         where, said = "what came in on stdin", sys.stdin.read(_MOST_BYTES)
@@ -42,8 +42,8 @@ def key_of(text: str, store: str) -> VerifierKey:
         BadParameter: it is none.
     """
     from auditlog.errors import FormatError
-    from auditlog.store import verify as verifying
-    from auditlog.store.note import VerifierKey
+    from auditlog.integrity import verify as verifying
+    from auditlog.ledger.note import VerifierKey
 
     said = text if "+" in text and not Path(text).exists() else read_text(text, "--public-key")
     try:

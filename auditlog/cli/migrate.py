@@ -24,8 +24,8 @@ def migrate(directory: str | None, dry_run: bool, despite_damage: bool, store: s
     Agents that record there must be stopped. The old store stays beside the new one. Exits with 1 where something does not
     verify, and then changes nothing.
     """
-    from auditlog.store.layout import FORMAT
-    from auditlog.store.migrate import migrate as migrating
+    from auditlog.keeping.migrate import migrate as migrating
+    from auditlog.layout import FORMAT
 
     path = directory or store or DEFAULT_STORE
     with Progress("Migrating files:") as progress:

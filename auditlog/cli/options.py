@@ -89,8 +89,8 @@ def record_access(
         StoreError: it cannot be written, and the store or the caller requires it.
     """
     from auditlog.cli.output import narrate
+    from auditlog.layout import Layout
     from auditlog.store import access
-    from auditlog.store.layout import Layout
 
     said = access.record(
         Layout(store.path),
@@ -130,14 +130,14 @@ class Selection:
 
     def and_subject(self, tokens: Sequence[str]) -> Selection:
         """Narrow to conversations of a customer, by any of the customer's tokens."""
-        from auditlog.filter import Filter, Match, Pattern, parse
+        from auditlog.filters.language import Filter, Match, Pattern, parse
 
         term = Match("subject", tuple(Pattern((token,)) for token in tokens))
         return Selection(str(Filter((*parse(self.where).terms, term))), self.since, self.until)
 
     def and_text(self, text: str) -> Selection:
         """Narrow to conversations that hold a text, taken literally."""
-        from auditlog.filter import Filter, Match, Pattern, parse
+        from auditlog.filters.language import Filter, Match, Pattern, parse
 
         term = Match("text", (Pattern((text,)),))
         return Selection(str(Filter((*parse(self.where).terms, term))), self.since, self.until)
@@ -152,7 +152,7 @@ def selection(
         FilterError: the filter or a point in time does not parse, or the range ends before it begins.
     """
     from auditlog.errors import FilterError
-    from auditlog.filter import Filter, Match, Pattern, parse
+    from auditlog.filters.language import Filter, Match, Pattern, parse
     from auditlog.when import parse_when
 
     terms = parse(where or "").terms

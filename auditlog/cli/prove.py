@@ -45,7 +45,7 @@ def prove(
     ID is a conversation's, or a beginning of it that no other has, or a span's. `auditlog verify --proof FILE` checks it.
     """
     from auditlog.cli.formats import json_text
-    from auditlog.store.prove import prove as make
+    from auditlog.integrity.prove import prove as make
 
     seen = [checkpoint for text in known for checkpoint in checkpoints_of(text)]
     with open_store(store) as opened:

@@ -13,7 +13,7 @@ from auditlog.cli.options import open_store, store_option
 from auditlog.cli.output import Progress, print_line
 
 if TYPE_CHECKING:
-    from auditlog.store.prune import Plan
+    from auditlog.keeping.prune import Plan
 
 
 @click.command()
@@ -31,7 +31,7 @@ def prune(older_than: str, reason: str, dry_run: bool, yes: bool, store: str) ->
 
     The ledger keeps that they were there and when they went. What is held stays.
     """
-    from auditlog.store import prune as pruning
+    from auditlog.keeping import prune as pruning
 
     before = moment(older_than)
     assert before is not None

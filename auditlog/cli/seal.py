@@ -87,7 +87,7 @@ def _many(number: int, thing: str) -> str:
 
 def _print_checkpoint(store: Store) -> None:
     """Print the ledger's checkpoint in one line: whoever keeps this output can verify the store against it."""
-    from auditlog.store.keys import read_checkpoint
+    from auditlog.ledger.keys import read_checkpoint
 
     head = read_checkpoint(store.layout)
     if head is not None and head.signatures:

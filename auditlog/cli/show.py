@@ -111,7 +111,7 @@ def _text(conversation: Conversation, turn: int | None, *, full: bool, output: s
 def _json(conversation: Conversation, turn: int | None, format: str) -> Iterator[str]:
     import orjson
 
-    from auditlog.encode import encode
+    from auditlog.encoding.encode import encode
     from auditlog.exporters.jsonl import conversation_object
 
     found = conversation_object(conversation)

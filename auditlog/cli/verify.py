@@ -14,8 +14,8 @@ from auditlog.cli.output import Progress, narrate, print_line, styled
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from auditlog.store.note import Checkpoint, VerifierKey
-    from auditlog.store.verdict import Report
+    from auditlog.integrity.verdict import Report
+    from auditlog.ledger.note import Checkpoint, VerifierKey
 
 _COLOURS = {"VALID": "green", "VALID-BUT-UNANCHORED": "yellow", "INVALID": "red", "DIVERGED": "red"}
 
@@ -72,7 +72,7 @@ def verify(
     if proof is not None:
         code = _proof(proof, seen, key, format)
         raise click.exceptions.Exit(code)
-    from auditlog.store import verify as verifying
+    from auditlog.integrity import verify as verifying
 
     layout = verifying.place(store)
     with Progress("verifying") as bar:
@@ -154,7 +154,7 @@ def _proof(path: str, known: list[Checkpoint] | None, key: VerifierKey | None, f
     """Check a proof, say what it proves, and give the exit code."""
     import json
 
-    from auditlog.store.proof import check_proof
+    from auditlog.integrity.proof import check_proof
 
     try:
         document = json.loads(sys.stdin.read() if path == "-" else read_text(path, "--proof"))

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from auditlog.encode import encode
+from auditlog.encoding.encode import encode
 from auditlog.values import Conversation, Span, Turn, utc
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from auditlog.encode import encode
+from auditlog.encoding.encode import encode
 from auditlog.exporters.marker import ATTRIBUTE, Marker
 from auditlog.normalise import decoded, first, kind_of, mapping
 from auditlog.recorder import SCOPE

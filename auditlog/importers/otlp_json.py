@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from auditlog.encode import MARK
+from auditlog.encoding.encode import MARK
 from auditlog.exporters.marker import Marker, restore
 from auditlog.foreign_span import ForeignSpan, map_span
 from auditlog.importers.exact import decode

@@ -26,9 +26,20 @@ import errno
 import threading
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 _MOST_REASONS = 16
+
+
+class Gap(NamedTuple):
+    """Records that a writer could not write."""
+
+    writer: str
+    lost: int
+    since_ns: int
+    reason: str
+    told: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    """What the GAP record says beside that: bytes, policy and counts by name."""
 
 
 class Losses:

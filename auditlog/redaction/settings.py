@@ -24,7 +24,7 @@ from auditlog.redaction.recogniser import load
 from auditlog.redaction.redactor import Redactor, redactor_from
 
 if TYPE_CHECKING:
-    from auditlog.store.layout import Layout
+    from auditlog.layout import Layout
 
 
 def for_store(layout: Layout, redact: Any = None, *, reveal_key: str | None = None) -> Redactor | None:

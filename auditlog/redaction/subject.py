@@ -19,7 +19,7 @@ from auditlog.redaction.settings import said
 from auditlog.redaction.token import TOKEN, find_key, token
 
 if TYPE_CHECKING:
-    from auditlog.store.layout import Layout
+    from auditlog.layout import Layout
 
 
 def subject_tokens(layout: Layout, value: str) -> list[str]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from auditlog.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from auditlog.store.layout import Layout
+    from auditlog.layout import Layout
 
 KEY_BYTES = 32
 LETTERS = 14

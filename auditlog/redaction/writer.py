@@ -14,8 +14,8 @@ from auditlog.record import decode_record, encode_record
 from auditlog.redaction.token import in_use
 
 if TYPE_CHECKING:
+    from auditlog.layout import Layout
     from auditlog.recorder import Redacts, Sink
-    from auditlog.store.layout import Layout
 
 
 class RedactingWriter:

@@ -3,7 +3,7 @@
 The rules:
 
 1. `Store` is the one way to read; nothing else in the project opens a segment, a journal or the ledger.
-2. Importing this package costs nothing: whoever only records needs `auditlog.store.layout`, and neither DuckDB nor pyarrow.
+2. Importing this package costs nothing: whoever only records needs `auditlog.layout`, and neither DuckDB nor pyarrow.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditlog.store.ledger import Segment
-    from auditlog.store.seal import SealReport
+    from auditlog.ledger.ledger import Segment
+    from auditlog.sealing.seal import SealReport
     from auditlog.store.store import Store
 
 __all__ = ["SealReport", "Segment", "Store"]
 
-_HOMES = {"SealReport": "seal", "Segment": "ledger", "Store": "store"}
+_HOMES = {
+    "SealReport": "auditlog.sealing.seal",
+    "Segment": "auditlog.ledger.ledger",
+    "Store": "auditlog.store.store",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -27,4 +31,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(msg)
     import importlib
 
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from auditlog.errors import StoreError
-from auditlog.store.layout import Layout, read_settings
+from auditlog.layout import Layout, read_settings
 
 MOST_CHARACTERS = 2_000
 """Of a filter or a reason; what is longer is cut, and its SHA-256 stands behind it."""
@@ -92,7 +92,7 @@ def record(
     Raises:
         StoreError: it cannot be written, and the store or the caller requires it.
     """
-    from auditlog.store.ledger import append_entry
+    from auditlog.ledger.ledger import append_entry
 
     try:
         append_entry(layout, _entry(layout, action, filter, ids, rows, reason, tool))
@@ -110,7 +110,7 @@ def accesses(layout: Layout) -> Iterator[Access]:
     Raises:
         StoreError: the ledger is damaged, or cannot be read.
     """
-    from auditlog.store.ledger import read_ledger
+    from auditlog.ledger.ledger import read_ledger
 
     for sequence, entry in enumerate(read_ledger(layout.entries).each_entry()):
         if entry["type"] == "access":

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditlog.errors import StoreError
-from auditlog.store.rows import arrow_schema
-from auditlog.store.segment import damaged, read_group, refuse_other_format
+from auditlog.sealing.rows import arrow_schema
+from auditlog.sealing.segment import damaged, read_group, refuse_other_format
 
 if TYPE_CHECKING:
     from auditlog.store.index.reading import Place

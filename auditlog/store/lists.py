@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlog import normalise
 from auditlog.errors import StoreError
-from auditlog.filter_index import content_terms
+from auditlog.filters.index import content_terms
 from auditlog.store.index.reading import Index, Place
 from auditlog.store.index.schema import UnusableError, open_for_reading, remove
 from auditlog.store.index.update import index_path, update
@@ -27,10 +27,10 @@ from auditlog.store.text.search import TextSearch
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from auditlog.filter import Match, Term
+    from auditlog.filters.language import Match, Term
+    from auditlog.layout import Layout
     from auditlog.store.content import Contents
     from auditlog.store.index.reading import Range
-    from auditlog.store.layout import Layout
     from auditlog.store.reader import Reader
     from auditlog.values import ConversationSummary
 
@@ -55,7 +55,7 @@ class Where:
         """Give the condition over the view `conversations`."""
         parts, params = ["true"], []
         if self.terms:
-            from auditlog.filter import Filter
+            from auditlog.filters.language import Filter
 
             text, values = Filter(self.terms).where()
             parts.append(f"({text})")
@@ -283,7 +283,7 @@ class Lists:
 
     def _found(self, where: Where) -> Mapping[int, Collection[str]]:
         """Find the conversations for which each term about content holds."""
-        from auditlog.filter import Match
+        from auditlog.filters.language import Match
 
         found = {}
         for place in content_terms(where.terms):

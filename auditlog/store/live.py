@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from auditlog.store.merge import Merger
-from auditlog.store.rows import arrow_schema, table_of
-from auditlog.store.scan import JournalFile, by_process, feed, journal_files
+from auditlog.sealing.merge import Merger
+from auditlog.sealing.rows import arrow_schema, table_of
+from auditlog.sealing.scan import JournalFile, by_process, feed, journal_files
 
 
 @dataclass(slots=True)

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import AuditlogError, FilterError, StoreError
 from auditlog.journal import entry_of, read_frames
+from auditlog.layout import Layout, refuse_irregular
+from auditlog.ledger.ledger import Ledger, Segment, read_ledger
 from auditlog.record import FORMAT
+from auditlog.sealing.scan import JournalFile, journal_files
 from auditlog.store import views
-from auditlog.store.layout import Layout, refuse_irregular
-from auditlog.store.ledger import Ledger, Segment, read_ledger
-from auditlog.store.scan import JournalFile, journal_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,7 +67,7 @@ class Reader:
     @property
     def live(self) -> pa.Table:
         """The rows of the journals that are not sealed."""
-        from auditlog.store.rows import arrow_schema
+        from auditlog.sealing.rows import arrow_schema
 
         return arrow_schema().empty_table() if self.live_rows is None else self.live_rows
 
@@ -262,14 +262,14 @@ class Reader:
 
     def name_damaged_footer(self) -> None:
         """Raise StoreError naming the first sealed file that does not have the columns of a segment."""
-        from auditlog.store.segment import refuse_other_columns
+        from auditlog.sealing.segment import refuse_other_columns
 
         for segment in self.ledger.segments:
             refuse_other_columns(self._layout.root / segment.path)
 
     def name_damage(self) -> None:
         """Raise StoreError naming the first sealed file whose bytes are not those that the ledger lists."""
-        from auditlog.store.segment import damaged
+        from auditlog.sealing.segment import damaged
 
         for segment in self.ledger.segments:
             path = self._layout.root / segment.path

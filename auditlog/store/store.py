@@ -16,11 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from auditlog import layout as layouts
 from auditlog.errors import AuditlogError, FilterError, NotFoundError, StoreError
 from auditlog.journal import JournalWriter
-from auditlog.store import layout as layouts
+from auditlog.ledger.ledger import Segment
 from auditlog.store import sql
-from auditlog.store.ledger import Segment
 from auditlog.store.lists import Lists, Where, among
 from auditlog.store.reader import Reader
 from auditlog.values import Conversation, ConversationSummary, Span, Turn
@@ -28,10 +28,10 @@ from auditlog.values import Conversation, ConversationSummary, Span, Turn
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from auditlog.filter import Term
+    from auditlog.filters.language import Term
+    from auditlog.sealing.seal import SealReport
     from auditlog.store.content import Contents
     from auditlog.store.index.reading import Place
-    from auditlog.store.seal import SealReport
     from auditlog.store.text.search import TextSearch
 
 _BATCH = 512
@@ -132,7 +132,7 @@ class Store:
         Raises:
             StoreError: a file cannot be read or written.
         """
-        from auditlog.store.seal import seal
+        from auditlog.sealing.seal import seal
 
         report = seal(self._layout, wait=wait)
         self.refresh()
@@ -357,8 +357,8 @@ class Store:
             where_sql: trusted SQL, with `?` for each value.
             params: the values.
         """
+        from auditlog.sealing.evidence import EVIDENCE_COLUMNS, refuse_changed
         from auditlog.store.build import READ_COLUMNS, spans_of
-        from auditlog.store.evidence import EVIDENCE_COLUMNS, refuse_changed
 
         found = self._reader.table(
             f"SELECT {', '.join((*READ_COLUMNS, *EVIDENCE_COLUMNS))} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id",
@@ -402,9 +402,9 @@ class Store:
         self, places: Sequence[Place], ids: Sequence[str], run: str | None, arm: str | None, *, ordinary: bool
     ) -> Iterator[Span]:
         """Give the spans of conversations whose places are known, by start."""
+        from auditlog.sealing.evidence import EVIDENCE_COLUMNS, refuse_changed
         from auditlog.store.build import READ_COLUMNS, spans_of
         from auditlog.store.content import Contents
-        from auditlog.store.evidence import EVIDENCE_COLUMNS, refuse_changed
 
         if self._contents is None:
             self._contents = Contents(self.path)
@@ -418,7 +418,7 @@ class Store:
 
     def _complete(self, beginning: str) -> str:
         """Give the one id that begins so, or raise NotFoundError with what is near."""
-        from auditlog.store.prune import pruned
+        from auditlog.ledger.pruned import pruned
 
         gone = pruned(self._layout, beginning)
         if gone is not None:
@@ -450,7 +450,7 @@ class Store:
 def _where(where: str, since: datetime | None, until: datetime | None) -> Where:
     terms: tuple[Term, ...] = ()
     if where.strip():
-        from auditlog.filter import parse
+        from auditlog.filters.language import parse
 
         terms = parse(where).terms
     moments = [None if moment is None else _nanoseconds(moment) for moment in (since, until)]

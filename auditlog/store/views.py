@@ -15,11 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auditlog.normalise import columns
-from auditlog.record import PARTS
+from auditlog.record import PACKED, PARTS
 
 REPLAYED = "replayed"
-PACKED = "parts"
-"""The column of a sealed file that holds the content: a list with an element for each of PARTS."""
 
 
 def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str:

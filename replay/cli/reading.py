@@ -141,7 +141,7 @@ def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> 
     The comparison is kept as a run, so that `replay diff` and the terminal UI show what is behind the figures.
     """
     from auditlog.cli.output import Progress
-    from auditlog.filter import parse
+    from auditlog.filters.language import parse
     from replay.cli.summary import write_summary
     from replay.compare import compare_conversations
     from replay.comparisons import save_comparison

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from auditlog import config, context
-from auditlog.encode import encode
+from auditlog.encoding.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Effect, Json
 from replay.cassette import Cassette, Hit, Miss

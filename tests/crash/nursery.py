@@ -21,8 +21,8 @@ from pathlib import Path
 import oracle
 import recorder_child
 
-from auditlog.store import layout as layouts
-from auditlog.store import seal
+from auditlog import layout as layouts
+from auditlog.sealing import seal
 
 PER_STORE = 25
 

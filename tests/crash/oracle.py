@@ -2,11 +2,11 @@
 
 import pyarrow.parquet as pq
 
-from auditlog.store import layout as layouts
-from auditlog.store import seal
-from auditlog.store.ledger import read_ledger
+from auditlog import layout as layouts
+from auditlog.integrity.verify import verify
+from auditlog.ledger.ledger import read_ledger
+from auditlog.sealing import seal
 from auditlog.store.live import LiveRows
-from auditlog.store.verify import verify
 
 
 class PromiseError(AssertionError):

@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+from auditlog import layout
 from auditlog.journal import JournalWriter
 from auditlog.record import encode_record
-from auditlog.store import layout
 
 
 def main(path, seed, rotate_bytes, *flags):

@@ -8,8 +8,9 @@ import pytest
 
 from auditlog.cli.checkup_store import the_store
 from auditlog.journal import JournalWriter
+from auditlog.ledger import ledger
 from auditlog.record import encode_record
-from auditlog.store import ledger, seal
+from auditlog.sealing import seal
 
 DAY = 86_400 * 10**9
 

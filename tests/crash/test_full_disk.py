@@ -66,7 +66,8 @@ def test_a_sealer_under_a_limit_on_file_sizes_says_so(store):
     program = f"""
 import resource
 from auditlog.errors import StoreError
-from auditlog.store import layout, seal
+from auditlog import layout
+from auditlog.sealing import seal
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     seal.seal(layout.find({str(store.path)!r}))

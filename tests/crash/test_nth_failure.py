@@ -9,11 +9,12 @@ import threading
 import oracle
 import pytest
 
+from auditlog import layout as layouts
 from auditlog.errors import AuditlogError
 from auditlog.journal import JournalWriter, files, read_frames, writer
+from auditlog.ledger import ledger
 from auditlog.record import decode_record, encode_record
-from auditlog.store import layout as layouts
-from auditlog.store import ledger, seal
+from auditlog.sealing import seal
 
 CALLS = "open write ftruncate posix_fallocate rename replace unlink mkdir link fsync fdatasync".split()
 FAULTS = {

@@ -10,10 +10,11 @@ import disk as disks
 import oracle
 import pytest
 
+from auditlog import layout as layouts
 from auditlog.journal import JournalWriter, writer
+from auditlog.ledger import ledger
 from auditlog.record import encode_record
-from auditlog.store import layout as layouts
-from auditlog.store import ledger, seal
+from auditlog.sealing import seal
 
 SEED = int(os.environ.get("AUDITLOG_SEED", "0"))
 STATES = int(os.environ.get("AUDITLOG_CRASH_STATES", "500"))

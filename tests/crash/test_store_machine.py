@@ -18,14 +18,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from auditlog.integrity.verify import verify
 from auditlog.journal import JournalWriter
+from auditlog.keeping.compact import compact
+from auditlog.keeping.erase import HeldError, Subject, erase
+from auditlog.keeping.holds import place, release
+from auditlog.keeping.prune import prune
 from auditlog.record import encode_record
-from auditlog.store import Store, seal
-from auditlog.store.compact import compact
-from auditlog.store.erase import HeldError, Subject, erase
-from auditlog.store.holds import place, release
-from auditlog.store.prune import prune
-from auditlog.store.verify import verify
+from auditlog.sealing import seal
+from auditlog.store import Store
 
 EXAMPLES = int(os.environ.get("AUDITLOG_MACHINE_EXAMPLES", "40"))
 DAY = 86_400 * 10**9

@@ -11,7 +11,7 @@ import pytest
 
 from auditlog.cli.exits import Exit
 from auditlog.cli.main import main
-from auditlog.filter import FIELDS
+from auditlog.filters.language import FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

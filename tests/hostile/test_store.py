@@ -12,8 +12,8 @@ import pytest
 from auditlog.cli.exits import Exit
 from auditlog.journal import read_frames
 from auditlog.journal.frames import make_frame
+from auditlog.ledger.ledger import append_entry
 from auditlog.store import Store
-from auditlog.store.ledger import append_entry
 
 
 @pytest.fixture

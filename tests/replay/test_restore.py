@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlog.encode import decode, encode
+from auditlog.encoding.encode import decode, encode
 from replay.restore import NotRestorable, restored
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from auditlog.encode import error_facts
+from auditlog.encoding.encode import error_facts
 from auditlog.values import Fault
 from replay.errors import ReplayedError
 from replay.revive import error_of, value_of

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import replay
+from auditlog import layout
 from auditlog.errors import FilterError, NotFoundError
 from auditlog.redaction import for_store
-from auditlog.store import Store, layout
+from auditlog.store import Store
 from replay.errors import RunError, TargetError
 
 AGENTS = Path(__file__).parent / "agents"

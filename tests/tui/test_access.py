@@ -74,7 +74,7 @@ async def test_who_cannot_be_recorded_is_told_and_the_title_says_so(own_store, a
 async def test_where_recording_is_required_nothing_is_shown_without(own_store, app_on, until, monkeypatch):
     """A store that requires a record shows nothing where none can be written."""
     from auditlog.errors import StoreError
-    from auditlog.store import ledger
+    from auditlog.ledger import ledger
 
     settings = own_store / "store.toml"
     settings.write_text(settings.read_text() + "\n[access]\nrequired = true\n")

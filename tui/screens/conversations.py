@@ -13,7 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from auditlog.errors import AuditlogError
-from auditlog.filter import parse
+from auditlog.filters.language import parse
 from auditlog.safe_text import safe_text
 from auditlog.values import Conversation, ConversationSummary
 from tui import reading

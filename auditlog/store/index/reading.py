@@ -16,7 +16,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditlog import filter_index
+from auditlog.filters import index as filter_index
 from auditlog.fold import fold
 from auditlog.store.index.rollup import COLUMNS, WHY, Rollup, merged, plain_tags
 from auditlog.store.index.schema import UnusableError
@@ -24,9 +24,9 @@ from auditlog.store.index.update import spelled
 from auditlog.values import ConversationSummary, utc
 
 if TYPE_CHECKING:
-    from auditlog.filter import Term
+    from auditlog.filters.language import Term
+    from auditlog.ledger.ledger import Segment
     from auditlog.store.index.pieces import Fact, Piece
-    from auditlog.store.ledger import Segment
 
 _NAMED_AT_ONCE = 500
 _SHOWN = (

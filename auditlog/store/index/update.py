@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING
 import orjson
 
 from auditlog.fold import fold
+from auditlog.ledger.ledger import read_ledger
 from auditlog.store.index.rollup import COLUMNS, Rollup, merged
 from auditlog.store.index.schema import UnusableError, open_for_reading, open_for_writing
-from auditlog.store.ledger import read_ledger
 
 if TYPE_CHECKING:
     import duckdb
 
+    from auditlog.layout import Layout
+    from auditlog.ledger.ledger import Segment
     from auditlog.store.index.pieces import Fact, Piece
-    from auditlog.store.layout import Layout
-    from auditlog.store.ledger import Segment
 
 STEP_ROWS = 200_000
 """How many spans one transaction takes in, at the least one segment."""

@@ -18,7 +18,7 @@ import orjson
 from auditlog.fold import fold
 
 if TYPE_CHECKING:
-    from auditlog.filter import Match
+    from auditlog.filters.language import Match
 
 FIELD = "words"
 SHORTEST = 3

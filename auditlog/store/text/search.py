@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditlog.filter_sql import spans_where
+from auditlog.filters.sql import spans_where
 from auditlog.store import views
 from auditlog.store.text import needle, shards
 from auditlog.store.text.shards import Shard
@@ -21,8 +21,8 @@ from auditlog.store.text.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from auditlog.filter import Match
-    from auditlog.store.layout import Layout
+    from auditlog.filters.language import Match
+    from auditlog.layout import Layout
     from auditlog.store.reader import Reader
 
 _REMEMBERED = 32

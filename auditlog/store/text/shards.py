@@ -30,8 +30,8 @@ from auditlog.fold import fold
 from auditlog.store.text.needle import FIELD, analyzer
 
 if TYPE_CHECKING:
-    from auditlog.store.layout import Layout
-    from auditlog.store.ledger import Segment
+    from auditlog.layout import Layout
+    from auditlog.ledger.ledger import Segment
 
 FORMAT = 1
 COLUMNS = ("input", "output", "input_messages", "output_messages", "documents")
@@ -192,7 +192,7 @@ def documents(path: Path) -> Iterator[tuple[str, set[str], bool]]:
     Raises:
         StoreError: the file is damaged.
     """
-    from auditlog.store.segment import read_tables
+    from auditlog.sealing.segment import read_tables
 
     name, strings, is_unread = "", set[str](), False
     for table in read_tables(path, ("conversation_id", "replay_run_id", "stream", *COLUMNS)):

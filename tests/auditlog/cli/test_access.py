@@ -14,8 +14,8 @@ import pytest
 
 from auditlog.cli.exits import Exit
 from auditlog.cli.main import main
+from auditlog.layout import Layout
 from auditlog.store.access import accesses
-from auditlog.store.layout import Layout
 
 
 def last(store):

@@ -78,8 +78,8 @@ def test_sealed_records_are_revealed_as_well(redacted, key, run):
 def test_without_a_record_nothing_is_opened(redacted, key, run, monkeypatch):
     """Where the ledger takes no entry, a reveal is refused, and no vault is opened."""
     from auditlog.errors import StoreError
+    from auditlog.ledger import ledger
     from auditlog.redaction import vault
-    from auditlog.store import ledger
 
     def refuse(*_, **__):
         raise StoreError("The disk is full.")

@@ -3,12 +3,12 @@
 import orjson
 import pytest
 
+from auditlog import layout
 from auditlog.errors import ConfigurationError
 from auditlog.redaction import Redactor
 from auditlog.redaction.recogniser import load, offered
 from auditlog.redaction.settings import for_store
 from auditlog.redaction.token import TOKEN
-from auditlog.store import layout
 
 KEY = bytes(range(32))
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import auditlog
-from auditlog import config
+from auditlog import config, layout
 from auditlog.cli.main import main
 from auditlog.errors import ConfigurationError, FilterError, FormatError
 from auditlog.importers import import_into
@@ -19,7 +19,7 @@ from auditlog.recorder import ListSink, Recorder
 from auditlog.redaction import Redactor, for_store, subject_tokens, vault
 from auditlog.redaction.redactor import bound_to
 from auditlog.redaction.token import TOKEN, ensure_key, find_key, key_path
-from auditlog.store import Store, layout
+from auditlog.store import Store
 
 MAIL = "anna.smith@example.com"
 

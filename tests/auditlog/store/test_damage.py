@@ -8,7 +8,8 @@ import pytest
 
 from auditlog.errors import AuditlogError, FormatError, StoreError
 from auditlog.journal import JournalWriter
-from auditlog.store import Store, seal
+from auditlog.sealing import seal
+from auditlog.store import Store
 from auditlog.store.index import update
 from auditlog.store.index.schema import UnusableError
 
@@ -207,7 +208,7 @@ def test_a_store_that_cannot_be_written_says_so_when_sealing(store, script, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditlog.store.segment.pq.ParquetWriter", full)
+        patch.setattr("auditlog.sealing.segment.pq.ParquetWriter", full)
         with pytest.raises(StoreError, match="No space left on device. What it is made of stays as it is"):
             store.seal()
     assert path.exists()

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditlog.filter import FIELDS, Match, Pattern
+from auditlog.filters.language import FIELDS, Match, Pattern
 from auditlog.fold import fold
+from auditlog.keeping import erase
 from auditlog.record import encode_record
-from auditlog.store import Store, erase
+from auditlog.store import Store
 from auditlog.store.index import schema, update
 from auditlog.store.index.update import index_path
 from auditlog.store.text import needle, shards

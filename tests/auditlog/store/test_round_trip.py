@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlog.journal import JournalWriter
+from auditlog.ledger.merkle import tree_root
 from auditlog.record import leaf_hash
-from auditlog.store import Store, seal
-from auditlog.store.merkle import tree_root
-from auditlog.store.rows import leaves
-from auditlog.store.segment import read_segment
+from auditlog.sealing import seal
+from auditlog.sealing.rows import leaves
+from auditlog.sealing.segment import read_segment
+from auditlog.store import Store
 
 EVIDENCE = "trace_id, span_id, status, turn_id, conversation_id, input, output, entry, end_ns"
 
