@@ -93,7 +93,7 @@ class VerifierKey:
         if data[0] not in (ED25519, COSIGNATURE):
             raise FormatError(f"The verifier key is of type {data[0]}, and this version knows Ed25519 only.")
         key = cls(name, data[0], data[1:])
-        if key.key_id.hex() != written.lower():
+        if key.key_id.hex() != written:
             raise FormatError(f"The verifier key of {name!r} was changed: its id is not that of its bytes.")
         return key
 

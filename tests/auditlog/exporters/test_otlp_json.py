@@ -15,6 +15,7 @@ from auditlog.exporters import otlp_json
 from auditlog.importers import import_into
 from auditlog.importers import otlp_json as importer
 from auditlog.importers.spans import ImportedSpan
+from auditlog.joined import joined
 from auditlog.journal import JournalWriter
 from auditlog.normalise import row
 from auditlog.record import decode_record
@@ -60,7 +61,8 @@ def span_from(payload):
     """Give the span of one record."""
     record = decode_record(payload)
     whole = record.type == "span"
-    return elsewhere(span_of(row(None if whole else record, record if whole else None) | {"segment": None}))
+    entry, parts = joined(None if whole else record, record if whole else None)
+    return elsewhere(span_of(row(entry, parts) | {"segment": None}))
 
 
 # -- a strict reader of the format, after opentelemetry-proto's trace.proto and common.proto -------------------------

@@ -12,6 +12,7 @@ from inline_snapshot import snapshot
 from auditlog.exporters.otlp_json import any_value as any_value_of
 from auditlog.importers import import_into
 from auditlog.importers.otlp_json import any_value, attributes_of, spans
+from auditlog.joined import joined
 from auditlog.normalise import mapping, row
 from auditlog.record import decode_record
 
@@ -452,7 +453,7 @@ def test_a_damaged_document_gives_readable_records(place, junk):
     inner[last] = junk
     for found in spans([damaged]):
         record = decode_record(found.payload())
-        row(None if record.type == "span" else record, record if record.type == "span" else None)
+        row(*joined(None if record.type == "span" else record, record if record.type == "span" else None))
 
 
 @given(name=st.sampled_from(sorted({n for names in mapping()["columns"].values() for n in names})), junk=JUNK)
@@ -461,4 +462,4 @@ def test_an_attribute_of_any_type_is_kept(name, junk):
     found = only(raw_span(attributes=[{"key": name, "value": any_value_of(junk)}]))
     record = decode_record(found.payload())
     assert junk == found.attributes[name]
-    row(None, record)
+    row(*joined(None, record))

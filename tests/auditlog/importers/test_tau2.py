@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditlog.importers import import_into, tau2
+from auditlog.joined import joined
 from auditlog.normalise import row
 from auditlog.record import decode_record
 
@@ -239,4 +240,4 @@ def test_a_damaged_document_gives_readable_records_or_none(tau2_document, data):
     inner[last] = data.draw(JUNK)
     for payload in tau2.records(document):
         record = decode_record(payload)
-        row(record if record.type == "start" else None, None if record.type == "start" else record)
+        row(*joined(record if record.type == "start" else None, None if record.type == "start" else record))

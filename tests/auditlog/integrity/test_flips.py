@@ -60,6 +60,9 @@ def test_each_byte_of_the_settings_that_means_something_counts(attacker):
 def test_the_public_key_that_a_stranger_brings_is_read_whole(attacker):
     """A key with one character changed is no key, rather than another one."""
     text = str(attacker.key().key)
-    for position in range(len(text)):
-        with pytest.raises(AuditlogError):
-            VerifierKey.parse(text[:position] + chr(ord(text[position]) ^ 1) + text[position + 1 :])
+    for bit in range(7):
+        for position in range(len(text)):
+            with pytest.raises(AuditlogError):
+                VerifierKey.parse(
+                    text[:position] + chr(ord(text[position]) ^ 1 << bit) + text[position + 1 :]
+                )
