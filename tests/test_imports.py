@@ -8,7 +8,9 @@ HEAVY = {"duckdb", "pyarrow", "textual", "rich", "numpy", "pandas"}
 
 def modules_after(code: str) -> set[str]:
     """Give the top-level modules that are loaded after running `code` in a new process."""
-    report = "import sys; print('\\n' + ' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    # A module that is None there was kept out.
+    loaded = "{name.partition('.')[0] for name, module in sys.modules.items() if module is not None}"
+    report = f"import sys; print('\\n' + ' '.join(sorted({loaded})))"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
     )
