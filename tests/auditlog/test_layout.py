@@ -21,7 +21,7 @@ def test_a_store_is_made_once_and_keeps_its_id(store_path):
 def test_processes_that_make_one_store_at_once_agree_on_its_id(store_path):
     """Of several processes that make a store at once one wins, and all see the same id."""
     code = (
-        "import sys; from auditlog.store import layout; "
+        "import sys; from auditlog import layout; "
         "print(layout.read_settings(layout.ensure(sys.argv[1])).id)"
     )
     children = [
@@ -37,7 +37,7 @@ def test_processes_that_make_one_store_at_once_agree_on_its_id(store_path):
 def test_recording_needs_no_engine_to_make_a_store(store_path):
     """Making sure of a store imports neither DuckDB nor pyarrow."""
     code = (
-        "import sys; from auditlog.store import layout; layout.ensure(sys.argv[1]); "
+        "import sys; from auditlog import layout; layout.ensure(sys.argv[1]); "
         "print([m for m in ('duckdb', 'pyarrow', 'rapidfuzz') if m in sys.modules])"
     )
     done = subprocess.run(

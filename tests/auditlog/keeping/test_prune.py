@@ -8,8 +8,9 @@ from auditlog.integrity.prove import prove
 from auditlog.integrity.verify import verify
 from auditlog.keeping import compact
 from auditlog.keeping.holds import held, holds, place, release
-from auditlog.keeping.prune import plan, prune, pruned
+from auditlog.keeping.prune import plan, prune
 from auditlog.ledger.ledger import read_ledger
+from auditlog.ledger.pruned import pruned
 
 DAY_NS = 86_400 * 1_000_000_000
 FIRST_NS = 1_795_132_800 * 1_000_000_000
