@@ -17,7 +17,7 @@ from __future__ import annotations
 import gc
 import math
 import types
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import orjson
@@ -33,7 +33,8 @@ _FAITHFUL = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 _SCALARS = frozenset({str, int, bool, type(None)})
-_JSON = _SCALARS | {float, dict, list}
+_LEAVES = _SCALARS | {float}
+_JSON = _LEAVES | {dict, list}
 _MANY = 1000
 """From here on, the length of texts counts, and not only their number."""
 _VERY_MANY = 1_000_000
@@ -52,16 +53,24 @@ class Encoded(NamedTuple):
 
 def encode(value: Any) -> Encoded:
     """Encode any value; never raise."""
-    try:
-        if is_json(value):
-            text = orjson.dumps(value, None, _FAITHFUL)
-            if len(text) <= MAX_BYTES:
-                return Encoded(text, False)  # noqa: FBT003 - a keyword would cost as much as the encoding
-    except Exception:  # noqa: BLE001, S110 - rule 2: what orjson does not take, or changes meanwhile, goes the slow way
-        pass
+    text = json_text(value)
+    if text is not None:
+        return Encoded(text, False)  # noqa: FBT003 - a keyword would cost as much as the encoding
     from auditlog.encoding.substitution import encode_slowly
 
     return encode_slowly(value)
+
+
+def json_text(value: Any) -> bytes | None:
+    """Encode a value that is JSON as it stands; None where it is not, or is out of bounds. Never raises."""
+    try:
+        if type(value) in _SCALARS or is_json(value):
+            text = orjson.dumps(value, None, _FAITHFUL)
+            if len(text) <= MAX_BYTES:
+                return text
+    except Exception:  # noqa: BLE001, S110 - rule 2: what orjson does not take, or changes meanwhile, goes the slow way
+        pass
+    return None
 
 
 def decode(text: bytes) -> Any:
@@ -70,35 +79,40 @@ def decode(text: bytes) -> Any:
 
 
 def is_json(value: Any) -> bool:
-    """Whether a value is JSON as it stands, and within bounds.
+    """Whether a value is of JSON's types only, and within bounds; keys that are no text are left to orjson to refuse.
 
     orjson alone would turn NaN into null and enums into their values, silently, and would write lists within lists that
     are all the same list for ever. So this goes level by level, where a cycle ends at the greatest depth, and counts.
     What stands in a dict or list is what it refers to; asking the collector for that of a whole level is one call.
     """
-    level: Sequence[Any] = (value,)
-    kinds = {type(value)}
+    kind = type(value)
+    level: Collection[Any] = value.values() if kind is dict else value if kind is list else (value,)
     seen = size = 0
     for _ in range(MAX_PLAIN_DEPTH):
-        if _SCALARS.issuperset(kinds):
-            return True
-        if not _JSON.issuperset(kinds):
-            return False
-        if float in kinds:
-            for item in level:
-                if type(item) is float and not math.isfinite(item):
-                    return False
-        level = gc.get_referents(*level)
         kinds = set(map(type, level))
         seen += len(level)
         if seen > _MANY:
             size += sum(len(item) for item in level if type(item) is str)
             if seen > MAX_PLAIN_ITEMS or size > MAX_BYTES or (seen > _VERY_MANY and _repeats(level)):
                 return False
+        if float in kinds and not _are_finite(level, kinds):
+            return False
+        if _LEAVES.issuperset(kinds):
+            return True
+        if not _JSON.issuperset(kinds):
+            return False
+        level = gc.get_referents(*level)
     return False
 
 
-def _repeats(items: Sequence[Any]) -> bool:
+def _are_finite(level: Iterable[Any], kinds: set[type]) -> bool:
+    """Whether all numbers among some items are numbers."""
+    if len(kinds) == 1 and math.isfinite(sum(level)):
+        return True
+    return all(math.isfinite(item) for item in level if type(item) is float)
+
+
+def _repeats(items: Collection[Any]) -> bool:
     """Whether most of the lists and dicts among many items are the same few, again and again."""
     inner = [id(item) for item in items if type(item) is list or type(item) is dict]
     return len(inner) > 2 * len(set(inner))
@@ -125,7 +139,7 @@ def _body_frames(error: BaseException) -> types.TracebackType | None:
     """Give the error's frames from the decorated body on, without the decorator's own."""
     frames = error.__traceback__
     while (
-        frames is not None and frames.tb_frame.f_globals.get("__package__") == __package__ and frames.tb_next
+        frames is not None and frames.tb_frame.f_globals.get("__package__") == "auditlog" and frames.tb_next
     ):
         frames = frames.tb_next
     return frames
