@@ -184,7 +184,7 @@ def test_a_user_without_the_key_appends_unsigned(attacker):
             os.setuid(65534)
             append_entry(attacker.layout, {"type": "access", "who": "reader"})
             try:
-                append_entry(attacker.layout, {"type": "prune"}, must_sign=True)
+                append_entry(attacker.layout, {"type": "prune"})
             except StoreError as error:
                 code = 0 if "This needs a signed entry (prune)" in str(error) else 2
         finally:
@@ -198,10 +198,14 @@ def test_a_user_without_the_key_appends_unsigned(attacker):
 
 
 def test_taking_away_needs_the_key(run, attacker):
-    """Compacting and pruning without the signing key are refused, and change nothing: only a signed entry explains them."""
+    """Compacting, pruning and holding without the signing key are refused, and change nothing: only a signed entry counts."""
     (attacker.path / "keys" / "ledger.key").unlink()
     before = attacker.entries()
-    for words in (("compact", "--grace", "0"), ("prune", "--older-than", "1s", "--yes")):
+    for words in (
+        ("compact", "--grace", "0"),
+        ("prune", "--older-than", "1s", "--yes"),
+        ("hold", "case-0", "--reason", "x"),
+    ):
         found = run(*words)
         assert (3, True) == (found.exit_code, "This needs a signed entry" in found.stderr), found.output
     assert before == attacker.entries()
