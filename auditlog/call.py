@@ -23,7 +23,9 @@ from auditlog import context, interception
 from auditlog.binding import binder
 from auditlog.encoding.encode import MARK, Encoded, encode, error_facts
 from auditlog.facts import request_attributes, response_attributes
+from auditlog.heads import end_head, start_head, start_tail
 from auditlog.interception import Call, Interceptor, Raised, Served
+from auditlog.names import plain_text
 from auditlog.operation import Operation
 from auditlog.recorder import ListSink, Recorder, attributes_text
 from auditlog.vocabulary import Kind
@@ -51,6 +53,7 @@ class Site:
         "span_attributes",
         "span_kind",
         "span_name",
+        "start_tail",
     )
 
     def __init__(self, operation: Operation, function: Callable[..., Any]) -> None:
@@ -60,6 +63,8 @@ class Site:
         self.bind = binder(function)
         self.attributes: dict[str, Any] = {"gen_ai.operation.name": name, **operation.attributes}
         self.left_out = _left_out(operation)
+        parts = ("attributes", "input") if operation.capture_input else ("attributes",)
+        self.start_tail = start_tail(operation.kind, plain_text(operation.name), parts)
         self.span_name = f"{name} {operation.name}"
         # What a user's backend knows; each attribute costs the SDK as much as a whole record costs us.
         self.span_attributes = {k: v for k, v in self.attributes.items() if k.startswith("gen_ai.")}
@@ -205,16 +210,10 @@ class ActiveCall(context.Frame):
             return
         try:
             attributes, parts = self._outcome(result, error, stream=stream)
-            entry = {
-                "type": "end",
-                "time": time.time_ns(),
-                "trace": self.trace_id,
-                "span": self.span_id,
-                "status": status,
-            }
             if attributes:
                 parts["attributes"] = attributes_text(attributes)
-            self._recorder.append(entry, parts, closes=self.span_id)
+            head = end_head(time.time_ns(), self.trace_id, self.span_id, status, tuple(parts))
+            self._recorder.write(head, parts, closes=self.span_id)
             if self._span is not None:
                 self._end_span(self._span, attributes, error)
         except Exception as failure:  # noqa: BLE001 - the recorder never raises into the agent
@@ -316,22 +315,19 @@ class ActiveCall(context.Frame):
                 own[f"auditlog.tag.{key}"] = value
         if encoded.lossy or encoded.types is not None:
             own.update(_kept(encoded, "input"))
-        entry = {
-            "type": "start",
-            "time": self._started,
-            "trace": self.trace_id,
-            "span": self.span_id,
-            "parent": self.parent_id,
-            "turn": self.turn_id,
-            "conversation": self.conversation_id,
-            "kind": operation.kind,
-            "name": operation.name,
-            "source": "decorator",
-        }
         parts = {"attributes": self._site.attributes_text(recorder, own)}
         if operation.capture_input:
             parts["input"] = encoded.text
-        recorder.append(entry, parts, opens=self.span_id)
+        head = start_head(
+            self._started,
+            self.trace_id,
+            self.span_id,
+            self.parent_id,
+            self.turn_id,
+            self.conversation_id,
+            self._site.start_tail,
+        )
+        recorder.write(head, parts, opens=self.span_id)
 
     def _ask(self, interceptor: Interceptor, encoded: Encoded) -> None:
         """Ask the interceptor for the call's answer; the call fails with what it raises."""

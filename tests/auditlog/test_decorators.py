@@ -421,7 +421,7 @@ def test_a_recorder_that_breaks_never_reaches_the_agent(recording, monkeypatch, 
     def explode(*args, **kwargs):
         raise RuntimeError("inside the recorder")
 
-    monkeypatch.setattr("auditlog.recorder.encode_record", explode)
+    monkeypatch.setattr("auditlog.recorder.payload_of", explode)
 
     @auditlog.tool
     def double(n):
