@@ -58,7 +58,7 @@ def test_a_known_checkpoint_may_be_a_file_a_log_a_line_or_stdin(run, built, tmp_
     log.write_text("nothing here\n")
     for told in (log, tmp_path / "missing"):
         found = run("verify", "--known-checkpoint", told)
-        assert (2, "") == (found.exit_code, found.stdout)
+        assert (4, "") == (found.exit_code, found.stdout)
 
 
 def test_a_public_key_from_elsewhere_is_trusted_instead(run, attacker, built, tmp_path):
@@ -78,7 +78,7 @@ def test_a_public_key_from_elsewhere_is_trusted_instead(run, attacker, built, tm
     for told in (str(signer.key), pem):
         assert 1 == run("verify", "--public-key", told).exit_code
     for told in ("a+b+c", tmp_path / "missing", log_of(tmp_path)):
-        assert 2 == run("verify", "--public-key", told).exit_code
+        assert 4 == run("verify", "--public-key", told).exit_code
 
 
 def log_of(path):
@@ -109,7 +109,7 @@ def test_verify_works_on_a_read_only_copy_without_a_key(run, attacker):
 def test_what_is_no_store_is_an_error_and_no_outcome(run, tmp_path):
     """A path without a store ends with 3, and nothing on stdout."""
     found = run("verify", store=tmp_path / "nowhere")
-    assert (3, "") == (found.exit_code, found.stdout)
+    assert (4, "") == (found.exit_code, found.stdout)
     assert "does not exist" in found.stderr
 
 
