@@ -39,7 +39,7 @@ _ID = re.compile(r"[0-9a-f]{8,32}")
 """What may be the id of a span or a trace, or enough of its beginning."""
 _TRIES = 5
 _MOST_NAMED = 5
-_MOST_COMPARED = 200_000
+_MOST_COMPARED = 100_000
 
 
 class Store:
@@ -433,7 +433,7 @@ class Store:
             raise NotFoundError(msg)
         if (of_span := self._holding(beginning)) is not None:
             return of_span
-        raise NotFoundError(_missing(beginning, self._lists.every_name(_MOST_COMPARED)))
+        raise NotFoundError(_missing(beginning, self._lists.names_around(beginning, _MOST_COMPARED)))
 
     def _holding(self, beginning: str) -> str | None:
         """Give the conversation of the span, turn or trace whose id begins so; None where there is none, or several."""
@@ -463,6 +463,7 @@ def _nanoseconds(moment: datetime) -> int:
 
 
 def _missing(wanted: str, ids: Sequence[str]) -> str:
+    """Say what is missing, and name the nearest of sorted ids: of those that are equally near, the first."""
     from rapidfuzz import process
 
     if not ids:
