@@ -87,6 +87,10 @@ def encode_record(entry: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
 
 def payload_of(entry: bytes, parts: Mapping[str, bytes]) -> bytes:
     """Make a payload of an entry's text, which names its parts, and of these."""
+    if len(parts) == 1:
+        # As most records that end a call.
+        (content,) = parts.values()
+        return b"".join((_pack(len(entry)), entry, _pack(len(content)), content))
     chunks = [_pack(len(entry)), entry]
     for content in parts.values():
         chunks += (_pack(len(content)), content)
