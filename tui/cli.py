@@ -43,12 +43,14 @@ def tui(
     import os
     import sys
 
+    from auditlog import background
     from auditlog.store import Store
 
     if run_id is not None and conversation is not None:
         raise click.UsageError("--run and --conversation each open a screen: give one of them.")
     # What the command line names is looked up before the screen is taken, so that a miss is a sentence.
     opened = Store.open(store)
+    background.start_for_reader(opened.path)
     if conversation is not None:
         conversation = opened.conversation(conversation).conversation_id
     if run_id is not None:
