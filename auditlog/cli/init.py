@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -11,11 +12,17 @@ from auditlog.cli.options import store_option
 
 @click.command()
 @click.argument("directory", required=False, metavar="DIR")
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Have every recorder take personal data and secrets out before it writes: the setting stands in store.toml.",
+)
 @store_option
-def init(directory: str | None, store: str) -> None:
+def init(directory: str | None, store: str, *, redact: bool) -> None:
     """Make a store in DIR, or in ./audit.
 
-    A store is a directory with everything in it. Making one that is there already changes nothing.
+    A store is a directory with everything in it. Making one that is there already changes nothing, but that --redact turns
+    redaction on in it.
     """
     from auditlog.cli.output import narrate, print_line
     from auditlog.layout import Layout, ensure
@@ -26,6 +33,18 @@ def init(directory: str | None, store: str) -> None:
     layout = ensure(path)
     begin(layout)
     narrate(f"{'There is a store already in' if there else 'Made a store in'} {layout.root}")
+    if redact:
+        from auditlog.errors import ConfigurationError
+        from auditlog.redaction.settings import said, turn_on
+
+        if turn_on(layout):
+            narrate(f"It redacts from here on: {layout.settings} says so. Keep a copy of keys/redaction.key.")
+        else:
+            setting = said(layout).get("redact", True)
+            if setting is False:
+                msg = f"{layout.settings} says `redact = false`. Change it there."
+                raise ConfigurationError(msg)
+            narrate(f"{layout.settings} says already: redact = {json.dumps(setting)}")
     narrate(
         f'Record into it with auditlog.configure("{path}"), or import files with `auditlog import FILE --store {path}`.'
     )
