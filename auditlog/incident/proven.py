@@ -59,7 +59,7 @@ def proof_blocks(
     yield Facts(_WORDS)
     yield Paragraph(
         "Proven means: the record’s words, its place in the conversation, its name and its times are, byte for byte, those that "
-        "were taken into the ledger at the time that stands above, and the ledger up to that point is the one that the checkpoint "
+        "were taken into the ledger at the time that stands above, and the ledger up to then is the one that the checkpoint "
         "below signs. Any change to them since then, of one letter, would show."
     )
     yield Paragraph("No proof shows the following, and this page does not claim it:")
