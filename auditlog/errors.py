@@ -27,6 +27,10 @@ class StoreError(AuditlogError):
     """A path is not a store, or the store cannot be read or written."""
 
 
+class DamageError(StoreError):
+    """A file of the store is not what was sealed; the message names it."""
+
+
 class FormatError(AuditlogError):
     """A file was written by a newer version, or is not what its name says."""
 

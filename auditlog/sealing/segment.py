@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditlog.errors import FormatError, StoreError
+from auditlog.errors import DamageError, FormatError, StoreError
 from auditlog.layout import Layout, sync_directory
 from auditlog.ledger.ledger import Segment
 from auditlog.ledger.merkle import Frontier
@@ -146,7 +146,7 @@ def read_tables(
             if not file.num_row_groups:
                 yield arrow_schema().empty_table().select(columns or arrow_schema().names)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+        raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
 
 def read_group(
@@ -178,10 +178,10 @@ def refuse_other_columns(path: Path) -> None:
     try:
         schema = pq.read_schema(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+        raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
     refuse_other_format(path, schema)
     if schema.remove_metadata() != packing.stored_schema():
-        raise StoreError(damaged(path, "its columns are not those of a segment"))
+        raise DamageError(damaged(path, "its columns are not those of a segment"))
 
 
 def refuse_other_format(path: Path, schema: pa.Schema) -> None:

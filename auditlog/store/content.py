@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from auditlog.errors import StoreError
+from auditlog.errors import DamageError
 from auditlog.sealing.rows import arrow_schema
 from auditlog.sealing.segment import damaged, read_group, refuse_other_format
 
@@ -109,7 +109,7 @@ class Contents:
                         yield read_group(file, number, columns, inside)
                     first = last
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+            raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
     def _keep(self, segment: str, footer: pq.FileMetaData) -> None:
         self._footers[segment] = footer
