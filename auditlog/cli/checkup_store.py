@@ -8,6 +8,7 @@ The rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -84,11 +85,19 @@ def _writable(store: Store) -> Iterator[Finding]:
             f"the store's file system is {skew:+.0f} s off this machine's clock",
             _CLOCKS,
         )
-    loose = [
-        p
-        for p in (store.path, store.path / "journal", store.path / "keys")
-        if p.exists() and p.stat().st_mode & 0o007
-    ]
+    keys = store.path / "keys"
+    with contextlib.suppress(OSError):
+        bare = [
+            p for p in sorted(keys.glob("*.key")) if p.stat().st_mode & 0o077 and keys.stat().st_mode & 0o011
+        ]
+        if bare:
+            yield Finding(
+                "wrong",
+                "keys",
+                f"others than the owner can read {', '.join(map(str, bare))}: whoever can sign can write the ledger anew",
+                f"chmod -R go= {keys}; then take the key for a stolen one, and anchor (docs/integrity.md)",
+            )
+    loose = [p for p in (store.path, store.path / "journal", keys) if p.exists() and p.stat().st_mode & 0o007]
     if loose:
         yield Finding(
             "note",
