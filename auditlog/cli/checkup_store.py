@@ -21,6 +21,7 @@ from auditlog.cli.checkup import Finding
 from auditlog.cli.checkup_journal import gaps_told, journals, many
 from auditlog.cli.checkup_redaction import redaction
 from auditlog.errors import AuditlogError
+from auditlog.ledger.keys import key_path
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -87,15 +88,13 @@ def _writable(store: Store) -> Iterator[Finding]:
         )
     keys = store.path / "keys"
     with contextlib.suppress(OSError):
-        bare = [
-            p for p in sorted(keys.glob("*.key")) if p.stat().st_mode & 0o077 and keys.stat().st_mode & 0o011
-        ]
-        if bare:
+        key = key_path(store.layout)
+        if key.stat().st_mode & 0o007 and keys.stat().st_mode & 0o001:
             yield Finding(
                 "wrong",
                 "keys",
-                f"others than the owner can read {', '.join(map(str, bare))}: whoever can sign can write the ledger anew",
-                f"chmod -R go= {keys}; then take the key for a stolen one, and anchor (docs/integrity.md)",
+                f"everybody on this machine can read {key}: whoever can sign can write the ledger anew",
+                f"chmod -R o= {keys}; then take the key for a stolen one, and anchor (docs/integrity.md)",
             )
     loose = [p for p in (store.path, store.path / "journal", keys) if p.exists() and p.stat().st_mode & 0o007]
     if loose:
