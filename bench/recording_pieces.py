@@ -31,10 +31,10 @@ from auditlog.encoding import encode
 from auditlog.journal import JournalWriter
 from auditlog.recorder import Recorder
 
-BATCH = 20
+BATCH = 5
 WARM = 40
 """Turns before the first that counts: what was left out last is forgotten."""
-PER_ROUND = 4
+PER_ROUND = 16
 
 
 def _nowhere(frame: Any) -> None:
