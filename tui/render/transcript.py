@@ -19,6 +19,7 @@ from tui.render.line import BLANK, Line, Piece, fitted, line, recorded, rule, wr
 from tui.render.value import arguments, compact, searchable
 
 LABEL = 8
+_CLOSED = "(encrypted: the content key is not here)"
 MESSAGE_LINES = 14
 DOCUMENTS_SHOWN = 8
 
@@ -38,7 +39,9 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
     for position, (role, text) in enumerate(_said_before(turn)):
         draw = partial(_said, role, text, message_lines)
         made.append(Block(f"{agent.span_id}/history/{position}", draw, text, Whole(role, text)))
-    if user := turn.user_text:
+    if agent.closed:
+        made.append(Block(f"{agent.span_id}/user", partial(_said, "user", _CLOSED, message_lines), "", turn))
+    elif user := turn.user_text:
         draw = partial(_said, "user", user, message_lines)
         made.append(Block(f"{agent.span_id}/user", draw, user, Whole("user", user)))
     depths = _depths(turn)
@@ -46,7 +49,9 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
         if span.span_id != agent.span_id:
             draw = partial(_call, span, depths[span.span_id])
             made.append(Block(span.span_id, draw, partial(_text_of, span), span))
-    if answer := turn.answer_text:
+    if agent.closed:
+        made.append(Block(f"{agent.span_id}/answer", partial(_said, "agent", _CLOSED, message_lines), "", agent))
+    elif answer := turn.answer_text:
         draw = partial(_said, "agent", answer, message_lines)
         made.append(Block(f"{agent.span_id}/answer", draw, answer, Whole("agent", answer)))
     elif agent.output is not None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from auditlog.fold import fold
+from auditlog.layout import read_settings
 from auditlog.ledger.ledger import read_ledger
 from auditlog.store.index.rollup import COLUMNS, Rollup, merged
 from auditlog.store.index.schema import UnusableError, open_for_reading, open_for_writing
@@ -125,6 +126,7 @@ class _Update:
         self._segments = segments
         self._progress = progress or (lambda _done, _total: None)
         self._engine: duckdb.DuckDBPyConnection | None = None
+        self._encrypted = read_settings(layout).content_key is not None
 
     def run(self) -> bool:
         known = {
@@ -279,7 +281,7 @@ class _Update:
 
         if self._engine is None:
             self._engine = pieces.engine()
-        return pieces.of_segments(self._engine, paths, only)
+        return pieces.of_segments(self._engine, paths, only, encrypted=self._encrypted)
 
 
 def spelled(field: str, value: str) -> Iterator[tuple[str, str]]:
