@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from auditlog.errors import StoreError
 from auditlog.sealing.rows import arrow_schema
-from auditlog.sealing.segment import damaged, key_named, open_file, read_closed, read_group, refuse_other_format
+from auditlog.sealing.segment import damaged, key_named, open_file, read_closed, read_group, refuse_closed, refuse_other_format
 
 if TYPE_CHECKING:
     from auditlog.sealing.content_key import ContentKey
@@ -103,8 +103,12 @@ class Contents:
             with open_file(path, self._key, self._footers.get(segment)) as file:
                 self._keep(segment, file.metadata)
                 refuse_other_format(path, file.schema_arrow)
-                closed = key_named(file.schema_arrow) is not None and (
-                    self._key is None or self._key.secret is None
+                if self._key is None:
+                    refuse_closed(path, file, columns)
+                closed = (
+                    key_named(file.schema_arrow) is not None
+                    and self._key is not None
+                    and self._key.secret is None
                 )
                 first = 0
                 for number in range(file.num_row_groups):
