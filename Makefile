@@ -2,7 +2,7 @@
 # make test     static checks and tests: what CI runs
 # make check    the static checks alone
 # make crash    crash tests at length: ten thousand kills, a hundred thousand states of a power cut; takes hours
-# make bench    benchmarks; they print tables
+# make bench    benchmarks; they print tables. BENCHES="store reading" prints some
 # make clean    remove .venv and everything else that these targets made
 #
 # Each makes what it needs in .venv first: with uv where it is there, with venv and pip where not. Package indexes are
@@ -49,6 +49,9 @@ DEV_STAMPS := $(VENV)/.made-dev $(VENV)/.made-smollm2 $(VENV)/.made-names
 MARKS :=
 endif
 
+# What they share (lake, traffic) is no bench.
+BENCHES ?= imports recording store reading verify tui diff replaying redaction
+
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
@@ -70,7 +73,9 @@ crash: $(DEV_STAMPS)
 	$(BIN)/python -m pytest -q -rP -n 2 --dist worksteal -o faulthandler_timeout=0 tests/crash
 
 bench: $(DEV_STAMPS) $(VENV)/.made-names
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@echo "Sizes are small, so that this takes minutes. For a store of a million turns (10 GB of disk, an hour or more):"
+	@echo "  $(BIN)/python bench/reading.py --turns 1000000 --days 32 --keep DIRECTORY"
+	@for name in $(BENCHES); do printf '\n== bench/%s.py\n' $$name; AUDITLOG_SEAL=off $(BIN)/python bench/$$name.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) dist audit-demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache .pyrefly_cache

@@ -5,7 +5,8 @@ The rules:
 1. `self` and `cls` are left out; defaults are filled in, so that leaving one out and naming it are the same call.
 2. They stand in the order of the signature; `*args` under their own name as a list, `**kwargs` among the others.
 3. Arguments that do not fit the signature are kept as they came: the body then raises its own TypeError.
-4. The signature is read once; a call copies the defaults and writes what it was given over them.
+4. The signature is read once; a call copies the defaults and writes what it was given over them, unless it was given all
+   of them in order.
 """
 
 from __future__ import annotations
@@ -36,8 +37,14 @@ def binder(function: Callable[..., Any]) -> Bind:
     defaults = {p.name: p.default for p in parameters if p.kind in _NAMED}
     required = tuple(name for name, default in defaults.items() if default is inspect.Parameter.empty)
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    named, fixed, count = tuple(defaults), len(names) == len(defaults), len(names) + skip
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if kwargs:
+            if tuple(kwargs) == named and len(args) == skip:
+                return kwargs.copy()
+        elif fixed and len(args) == count:
+            return dict(zip(names, args[skip:]))  # noqa: B905 - a keyword would cost as much as the binding
         if skip:
             args = args[1:]
         bound = defaults.copy()

@@ -11,7 +11,6 @@ The rules:
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,9 +20,13 @@ from opentelemetry import trace
 
 from auditlog import context, interception
 from auditlog.binding import binder
-from auditlog.encoding.encode import MARK, Encoded, encode, error_facts
+from auditlog.encoding.encode import MARK, Encoded, encode, json_text
+from auditlog.encoding.error_facts import error_facts
+from auditlog.encoding.object_fields import dict_of
 from auditlog.facts import request_attributes, response_attributes
+from auditlog.heads import end_head, start_head, start_tail
 from auditlog.interception import Call, Interceptor, Raised, Served
+from auditlog.names import plain_text
 from auditlog.operation import Operation
 from auditlog.recorder import ListSink, Recorder, attributes_text
 from auditlog.vocabulary import Kind
@@ -36,6 +39,7 @@ _OPERATIONS = {
     "embedding": "embeddings",
     "handoff": "handoff",
 }
+_NOTHING: Mapping[str, Any] = {}
 _SPAN_KINDS: dict[Kind, trace.SpanKind] = {"model": trace.SpanKind.CLIENT}
 
 
@@ -51,6 +55,7 @@ class Site:
         "span_attributes",
         "span_kind",
         "span_name",
+        "start_tail",
     )
 
     def __init__(self, operation: Operation, function: Callable[..., Any]) -> None:
@@ -60,11 +65,13 @@ class Site:
         self.bind = binder(function)
         self.attributes: dict[str, Any] = {"gen_ai.operation.name": name, **operation.attributes}
         self.left_out = _left_out(operation)
+        parts = ("attributes", "input") if operation.capture_input else ("attributes",)
+        self.start_tail = start_tail(operation.kind, plain_text(operation.name), parts)
         self.span_name = f"{name} {operation.name}"
         # What a user's backend knows; each attribute costs the SDK as much as a whole record costs us.
         self.span_attributes = {k: v for k, v in self.attributes.items() if k.startswith("gen_ai.")}
         self.span_kind = _SPAN_KINDS.get(operation.kind, trace.SpanKind.INTERNAL)
-        self._encoded: tuple[Recorder | None, bytes] = (None, b"")
+        self._encoded: tuple[Recorder | None, dict[str, Any], bytes] = (None, {}, b"")
 
     def attributes_text(self, recorder: Recorder, own: Mapping[str, Any]) -> bytes:
         """Give the attributes of a call's START record.
@@ -73,17 +80,20 @@ class Site:
             recorder: adds those of its process.
             own: those of this call.
         """
-        known, text = self._encoded
-        if known is recorder and not own:
+        known, attributes, text = self._encoded
+        if known is not recorder:
+            attributes = {**recorder.base_attributes, **self.attributes}
+            if self.operation.kind == "agent" and (
+                version := self.operation.version or recorder.agent_version
+            ):
+                attributes["gen_ai.agent.version"] = version
+            text = attributes_text(attributes)
+            self._encoded = (recorder, attributes, text)
+        if not own:
             return text
-        attributes = {**recorder.base_attributes, **self.attributes}
-        if self.operation.kind == "agent" and (version := self.operation.version or recorder.agent_version):
-            attributes["gen_ai.agent.version"] = version
-        if own:
-            return attributes_text({**attributes, **own})
-        text = attributes_text(attributes)
-        self._encoded = (recorder, text)
-        return text
+        if attributes.keys().isdisjoint(own):
+            return text[:-1] + b"," + attributes_text(own)[1:]
+        return attributes_text({**attributes, **own})
 
 
 class ActiveCall(context.Frame):
@@ -91,7 +101,6 @@ class ActiveCall(context.Frame):
 
     __slots__ = (
         "_chunks",
-        "_context",
         "_done",
         "_first_chunk",
         "_forks",
@@ -100,6 +109,7 @@ class ActiveCall(context.Frame):
         "_span",
         "_started",
         "_token",
+        "_withheld",
         "answer",
     )
 
@@ -111,7 +121,7 @@ class ActiveCall(context.Frame):
         self._site = site
         self._recorder = recorder
         self._span: trace.Span | None = None
-        self._context: context.Context | None = None
+        self.inner = None
         self._token: Any = None
         self._started = time.time_ns()
         self._first_chunk: int | None = None
@@ -119,6 +129,7 @@ class ActiveCall(context.Frame):
         self._done = False
         self._forks = context.Process.forks
         self.answer = None
+        self._withheld: tuple[bytes, bytes] | None = None
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take a place in the context, open a span, and write the START record.
@@ -127,14 +138,16 @@ class ActiveCall(context.Frame):
             Exception: only while an interceptor is installed (rule 4).
         """
         interceptor = interception.installed()
+        site = self._site
         try:
-            arguments: Any = self._site.bind(args, kwargs)
-            if self._site.operation.redact is None:
-                encoded = encode(arguments)
-            else:
-                arguments, encoded = self._redacted(arguments)
+            arguments: Any = site.bind(args, kwargs)
+            lossy, said = False, _NOTHING
+            text = json_text(arguments) if site.operation.redact is None else None
+            if text is None:
+                arguments, (text, lossy, types) = self._encoded(arguments)
+                said = _kept("input", lossy, types)
             self._take_place()
-            self._write_start(arguments, encoded)
+            self._write_start(arguments, text, said)
         except Exception as error:
             if self._span is not None:
                 self._span.end()
@@ -142,16 +155,16 @@ class ActiveCall(context.Frame):
             if interceptor is not None:
                 raise
             self._recorder.fault(error)
-            self._context, self._recorder = None, unrecorded
+            self.inner, self._recorder = None, unrecorded
             self._lose_place()
             return
         if interceptor is not None:
-            self._ask(interceptor, encoded)
+            self._ask(interceptor, text, lossy=lossy)
 
     def enter(self) -> None:
         """Put the code that follows inside the call."""
-        if self._context is not None:
-            self._token = context.attach(self._context)
+        if self.inner is not None:
+            self._token = context.attach(self.inner)
 
     def leave(self) -> None:
         """Take the code that follows out of the call again."""
@@ -159,7 +172,7 @@ class ActiveCall(context.Frame):
             context.detach(self._token)
             self._token = None
             if self._done:
-                self._context = None
+                self.inner = None
 
     def chunk(self, item: Any) -> None:
         """Keep what a stream yielded."""
@@ -186,9 +199,10 @@ class ActiveCall(context.Frame):
 
     def fail(self, error: BaseException) -> None:
         """Write the END record of a call that raised; facts that the error carries go with it."""
-        # A stranger's error may answer anything to any name.
-        with contextlib.suppress(Exception):
-            self.facts.update(getattr(error, "auditlog_facts", None) or {})
+        # A stranger's error may answer anything to any name, and may take its time: its fields are looked at.
+        facts = dict_of(error).get("auditlog_facts")
+        if type(facts) is dict:
+            self.facts.update(facts)
         self._end("error", error=error, stream=bool(self._chunks))
 
     def _end(
@@ -199,22 +213,16 @@ class ActiveCall(context.Frame):
         self._done = True
         if self._token is None:
             # The context holds this call: as a cycle, both would wait for the collector.
-            self._context = None
+            self.inner = None
         if self._forks != context.Process.forks:
             # A forked child came back through a call of its parent's, who ends it.
             return
         try:
             attributes, parts = self._outcome(result, error, stream=stream)
-            entry = {
-                "type": "end",
-                "time": time.time_ns(),
-                "trace": self.trace_id,
-                "span": self.span_id,
-                "status": status,
-            }
             if attributes:
                 parts["attributes"] = attributes_text(attributes)
-            self._recorder.append(entry, parts, closes=self.span_id)
+            head = end_head(time.time_ns(), self.trace_id, self.span_id, status, tuple(parts))
+            self._recorder.write(head, parts, closes=self.span_id)
             if self._span is not None:
                 self._end_span(self._span, attributes, error)
         except Exception as failure:  # noqa: BLE001 - the recorder never raises into the agent
@@ -225,29 +233,12 @@ class ActiveCall(context.Frame):
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
         operation = self._site.operation
         parts: dict[str, bytes] = {}
-        attributes: dict[str, Any] = {}
-        if stream:
-            attributes["auditlog.stream"] = True
-            if self._first_chunk is not None:
-                attributes["auditlog.ttft_ms"] = (self._first_chunk - self._started) / 1e6
-        if error is not None:
-            parts["error"] = encode(error_facts(error)).text
-            result = self._chunks if stream else None
-        if error is None or stream:
-            if operation.reduce is not None and stream:
-                attributes["auditlog.stream.reduced"] = True
-                attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
-                result = operation.reduce(result)
-            if operation.redact is None:
-                output = encode(result)
-            else:
-                result, output = self._redacted(result)
-            if output.lossy or output.types is not None:
-                attributes.update(_kept(output, "output"))
+        if error is None and not stream and operation.redact is None and (text := json_text(result)):
             if operation.capture_output:
-                parts["output"] = output.text
-            if operation.kind == "model":
-                attributes.update(response_attributes(result, output.text))
+                parts["output"] = text
+            attributes = response_attributes(result, text) if operation.kind == "model" else {}
+        else:
+            attributes = self._unusual_outcome(parts, result, error, stream=stream)
         if self._site.left_out:
             attributes.update(self._site.left_out)
         if self.facts:
@@ -257,10 +248,52 @@ class ActiveCall(context.Frame):
             attributes.update(facts)
         return attributes, parts
 
-    def _redacted(self, value: Any) -> tuple[Any, Encoded]:
+    def _unusual_outcome(
+        self, parts: dict[str, bytes], result: Any, error: BaseException | None, *, stream: bool
+    ) -> dict[str, Any]:
+        """Put an outcome that is not simply a JSON value into parts, and give its attributes."""
+        operation = self._site.operation
+        attributes: dict[str, Any] = {}
+        if stream:
+            attributes["auditlog.stream"] = True
+            if self._first_chunk is not None:
+                attributes["auditlog.ttft_ms"] = (self._first_chunk - self._started) / 1e6
+        if error is not None:
+            parts["error"], exact = self._told(error)
+            if not exact:
+                attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
+            if not stream:
+                return attributes
+            result = self._chunks
+        if operation.reduce is not None and stream:
+            attributes["auditlog.stream.reduced"] = True
+            attributes["auditlog.lossy"] = attributes["auditlog.lossy_output"] = True
+            result = operation.reduce(result)
+        result, output = self._encoded(result)
+        attributes.update(_kept("output", output.lossy, output.types))
+        if operation.capture_output:
+            parts["output"] = output.text
+        if operation.kind == "model":
+            attributes.update(response_attributes(result, output.text))
+        return attributes
+
+    def _told(self, error: BaseException) -> tuple[bytes, bool]:
+        """Give what may be recorded of an error, and whether it says what the error does."""
+        facts = error_facts(error)
+        if self._site.operation.redact is None:
+            return orjson.dumps(facts.told()), facts.exact
+        from auditlog.encoding.withheld import allowed_error
+
+        told, fault = allowed_error(facts.told(), self._site.operation.redact, self._withheld)
+        if fault is not None:
+            self._recorder.fault(fault)
+        return orjson.dumps(told), facts.exact and told == facts.told()
+
+    def _encoded(self, value: Any) -> tuple[Any, Encoded]:
         """Give what may be recorded of a value: lossy where it is not the value; a mark where the function fails."""
         redact = self._site.operation.redact
-        assert redact is not None
+        if redact is None:
+            return value, encode(value)
         whole = encode(value).text
         try:
             allowed = redact(value)
@@ -268,6 +301,7 @@ class ActiveCall(context.Frame):
             self._recorder.fault(error)
             allowed = {MARK: "unredactable", "why": type(error).__name__}
         encoded = encode(allowed)
+        self._withheld = (whole, encoded.text)
         return allowed, encoded if encoded.text == whole else encoded._replace(lossy=True)
 
     def _end_span(self, span: trace.Span, attributes: Mapping[str, Any], error: BaseException | None) -> None:
@@ -288,7 +322,7 @@ class ActiveCall(context.Frame):
         site = self._site
         here = context.place(self, begins_turn=site.operation.kind == "agent")
         if self.tracer is None:
-            self._context = context.inside(self, here)
+            self.inner = context.inside(self, here)
             return
         attributes = site.span_attributes
         if self.conversation_id is not None:
@@ -296,7 +330,7 @@ class ActiveCall(context.Frame):
         self._span = self.tracer.start_span(
             site.span_name, here, site.span_kind, attributes, start_time=self._started
         )
-        self._context = context.adopt(self, self._span, here)
+        self.inner = context.adopt(self, self._span, here)
         if self.around is not self._span:
             self._span = None
 
@@ -304,41 +338,37 @@ class ActiveCall(context.Frame):
         self.trace_id, self.span_id, self.parent_id = "0" * 32, "0" * 16, None
         self.facts = self.turn_facts = {}
 
-    def _write_start(self, arguments: Any, encoded: Encoded) -> None:
+    def _write_start(self, arguments: Any, text: bytes, said: Mapping[str, Any]) -> None:
         operation, recorder = self._site.operation, self._recorder
-        own: dict[str, Any] = {}
-        if operation.kind == "model" and type(arguments) is dict:
-            own = request_attributes(arguments)
-        if operation.kind == "agent":
+        own: Mapping[str, Any] = said
+        if operation.kind == "model":
+            if type(arguments) is dict:
+                own = {**request_attributes(arguments), **said}
+        elif operation.kind == "agent" and (self.tags or self.user_id is not None):
+            own = {f"auditlog.tag.{key}": value for key, value in self.tags.items()}
             if self.user_id is not None:
                 own["user.id"] = self.user_id
-            for key, value in self.tags.items():
-                own[f"auditlog.tag.{key}"] = value
-        if encoded.lossy or encoded.types is not None:
-            own.update(_kept(encoded, "input"))
-        entry = {
-            "type": "start",
-            "time": self._started,
-            "trace": self.trace_id,
-            "span": self.span_id,
-            "parent": self.parent_id,
-            "turn": self.turn_id,
-            "conversation": self.conversation_id,
-            "kind": operation.kind,
-            "name": operation.name,
-            "source": "decorator",
-        }
+            own.update(said)
         parts = {"attributes": self._site.attributes_text(recorder, own)}
         if operation.capture_input:
-            parts["input"] = encoded.text
-        recorder.append(entry, parts, opens=self.span_id)
+            parts["input"] = text
+        head = start_head(
+            self._started,
+            self.trace_id,
+            self.span_id,
+            self.parent_id,
+            self.turn_id,
+            self.conversation_id,
+            self._site.start_tail,
+        )
+        recorder.write(head, parts, opens=self.span_id)
 
-    def _ask(self, interceptor: Interceptor, encoded: Encoded) -> None:
+    def _ask(self, interceptor: Interceptor, text: bytes, *, lossy: bool) -> None:
         """Ask the interceptor for the call's answer; the call fails with what it raises."""
         call = Call(
             operation=self._site.operation,
-            arguments=orjson.loads(encoded.text),
-            lossy=encoded.lossy,
+            arguments=orjson.loads(text),
+            lossy=lossy,
             trace_id=self.trace_id,
             span_id=self.span_id,
             parent_span_id=self.parent_id,
@@ -361,12 +391,12 @@ def _left_out(operation: Operation) -> dict[str, Any]:
     return said
 
 
-def _kept(encoded: Encoded, side: str) -> dict[str, Any]:
+def _kept(side: str, lossy: bool, types: dict[str, Any] | None) -> dict[str, Any]:
     """Give the attributes that say how a side of a call was kept: what stood there, and whether anything is lost."""
     said: dict[str, Any] = {}
-    if encoded.types is not None:
-        said[f"auditlog.types_{side}"] = encoded.types
-    if encoded.lossy:
+    if types is not None:
+        said[f"auditlog.types_{side}"] = types
+    if lossy:
         said["auditlog.lossy"] = said[f"auditlog.lossy_{side}"] = True
     return said
 

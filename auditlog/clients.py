@@ -2,34 +2,51 @@
 
 The rules:
 
-1. The client is not subclassed and not copied: the methods `create` of its resources are put in place of themselves, on
-   this one object. What it is is told by what it has; no client library is imported.
-2. An answer is handed out as it came. A stream is handed out as one that can do all that it could, and is recorded when
-   it ends, is closed, or is forgotten.
+1. The client is not subclassed and not copied, and no client library is imported. A client of the two is recorded where all
+   its methods meet: its own `post`. So `create`, `parse`, `stream`, `beta`, raw and streamed responses are one thing, and
+   what is recorded is what was sent. Of any other client that looks like one, each `create` is recorded.
+2. An answer is handed out as it came. A stream is recorded when it ends, is closed, or is forgotten.
 3. Headers are not recorded: they hold keys.
-4. In a replay, a recorded answer is handed out in place of the call, to an asynchronous client as an awaitable.
+4. What else a client sends passes through, and is said once in the log.
+5. In a replay, a recorded answer is handed out in place of the call, to an asynchronous client as an awaitable.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Self, TypeVar
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from auditlog.call import ActiveCall, Site
+from auditlog.client_answers import (
+    RecordedAsyncStream,
+    RecordedStream,
+    ServedResponse,
+    is_raw,
+    record_response,
+    recorded_stream,
+)
 from auditlog.decorators import begin, given
 from auditlog.errors import ConfigurationError
 from auditlog.operation import Operation
+from auditlog.recorder import log
 
 C = TypeVar("C")
 
 _RESOURCES = ("chat.completions", "responses", "messages")
+_PATHS = {name.replace(".", "/"): name for name in _RESOURCES}
 _UNRECORDED = frozenset({"extra_headers", "extra_query", "http_client", "timeout"})
+_LEFT_OUT = frozenset({"Omit", "NotGiven", "NotGivenOr"})
+"""Types that the clients' libraries put in place of an argument that was not given."""
+_WORD = re.compile(r"[a-z_]+")
+"""A piece of a path that is no id."""
+_RAW_HEADER = "x-stainless-raw-response"
 
 
 def wrap(client: C) -> C:
-    """Record every `create` of a client's chat completions, responses or messages; give the same client back.
+    """Record what a client asks through chat completions, responses or messages; give the same client back.
 
     Args:
         client: an OpenAI or Anthropic client, synchronous or asynchronous, or one that looks like it.
@@ -37,23 +54,27 @@ def wrap(client: C) -> C:
     Raises:
         ConfigurationError: it has none of these resources.
     """
-    provider = type(client).__module__.partition(".")[0]
-    found = False
-    for path in _RESOURCES:
-        resource = _resource(client, path)
-        create = getattr(resource, "create", None)
-        if not callable(create):
-            continue
-        found = True
-        if not hasattr(create, "__auditlog__"):
-            resource.create = _recorded(create, provider, path, is_async="Async" in type(client).__name__)
+    resources = {path: _resource(client, path) for path in _RESOURCES}
+    found = {path: one for path, one in resources.items() if callable(getattr(one, "create", None))}
     if not found:
         msg = (
             f"auditlog.wrap takes a client with {', '.join(f'{path}.create' for path in _RESOURCES)}; "
             f"a {type(client).__module__}.{type(client).__qualname__} has none. Use @auditlog.model on a function."
         )
         raise ConfigurationError(msg)
+    if all(_post_of(one) is not None for one in found.values()):
+        _wrap_post(client)
+        return client
+    provider = _provider(client)
+    for path, resource in found.items():
+        if not hasattr(resource.create, "__auditlog__"):
+            is_async = "Async" in type(client).__name__
+            resource.create = _recorded(resource.create, _site(path, provider), is_async=is_async)
     return client
+
+
+def _provider(client: Any) -> str:
+    return type(client).__module__.partition(".")[0]
 
 
 def _resource(client: Any, path: str) -> Any:
@@ -63,19 +84,150 @@ def _resource(client: Any, path: str) -> Any:
     return found
 
 
-def _recorded(
-    function: Callable[..., Any], provider: str, path: str, *, is_async: bool
-) -> Callable[..., Any]:
-    attributes = {"auditlog.name": path, "gen_ai.provider.name": provider}
-    operation = Operation("model", path, attributes=attributes)
-    site = Site(operation, _asked)
+def _post_of(resource: Any) -> Any:
+    return getattr(resource, "__dict__", {}).get("_post")
 
+
+def _site(path: str, provider: str) -> Site:
+    attributes = {"auditlog.name": path, "gen_ai.provider.name": provider}
+    return Site(Operation("model", path, attributes=attributes), _asked)
+
+
+def _asked(*args: Any, **kwargs: Any) -> None:
+    """Stand for a method whose arguments are recorded as they were given."""
+
+
+# A client whose requests all go through its own `post`.
+
+
+def _wrap_post(client: Any) -> None:
+    if hasattr(client.post, "__auditlog__"):
+        return
+    original, copy = client.post, client.copy
+    sites = {path: _site(name, _provider(client)) for path, name in _PATHS.items()}
+    is_async = inspect.iscoroutinefunction(original)
+    post = _post_later(original, sites) if is_async else _post(original, sites)
+    wrapper: Any = functools.update_wrapper(post, original)
+    wrapper.__auditlog__ = sites
+    client.post = wrapper
+    _hand_on(client, client, wrapper)
+
+    @functools.wraps(copy)
+    def wrapped_copy(*args: Any, **kwargs: Any) -> Any:
+        return wrap(copy(*args, **kwargs))
+
+    client.copy = client.with_options = wrapped_copy
+
+
+def _hand_on(client: Any, holder: Any, post: Any) -> None:
+    """Give the resources that a client has made already the `post` that is recorded."""
+    for resource in list(vars(holder).values()):
+        if getattr(resource, "__dict__", {}).get("_client") is client and _post_of(resource) is not None:
+            resource._post = post  # noqa: SLF001 - where the libraries keep it
+            _hand_on(client, resource, post)
+
+
+def _post(original: Callable[..., Any], sites: Mapping[str, Site]) -> Callable[..., Any]:
+    def post(path: str, **asked: Any) -> Any:
+        call, parsed = _begun(sites, path, asked)
+        if call is None:
+            return original(path, **asked)
+        if call.answer is not None:
+            return _as_asked(_replayed(call), asked, parsed, is_async=False)
+        call.enter()
+        try:
+            result = original(path, **asked)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        return parsed(_kept(call, result))
+
+    return post
+
+
+def _post_later(original: Callable[..., Any], sites: Mapping[str, Site]) -> Callable[..., Any]:
+    async def post(path: str, **asked: Any) -> Any:
+        call, parsed = _begun(sites, path, asked)
+        if call is None:
+            return await original(path, **asked)
+        if call.answer is not None:
+            return _as_asked(_later(_replayed(call)), asked, parsed, is_async=True)
+        call.enter()
+        try:
+            result = await original(path, **asked)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        return parsed(_kept(call, result))
+
+    return post
+
+
+def _begun(
+    sites: Mapping[str, Site], path: str, asked: dict[str, Any]
+) -> tuple[ActiveCall | None, Callable[[Any], Any]]:
+    """Begin the record of a request; give what makes of the model's answer what the caller asked for.
+
+    Returns:
+        The call; None where nothing is recorded. What the helper `parse` adds to an answer comes after it: an answer that is
+        not what the caller hoped for is one nevertheless.
+    """
+    name = path.partition("?")[0].strip("/").removeprefix("v1/")
+    site = sites.get(name)
+    if site is None:
+        _say_unrecorded("/".join(piece for piece in name.split("/") if _WORD.fullmatch(piece)))
+        return None, _as_it_is
+    body, options = asked.get("body"), dict(asked.get("options") or {})
+    sent = {**body, **(options.get("extra_json") or {})} if isinstance(body, Mapping) else {"body": body}
+    call = begin(
+        site, (), {key: value for key, value in sent.items() if type(value).__name__ not in _LEFT_OUT}
+    )
+    if call is None or _raw_wanted(asked) or not callable(options.get("post_parser")):
+        return call, _as_it_is
+    parse = options.pop("post_parser")
+    asked["options"] = options
+    return call, parse
+
+
+@functools.lru_cache(maxsize=256)
+def _say_unrecorded(name: str) -> None:
+    log.warning("auditlog.wrap records %s; what the client sends to %r is not.", ", ".join(_RESOURCES), name)
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _raw_wanted(asked: Mapping[str, Any]) -> str:
+    """Give how the caller wants the response itself; empty where it wants the answer."""
+    headers = (asked.get("options") or {}).get("headers") or {}
+    return next((str(value) for name, value in headers.items() if str(name).lower() == _RAW_HEADER), "")
+
+
+def _as_asked(value: Any, asked: Mapping[str, Any], parsed: Callable[[Any], Any], *, is_async: bool) -> Any:
+    """Make of a recorded answer what the client would have made of it."""
+    construct = getattr(asked.get("cast_to"), "construct", None)
+    if type(value) is dict and callable(construct):
+        value = construct(**value)
+    if raw := _raw_wanted(asked):
+        return ServedResponse(value, is_async=is_async and raw != "true")
+    return parsed(value)
+
+
+# A client that has the methods, and nothing else that is known of it.
+
+
+def _recorded(function: Callable[..., Any], site: Site, *, is_async: bool) -> Callable[..., Any]:
     def create(*args: Any, **kwargs: Any) -> Any:
         call = begin(site, args, {name: value for name, value in kwargs.items() if name not in _UNRECORDED})
         if call is None:
             return function(*args, **kwargs)
         if call.answer is not None:
-            return _replayed_later(call) if is_async else _replayed(call)
+            return _awaitable(_later, _replayed(call)) if is_async else _replayed(call)
         call.enter()
         try:
             result = function(*args, **kwargs)
@@ -86,22 +238,24 @@ def _recorded(
             call.leave()
         return _awaited(call, result) if inspect.isawaitable(result) else _kept(call, result)
 
-    wrapper = functools.update_wrapper(create, function)
-    wrapper.__auditlog__ = operation  # type: ignore[attr-defined]
+    wrapper: Any = functools.update_wrapper(create, function)
+    wrapper.__auditlog__ = site.operation
     return wrapper
 
 
-def _asked(*args: Any, **kwargs: Any) -> None:
-    """Stand for a method whose arguments are recorded as they were given."""
+async def _awaitable(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
 
 
 def _kept(call: ActiveCall, result: Any) -> Any:
-    """Record an answer that is there, or hand out a stream that will be recorded."""
-    if hasattr(type(result), "__anext__"):
-        return RecordedAsyncStream(call, result)
-    if hasattr(type(result), "__next__"):
-        return RecordedStream(call, result)
-    call.succeed(result)
+    """Record an answer that is there, or see to it that one that is read later is recorded."""
+    kind = type(result)
+    if hasattr(kind, "__anext__") or hasattr(kind, "__next__"):
+        return recorded_stream(call, result)
+    if is_raw(result):
+        record_response(call, result)
+    else:
+        call.succeed(result)
     return result
 
 
@@ -131,102 +285,11 @@ def _replayed(call: ActiveCall) -> Any:
     return value
 
 
-async def _replayed_later(call: ActiveCall) -> Any:
-    value = _replayed(call)
-    return RecordedAsyncStream(call, _later(value)) if isinstance(value, RecordedStream) else value
+def _later(value: Any) -> Any:
+    """Make a stream of a recording one that is read asynchronously."""
+    return RecordedAsyncStream(value.call, _items(value)) if isinstance(value, RecordedStream) else value
 
 
-async def _later(stream: RecordedStream) -> Any:
+async def _items(stream: RecordedStream) -> Any:
     for item in stream.source:
         yield item
-
-
-class _Recorded:
-    """What both kinds of stream share: whatever else the client's own can do is its own."""
-
-    def __init__(self, call: ActiveCall, source: Any) -> None:
-        """Stand before a client's stream."""
-        self.call = call
-        self.source = source
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("call", "source"):
-            raise AttributeError(name)  # A copy that was never filled.
-        return getattr(self.source, name)
-
-    def __del__(self) -> None:
-        # A consumer that just stops: what came so far is what there was.
-        self.call.exhaust(abandoned=True)
-
-
-class RecordedStream(_Recorded):
-    """A client's stream that is recorded item by item."""
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        self.call.enter()
-        try:
-            item = next(self.source)
-        except StopIteration:
-            self.call.exhaust()
-            raise
-        except BaseException as error:
-            self.call.fail(error)
-            raise
-        finally:
-            self.call.leave()
-        self.call.chunk(item)
-        return item
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the client's stream, and end the record."""
-        try:
-            if callable(close := getattr(self.source, "close", None)):
-                close()
-        finally:
-            self.call.exhaust(abandoned=True)
-
-
-class RecordedAsyncStream(_Recorded):
-    """A client's asynchronous stream that is recorded item by item."""
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        self.call.enter()
-        try:
-            item = await anext(self.source)
-        except StopAsyncIteration:
-            self.call.exhaust()
-            raise
-        except BaseException as error:
-            self.call.fail(error)
-            raise
-        finally:
-            self.call.leave()
-        self.call.chunk(item)
-        return item
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the client's stream, and end the record."""
-        try:
-            close = getattr(self.source, "close", None) or getattr(self.source, "aclose", None)
-            if callable(close):
-                await close()
-        finally:
-            self.call.exhaust(abandoned=True)

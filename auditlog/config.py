@@ -4,18 +4,20 @@ The rules:
 
 1. Before `configure` (or `AUDITLOG_STORE`), decorators do nothing, and say so once in the log.
 2. Configuring again replaces the recorder; what the old one held is written and let go first.
-3. At exit the journal is closed, so that it can be sealed at once.
+3. At exit the journal is closed, so that it can be sealed at once: in the background, by a process that outlives this one.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlog import background
 from auditlog.errors import ConfigurationError, FormatError, StoreError
 from auditlog.recorder import Recorder, log
 
@@ -30,6 +32,8 @@ POLICY_VARIABLE = "AUDITLOG_ON_FAILURE"
 
 class _State:
     recorder: Recorder | None = None
+    root: Path | None = None
+    """The store to seal in the background."""
     settled = False
     """The environment was looked at, or `configure` was called."""
 
@@ -45,6 +49,7 @@ def configure(
     reveal_key: str | None = None,
     on_failure: str | OnFailure | None = None,
     durable: bool = False,
+    seal: bool | None = None,
 ) -> None:
     """Record every decorated call of this process into a store.
 
@@ -58,6 +63,8 @@ def configure(
             `block(seconds)` and `spill(directory)` before it where wanted, such as `block(0.5), spill(/mnt/b), raise`; by
             default what the environment variable AUDITLOG_ON_FAILURE says.
         durable: whether the end of an agent's turn waits until the turn is on the disk, 5 seconds at most.
+        seal: whether full journal files, and at exit the last, are sealed in the background, by a process of the lowest
+            priority; by default they are, unless the environment variable AUDITLOG_SEAL says `off`.
 
     Raises:
         ConfigurationError: no store is named, or it cannot be written; or a setting means nothing.
@@ -80,8 +87,11 @@ def configure(
     if policy.spill is not None:
         own = spill.register(found.journal, layout.read_settings(found).id, policy.spill)
         policy = replace(policy, spill=own)
-    writer = JournalWriter(found.journal, on_failure=policy)
+    root = found.root if (background.wanted() if seal is None else seal) else None
+    on_full = None if root is None else functools.partial(background.start, root)
+    writer = JournalWriter(found.journal, on_failure=policy, on_full=on_full)
     use(Recorder(writer, agent_version=agent_version, redactor=redactor, durable=durable))
+    _state.root = root
 
 
 def _redactor(layout: Layout, redact: Any, reveal_key: str | None) -> Redactor | None:
@@ -100,8 +110,9 @@ def _says_redaction(layout: Layout) -> bool:
 def use(recorder: Recorder | None) -> None:
     """Make a recorder the process's own; None stops recording."""
     previous, _state.recorder, _state.settled = _state.recorder, recorder, True
+    root, _state.root = _state.root, None
     if previous is not None and previous is not recorder:
-        previous.sink.close()
+        _end(previous, root)
 
 
 def recorder() -> Recorder | None:
@@ -135,7 +146,15 @@ def _settle() -> Recorder | None:
 
 def _close() -> None:
     if _state.recorder is not None:
-        _state.recorder.sink.close()
+        _end(_state.recorder, _state.root, wait=False)
+
+
+def _end(recorder: Recorder, root: Path | None, *, wait: bool = True) -> None:
+    """Close a recorder's journal; have it sealed where there is one and something was written."""
+    is_written = getattr(recorder.sink, "path", None) is not None
+    recorder.sink.close()
+    if root is not None and is_written:
+        background.start(root, wait=wait)
 
 
 atexit.register(_close)

@@ -51,6 +51,7 @@ class Frame:
         "around",
         "conversation_id",
         "facts",
+        "inner",
         "parent_id",
         "span_id",
         "tags",
@@ -78,6 +79,8 @@ class Frame:
     """The OpenTelemetry span that is current in the body: the one that the user's provider opened for the call, or else
     whatever was current around it. A span of ours in its place, sampled or not, would decide for the samplers of
     providers that we know nothing of."""
+    inner: Context | None
+    """The context in which the body runs, while it does."""
 
 
 def current(context: Context | None = None) -> Frame | None:
@@ -103,8 +106,18 @@ def place(frame: Frame, *, begins_turn: bool) -> Context:
         The context around the call.
     """
     here = otel_context.get_current()
-    above, scope, span = here.get(_FRAME), here.get(_SCOPE), trace.get_current_span(here)
-    frame.span_id = frame_id = new_span_id()
+    above = here.get(_FRAME)
+    frame.span_id = new_span_id()
+    frame.facts = {}
+    if isinstance(above, Frame) and above.inner is here:
+        # Nothing was put between: all but the call itself is as it is there.
+        frame.trace_id, frame.parent_id = above.trace_id, above.span_id
+        frame.conversation_id, frame.user_id, frame.tags = above.conversation_id, above.user_id, above.tags
+        frame.tracer, frame.around = above.tracer, above.around
+        frame.turn_id = above.turn_id
+        _join_turn(frame, above, begins_turn=begins_turn)
+        return here
+    scope, span = here.get(_SCOPE), trace.get_current_span(here)
     frame.around = span
     if isinstance(above, Frame):
         frame.turn_id, frame.tracer = above.turn_id, above.tracer
@@ -121,13 +134,16 @@ def place(frame: Frame, *, begins_turn: bool) -> Context:
         frame.trace_id, frame.parent_id = f"{found.trace_id:032x}", f"{found.span_id:016x}"
     else:
         frame.trace_id, frame.parent_id = new_span_id() + new_span_id(), None
-    frame.facts = {}
+    _join_turn(frame, above, begins_turn=begins_turn)
+    return here
+
+
+def _join_turn(frame: Frame, above: Frame | None, *, begins_turn: bool) -> None:
     if begins_turn and frame.turn_id is None:
-        frame.turn_id = frame_id
+        frame.turn_id = frame.span_id
         frame.turn_facts = frame.facts
     else:
         frame.turn_facts = frame.facts if above is None else above.turn_facts
-    return here
 
 
 def inside(frame: Frame, here: Context) -> Context:
@@ -286,6 +302,7 @@ def run_at(
         frame.parent_id, frame.tracer, frame.around = None, user_tracer(), trace.get_current_span(here)
         frame.conversation_id, frame.user_id, frame.tags = conversation_id, user_id, tags
         frame.facts = frame.turn_facts = {}
+        frame.inner = None
         here = inside(frame, here)
     token = attach(here)
     try:

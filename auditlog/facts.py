@@ -18,6 +18,7 @@ _REQUEST = {
     "temperature": "gen_ai.request.temperature",
     "max_tokens": "gen_ai.request.max_tokens",
     "max_completion_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
     "top_p": "gen_ai.request.top_p",
     "top_k": "gen_ai.request.top_k",
     "seed": "gen_ai.request.seed",
@@ -76,13 +77,16 @@ def _read(item: dict[str, Any], attributes: dict[str, Any]) -> None:
         reasons.append(item["stop_reason"])
     if reasons:
         attributes["gen_ai.response.finish_reasons"] = reasons
-    if isinstance(start := item.get("message"), dict) and item.get("type") == "message_start":
+    kind = item.get("type")
+    if kind == "message_start" and isinstance(start := item.get("message"), dict):
         _read(start, attributes)
+    elif isinstance(kind, str) and kind.startswith("response.") and isinstance(item.get("response"), dict):
+        _read(item["response"], attributes)
 
 
 def _read_usage(usage: dict[str, Any], attributes: dict[str, Any]) -> None:
-    details = usage.get("prompt_tokens_details") or {}
-    written = usage.get("completion_tokens_details") or {}
+    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
+    written = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
     found = {
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
         "gen_ai.usage.output_tokens": usage.get("completion_tokens", usage.get("output_tokens")),

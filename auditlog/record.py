@@ -45,7 +45,7 @@ PACKED = "parts"
 """The column of a sealed file in which all content of a row lies: a list with an element for each of PARTS."""
 
 _LENGTH = struct.Struct("<I")
-_unpack = _LENGTH.unpack_from
+_pack, _unpack = _LENGTH.pack, _LENGTH.unpack_from
 _CUT = "A journal record ends inside a field at byte {}. The file is damaged or is no journal."
 _ENCODED = tuple((name, name.encode()) for name in PARTS)
 _COPIED_BYTES = 64 * 1024
@@ -80,14 +80,20 @@ def encode_record(entry: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
         parts: JSON text by part name.
     """
     entry["v"] = FORMAT
-    if not parts:
-        head = orjson.dumps(entry)
-        return _LENGTH.pack(len(head)) + head
-    entry["parts"] = list(parts)
-    head = orjson.dumps(entry)
-    chunks = [_LENGTH.pack(len(head)), head]
+    if parts:
+        entry["parts"] = list(parts)
+    return payload_of(orjson.dumps(entry), parts)
+
+
+def payload_of(entry: bytes, parts: Mapping[str, bytes]) -> bytes:
+    """Make a payload of an entry's text, which names its parts, and of these."""
+    if len(parts) == 1:
+        # As most records that end a call.
+        (content,) = parts.values()
+        return b"".join((_pack(len(entry)), entry, _pack(len(content)), content))
+    chunks = [_pack(len(entry)), entry]
     for content in parts.values():
-        chunks += (_LENGTH.pack(len(content)), content)
+        chunks += (_pack(len(content)), content)
     return b"".join(chunks)
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from auditlog.encoding.encode import encode
 from auditlog.errors import RecordingError
-from auditlog.record import encode_record
+from auditlog.record import encode_record, payload_of
 
 log = logging.getLogger("auditlog")
 
@@ -146,7 +146,7 @@ class Recorder:
         opens: str | None = None,
         closes: str | None = None,
     ) -> bool:
-        """Write a record whose attributes are encoded already; every record comes through here."""
+        """Write a record whose attributes are encoded already."""
         try:
             if self.redactor is not None:
                 parts = self.redactor.record(entry, parts)
@@ -159,6 +159,22 @@ class Recorder:
         if self.durable and kept:
             self._await_durable(entry, opens, closes)
         return kept
+
+    def write(
+        self, head: bytes, parts: dict[str, bytes], opens: str | None = None, closes: str | None = None
+    ) -> bool:
+        """Write a record whose entry is encoded already, with its format and the names of its parts in it."""
+        if self.redactor is not None or self.durable:
+            entry = orjson.loads(head)
+            entry.pop("parts", None)
+            return self.append(entry, parts, opens=opens, closes=closes)
+        try:
+            return self.sink.append(payload_of(head, parts), opens=opens, closes=closes)
+        except RecordingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - rule 1
+            self.fault(error)
+            return False
 
     def flush(self) -> bool:
         """Wait until everything recorded is on the disk; False when anything is missing or not durable."""

@@ -125,7 +125,3 @@ def _plain_row(call: traffic.Call) -> dict[str, Any]:
         "user": call.attributes.get("user.id"),
         "tokens": call.usage.get("gen_ai.usage.input_tokens"),
     }
-
-
-if __name__ == "__main__":
-    print(make(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

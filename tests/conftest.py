@@ -10,8 +10,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from auditlog.background import VARIABLE
 from auditlog.record import encode_record
 from auditlog.store import Store
+
+# What a test leaves in a journal stays there until the test seals it.
+os.environ[VARIABLE] = "off"
 
 # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every process that a test starts and
 # then interrupts.

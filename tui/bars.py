@@ -4,16 +4,15 @@ The rules:
 
 1. A bar is lines, painted like a list's; a title, a notice or a hint never passes through markup.
 2. What is pasted into the prompt is cleaned before it is shown.
+3. What is typed right behind the prompt's end belongs to the list, and not to the text that was asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import events
-from textual.binding import Binding, BindingType
-from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
@@ -24,6 +23,7 @@ from tui.render.line import BLANK, Line, fitted, line
 
 if TYPE_CHECKING:
     from tui.app import AuditApp
+    from tui.screens.base import AuditScreen
 
 Drawer = Callable[[int], list[Line]]
 
@@ -104,10 +104,6 @@ class Prompt(Input):
     Prompt { height: 1; border: none; padding: 0 1; width: 1fr; }
     Prompt:focus { border: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", show=False)]
-
-    class Closed(Message):
-        """Escape was pressed in it."""
 
     def __init__(self) -> None:
         super().__init__(id="prompt", compact=True, select_on_focus=False)
@@ -133,9 +129,18 @@ class Prompt(Input):
         self.display = False
         self.purpose = ""
 
-    def action_close(self) -> None:
-        """Give up."""
-        self.post_message(self.Closed())
+    async def _on_key(self, event: events.Key) -> None:
+        """Take a key; enter and escape end the asking before the next key is looked at (rule 3)."""
+        if self.display and event.key not in ("enter", "escape"):
+            return
+        event.stop()
+        event.prevent_default()
+        if not self.display:
+            self.app.post_message(events.Key(event.key, event.character))
+        elif event.key == "enter":
+            cast("AuditScreen", self.screen).answer_prompt(self.purpose, self.value)
+        else:
+            cast("AuditScreen", self.screen).close_prompt()
 
     def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()

@@ -43,6 +43,7 @@ def tui(
     import os
     import sys
 
+    from auditlog import background
     from auditlog.store import Store
 
     if run_id is not None and conversation is not None:
@@ -50,6 +51,7 @@ def tui(
     # What the command line names is looked up before the screen is taken, so that a miss is a sentence.
     opened = Store.open(store)
     opened.shows_structure = True
+    background.start_for_reader(opened.path)
     if conversation is not None:
         conversation = opened.conversation(conversation).conversation_id
     if run_id is not None:

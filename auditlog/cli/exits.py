@@ -31,7 +31,7 @@ class Exit(IntEnum):
 
 
 class Verdict(IntEnum):
-    """What `auditlog verify` ends with; a command line without meaning, or a store that does not read, ends as above."""
+    """What `auditlog verify` ends with."""
 
     OK = 0
     """VALID, or VALID-BUT-UNANCHORED."""
@@ -41,3 +41,5 @@ class Verdict(IntEnum):
     """The ledger is another than the one that somebody outside has seen."""
     UNANCHORED = 3
     """Nobody outside has seen the ledger, and --require-anchor asks for it."""
+    NO_ANSWER = 4
+    """The command line has no meaning, or there is no store: not the codes above, which a pipeline takes for outcomes."""

@@ -142,7 +142,8 @@ class LazyGroup(click.Group):
             if sys.stdout is not None:
                 sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001 - rule 4
-            code = _ending(error)
+            # A command whose answers are codes too ends in another way where it has none.
+            code = getattr(error, "ends_with", _ending(error))
             _let_go_of_stdout(error)
             sys.exit(code)
         sys.exit(found if isinstance(found, int) else Exit.OK)

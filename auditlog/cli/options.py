@@ -5,7 +5,8 @@ The rules:
 1. `--store` may stand before or behind the command; behind wins.
 2. `--where`, `--agent`, `--since` and `--until` narrow together, and say the same in every command.
 3. What does not parse is said before a store is opened.
-4. Whatever shows what was recorded calls `record_access` first, with what it is about to show.
+4. Whatever shows what was recorded calls `record_access` first, with what it is about to show; what writers left behind
+   is then sealed in the background.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ def record_access(
     Raises:
         StoreError: it cannot be written, and the store or the caller requires it.
     """
+    from auditlog import background
     from auditlog.cli.output import narrate
     from auditlog.layout import Layout
     from auditlog.store import access
@@ -113,6 +115,7 @@ def record_access(
     )
     if said is not None:
         narrate(f"note: {said}")
+    background.start_for_reader(store.path, wait=False)
 
 
 @dataclass(frozen=True, slots=True)

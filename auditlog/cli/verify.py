@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,42 @@ from auditlog.cli.exits import Verdict
 from auditlog.cli.known import checkpoints_of, key_of, read_text
 from auditlog.cli.options import store_option
 from auditlog.cli.output import Progress, narrate, print_line, styled
+from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from auditlog.integrity.verdict import Report
     from auditlog.ledger.note import Checkpoint, VerifierKey
 
 _COLOURS = {"VALID": "green", "VALID-BUT-UNANCHORED": "yellow", "INVALID": "red", "DIVERGED": "red"}
 
 
-@click.command()
+class _Verify(click.Command):
+    """Ends with a code of its own where there is no outcome."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        """Read the command line."""
+        with _no_answer():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run."""
+        with _no_answer():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _no_answer() -> Iterator[None]:
+    try:
+        yield
+    except (click.ClickException, AuditlogError, OSError) as error:
+        error.ends_with = Verdict.NO_ANSWER  # type: ignore[union-attr]
+        raise
+
+
+@click.command(cls=_Verify)
 @click.option("--deep", is_flag=True, help="Make every row's leaf again from its content, and its columns.")
 @click.option(
     "--known-checkpoint",
@@ -65,7 +92,8 @@ def verify(
     Exits with 0 for VALID and VALID-BUT-UNANCHORED,
               1 for INVALID, naming every file at fault,
               2 for DIVERGED: cut off, rolled back or written anew,
-              3 for VALID-BUT-UNANCHORED under --require-anchor.
+              3 for VALID-BUT-UNANCHORED under --require-anchor,
+              4 where there is no outcome: no store, or a command line without meaning.
     """
     seen = [checkpoint for text in known for checkpoint in checkpoints_of(text)] if known else None
     key = key_of(public_key, store) if public_key is not None else None

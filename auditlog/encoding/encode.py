@@ -8,15 +8,13 @@ The rules:
    stood, so that a replay can make it again. What cannot be made again makes the result `lossy`.
 3. Work is bounded. The fast path takes 20 million items; the slow one is cut at 1 million items, 100 levels, or
    2 seconds, and says so. Text and bytes are kept whole, up to 1 GiB a value.
-4. No code of a stranger's object runs, but for the text of an error and what numpy, pandas, polars and pyarrow make of
-   their own arrays and tables.
+4. No code of a stranger's object runs, but for what numpy, pandas, polars and pyarrow make of their own arrays and tables.
 """
 
 from __future__ import annotations
 
 import gc
 import math
-import types
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -116,38 +114,6 @@ def _repeats(items: Collection[Any]) -> bool:
     """Whether most of the lists and dicts among many items are the same few, again and again."""
     inner = [id(item) for item in items if type(item) is list or type(item) is dict]
     return len(inner) > 2 * len(set(inner))
-
-
-def error_facts(error: BaseException, *, stack: bool = True) -> dict[str, Any]:
-    """Give an error as {type, message, stack}; the type is a bare name for a built-in, else with its module."""
-    facts: dict[str, Any] = {"type": _error_name(type(error))}
-    try:
-        facts["message"] = str(error)[:10_000]
-        if stack:
-            import traceback
-
-            lines = traceback.format_exception(
-                type(error), error, _body_frames(error), limit=-30, chain=False
-            )
-            facts["stack"] = "".join(lines)[-20_000:]
-    except Exception as failure:  # noqa: BLE001 - an error whose __str__ fails is still recorded
-        facts["message"] = f"(its text raised {type(failure).__name__})"
-    return facts
-
-
-def _body_frames(error: BaseException) -> types.TracebackType | None:
-    """Give the error's frames from the decorated body on, without the decorator's own."""
-    frames = error.__traceback__
-    while (
-        frames is not None and frames.tb_frame.f_globals.get("__package__") == "auditlog" and frames.tb_next
-    ):
-        frames = frames.tb_next
-    return frames
-
-
-def _error_name(kind: type) -> str:
-    name = type_name(kind)
-    return name.removeprefix("builtins.")
 
 
 def type_name(kind: type) -> str:

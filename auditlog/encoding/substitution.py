@@ -30,7 +30,8 @@ from typing import Any
 
 import orjson
 
-from auditlog.encoding.encode import MARK, MAX_BYTES, Encoded, error_facts, type_name
+from auditlog.encoding.encode import MARK, MAX_BYTES, Encoded, type_name
+from auditlog.encoding.error_facts import error_facts
 from auditlog.encoding.object_fields import dict_of, field_of, members_of, slot_of
 
 MAX_DEPTH = 100
@@ -346,8 +347,7 @@ class _Walk:
 
     def write_error(self, value: Any, _depth: int) -> Written:
         facts = error_facts(value, stack=False)
-        text, _ = self._text(facts.get("message", ""))
-        return self._mark("exception", type=facts["type"], message=text)
+        return self._mark("exception", type=facts.type, message=facts.message)
 
     def write_type(self, value: Any, _depth: int) -> Written:
         return self._mark("class", type=type_name(value))

@@ -28,6 +28,8 @@ from auditlog.ledger.note import Checkpoint, VerifierKey, parse_checkpoint
 FORMAT = "auditlog-proof/1"
 """What stands in a proof as `format`."""
 
+_OF = {"conversation", "trace", "span"}
+
 
 @dataclass(slots=True)
 class ProofReport:
@@ -79,14 +81,21 @@ def check_proof(
         trusted = key or VerifierKey.parse(document["key"])
         head = parse_checkpoint(document["checkpoint"])
         report.of, segments = dict(document["of"]), list(document["segments"])
+        if (
+            not report.of
+            or not report.of.keys() <= _OF
+            or not all(type(v) is str for v in report.of.values())
+        ):
+            raise FormatError("The proof does not say of which conversation, trace or span it is.")
         begins_with = {told["size"]: _hashes(told["proof"]) for told in document.get("begins_with", ())}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"That is no proof of `auditlog prove`: {error!r}.") from None
     report.origin, report.key, report.size = head.origin, str(trusted), head.size
     anchored = _check_head(head, trusted, known or (), begins_with, report)
+    seen: set[tuple[str, int]] = set()
     for segment in segments:
         try:
-            _check_segment(segment, head, report)
+            _check_segment(segment, head, seen, report)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             report.faults.append(f"a segment's proof does not say what it must: {error!r}")
     if not report.spans and not report.faults:
@@ -137,7 +146,9 @@ def _check_head(
     return anchored
 
 
-def _check_segment(segment: Mapping[str, Any], head: Checkpoint, report: ProofReport) -> None:
+def _check_segment(
+    segment: Mapping[str, Any], head: Checkpoint, seen: set[tuple[str, int]], report: ProofReport
+) -> None:
     entry, path = segment["entry"], segment["path"]
     text = entry["text"].encode()
     steps = _hashes(entry["proof"])
@@ -149,7 +160,14 @@ def _check_segment(segment: Mapping[str, Any], head: Checkpoint, report: ProofRe
         report.faults.append(f"ledger entry {entry['index']} does not list {path!r}")
         return
     root, rows = bytes.fromhex(listed["root"]), int(listed["rows"])
+    if (segment.get("root", listed["root"]), segment.get("rows", rows)) != (listed["root"], rows):
+        report.faults.append(f"of {path!r} the proof says another root or number of rows than the ledger")
     for span in segment["spans"]:
+        place = (path, int(span["row"]))
+        if place in seen:
+            report.faults.append(f"row {place[1]} of {path!r} stands in it twice")
+            continue
+        seen.add(place)
         _check_span(span, root, rows, report)
 
 
@@ -161,7 +179,7 @@ def _check_span(span: Mapping[str, Any], root: bytes, rows: int, report: ProofRe
         report.faults.append(f"{name} is not among the rows that were sealed")
         return
     for kind, wanted in report.of.items():
-        if kind in ("conversation", "span", "trace") and entry.get(kind) != wanted:
+        if entry.get(kind) != wanted:
             report.faults.append(f"{name} is of another {kind} than the proof says")
             return
     for part, told in span.get("parts", {}).items():

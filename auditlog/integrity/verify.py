@@ -33,7 +33,7 @@ from auditlog.integrity.verify_ledger import (
     settings_of,
 )
 from auditlog.layout import Layout, Settings, find, read_settings, refuse_symlinks
-from auditlog.ledger import anchors, keys
+from auditlog.ledger import anchors, keys, signing
 from auditlog.ledger import cache as ledger_cache
 from auditlog.ledger.ledger import Ledger, read_ledger, state_of
 from auditlog.ledger.merkle import Frontier
@@ -180,6 +180,8 @@ def state(layout: Layout) -> State:
         if head.origin != settings.ledger_origin or not head.signers([key]):
             return State(ledger.count, 0, 0, "its checkpoint is not signed by its key")
         at_head = ledger.at(head.size)
+        if at_head is not None and at_head[0] == head.root:
+            signing.refuse_other_past(layout, ledger, head)
     except AuditlogError as error:
         return State(0, 0, 0, str(error))
     if at_head is None:

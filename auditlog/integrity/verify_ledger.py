@@ -5,7 +5,8 @@ The rules:
 1. Nothing that is derived is used: every entry is read, checked and hashed, from the first.
 2. A checkpoint signs a number of entries and their root. Entries behind it are counted as unsigned; entries that it signs
    and that are missing are a fault.
-3. What replaces, removes or erases a segment explains its absence only when it is signed.
+3. What replaces, removes or erases a segment, or holds or releases a conversation, is signed: by the checkpoint, or behind it
+   by a signature of its own.
 4. The key is the one that the caller brings; the store's own word for it counts only where he brings none.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 from auditlog.errors import AuditlogError, FormatError, StoreError
 from auditlog.integrity.verdict import Fault, Report
 from auditlog.layout import Layout, Settings, read_settings
-from auditlog.ledger import keys
+from auditlog.ledger import keys, signing
 from auditlog.ledger.entries import FORMAT, decoded, frame_at, is_torn
 from auditlog.ledger.ledger import Segment, apply
 from auditlog.ledger.merkle import Tree, leaf_hash
@@ -53,6 +54,8 @@ class Scan:
     """The live segments at the size that was asked for."""
     anchors: list[Mapping[str, Any]] = field(default_factory=list)
     """The ANCHOR entries."""
+    guarded: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """The entries that need a signature of their own: number, type and bytes."""
     whole: bool = True
     """Whether every entry could be read."""
     lost: int = 0
@@ -93,6 +96,8 @@ def scan(data: bytes | mmap.mmap, report: Report, keep: int | None = None) -> Sc
             found.whole = False
             break
         _follow(found, entry, number, report.faults)
+        if signing.is_guarded(entry):
+            found.guarded.append((number, str(entry["type"]), frame.payload))
         found.leaves.append(leaf_hash(frame.payload))
         found.times.append(entry["time"])
         at = frame.end
@@ -134,8 +139,17 @@ def check_head(
         report.faults.append(Fault(ENTRIES, short))
     elif found.tree.root(head.size) != head.root:
         report.faults.append(Fault(ENTRIES, f"its first {head.size} entries are not those that were signed"))
+    forged = [
+        (number, kind)
+        for number, kind, payload in found.guarded
+        if number >= head.size and not signing.is_signed(payload, key, number, found.tree.root(number))
+    ]
+    for number, kind in forged:
+        what = f"entry {number} ({kind!r:.20}) takes something away or lifts a protection, and the key did not sign it"
+        report.faults.append(Fault(ENTRIES, what))
+    numbers = {number for number, _ in forged}
     for path, (kind, number) in found.gone.items():
-        if number >= head.size and not (layout.root / path).exists():
+        if number in numbers and not (layout.root / path).exists():
             report.faults.append(
                 Fault(path, f"is missing, and the {kind.upper()} entry that explains it is not signed")
             )

@@ -31,6 +31,7 @@ _HEAD = struct.Struct("<4sII")
 _SEQUENCE = struct.Struct("<Q")
 HEADER_BYTES = _HEAD.size + _SEQUENCE.size
 MAX_PAYLOAD_BYTES = 1 << 30
+_READ_BYTES = 1 << 18
 _pack_head, _pack_sequence = _HEAD.pack, _SEQUENCE.pack
 _crc, _extend = google_crc32c.value, google_crc32c.extend
 
@@ -72,7 +73,7 @@ def read_frames(path: Path | int, start: int = 0) -> Iterator[Frame]:
         path: the file, or an open descriptor of it, which is left open.
         start: where a frame begins.
     """
-    with open(path, "rb", closefd=not isinstance(path, int)) as file:
+    with open(path, "rb", buffering=_READ_BYTES, closefd=not isinstance(path, int)) as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(start)
         at = start

@@ -49,6 +49,7 @@ class JournalWriter:
         *,
         rotate_bytes: int = ROTATE_BYTES,
         on_failure: OnFailure | str = "continue",
+        on_full: Callable[[], object] | None = None,
     ) -> None:
         """Prepare to write; the file is made with the first record.
 
@@ -56,6 +57,7 @@ class JournalWriter:
             directory: the store's `journal` directory; made when it is not there.
             rotate_bytes: the size at which a new file begins.
             on_failure: what to do with records that cannot be written.
+            on_full: called by the thread that syncs, when a file that was full is on the disk and let go.
 
         Raises:
             ConfigurationError: `on_failure` has no meaning.
@@ -63,6 +65,7 @@ class JournalWriter:
         self.directory = Path(directory)
         self.on_failure = parse(on_failure)
         self._rotate_bytes = rotate_bytes
+        self._on_full = on_full
         self._reset()
         _writers.add(self)
 
@@ -76,6 +79,8 @@ class JournalWriter:
         self._synced = 0
         self._sync_at = 0.0
         self._streak = 0
+        self._let_go = False
+        """A full file was let go, and nobody was told."""
 
     @property
     def path(self) -> Path | None:
@@ -231,7 +236,12 @@ class JournalWriter:
         if not files.well:
             with files.alone():
                 files.mend()
-        return self._sync() and files.well
+        well = self._sync() and files.well
+        if self._let_go and files.current is not None:
+            self._let_go = False
+            if self._on_full is not None:
+                self._on_full()
+        return well
 
     def _await_sync(self, done: Callable[[], bool], timeout: float) -> None:
         files, failures = self._files, self._files.failures
@@ -294,6 +304,7 @@ class JournalWriter:
             if file in files.retired:
                 files.retired.remove(file)
                 file.close()
+                self._let_go = True
                 return True
         if not files.full:
             with contextlib.suppress(OSError):

@@ -127,7 +127,6 @@ def compact(
                     layout,
                     {"type": "compact", "replaces": [s.path for s in group], "segments": [listed(made)]},
                     ledger,
-                    must_sign=True,
                 )
                 report.groups.append((tuple(group), made))
         unlinked, report.waiting = clean(layout, ledger, grace=grace)

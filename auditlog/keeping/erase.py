@@ -130,7 +130,7 @@ def erase(
             progress(done, len(found.segments))
             made.append(erase_into(layout, segment, lambda t: doomed(t, subject, whole), "e", ledger.count))
         if found.anything:
-            append_entry(layout, _entry(store, found, made, reason), must_sign=True)
+            append_entry(layout, _entry(store, found, made, reason))
         progress(len(found.segments), len(found.segments))
         ledger = read_ledger(layout.entries)
         for path in found.leftovers:

@@ -119,7 +119,7 @@ def prune(
                 "ids": write_ids(layout, found.conversations),
                 **by_whom(layout, reason),
             }
-            append_entry(layout, entry, must_sign=True)
+            append_entry(layout, entry)
             clean(layout, read_ledger(layout.entries))
             forget_caches(layout)
     store.forget_removed()

@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 from auditlog import normalise
 from auditlog.errors import StoreError
 from auditlog.layout import REWRITTEN, Layout, sync_directory
-from auditlog.ledger.ledger import Ledger, Segment
+from auditlog.ledger import signing
+from auditlog.ledger.ledger import Ledger, Segment, read_ledger
 from auditlog.record import PARTS, commitments_of
 from auditlog.sealing.segment import DRAFT_SUFFIX, damaged, read_tables, write_tables
 
@@ -150,7 +151,12 @@ def clean(
 
     Returns:
         How many files were unlinked, and how many are left for later.
+
+    Raises:
+        StoreError: the ledger says so, and nobody who holds the key does.
     """
+    head = signing.head_of(layout)
+    signing.refuse_other_past(layout, read_ledger(layout.entries, ledger), head)
     live = {segment.path for segment in ledger.segments}
     there = {str(path.relative_to(layout.root)): path for path in layout.segments.glob("day=*/*.parquet")}
     unlisted = {name: path for name, path in there.items() if name not in live}

@@ -2,9 +2,10 @@
 
 The rules:
 
-1. The key is made once, by whoever first appends to the ledger under its lock: first the key's file, then a checkpoint of
-   the ledger as it stands, then `store.toml` with the origin and the public key. So where `store.toml` names a key, there
-   is a checkpoint; and a store that has lost either gets no other key.
+1. The key is made once, by whoever first appends to the ledger under its lock: first the key's file as a draft, then a
+   checkpoint of the ledger as it stands, then the key's file gets its name, then `store.toml` the origin and the public
+   key. So where there is a key there is a checkpoint; a store that has lost the key gets no other, and a ledger that has
+   lost its checkpoint no other signature.
 2. The key's file is 0600 in a directory that is 0700. Whoever cannot read it appends without signing.
 3. A checkpoint is written beside its place, synced, and renamed over the old one; only for entries that are synced.
 """
@@ -66,7 +67,7 @@ def signer_of(layout: Layout, head: Checkpoint | None = None) -> Signer | None:
     settings = read_settings(layout)
     if settings.public_key is None:
         return _made(layout, head) if head is not None else None
-    private = _read(layout)
+    private = _read(key_path(layout))
     if private is None or settings.ledger_origin is None:
         return None
     signer = Signer.of(settings.ledger_origin, private)
@@ -100,7 +101,9 @@ def write_checkpoint(layout: Layout, checkpoint: Checkpoint) -> None:
 
 
 def _made(layout: Layout, head: Checkpoint) -> Signer | None:
-    private = _read(layout)
+    draft = _draft_path(layout)
+    drafted = not os.path.lexists(key_path(layout))
+    private = _read(draft if drafted else key_path(layout))
     found = read_checkpoint(layout)
     if found is not None:
         # The signer died before store.toml could name its key; or somebody took the key out of it.
@@ -113,13 +116,22 @@ def _made(layout: Layout, head: Checkpoint) -> Signer | None:
         except FormatError:
             return None
     else:
-        if private is None:
-            private = _new(layout)
+        if private is None and drafted:
+            private = _new(draft)
         if private is None:
             return None
+        if not drafted and head.size:
+            msg = (
+                f"{checkpoint_path(layout)} is missing, and a new one would hide what was changed since. Nothing was appended. "
+                "Put it back from a copy of the store; `auditlog verify` says what is wrong."
+            )
+            raise StoreError(msg)
         signer = Signer.of(head.origin, private)
         write_checkpoint(layout, head.signed(signer))
         sync_directory(layout.ledger)
+    if drafted:
+        os.replace(draft, key_path(layout))  # noqa: PTH105 - beside the other calls of the operating system
+        sync_directory(draft.parent)
     text = layout.settings.read_text(encoding="utf-8").rstrip("\n")
     text += f'\n\n[ledger]\norigin = "{signer.key.name}"\npublic_key = "{signer.key}"\n'
     _write(layout.settings, text.encode(), layout.root, 0o600)
@@ -127,11 +139,14 @@ def _made(layout: Layout, head: Checkpoint) -> Signer | None:
     return signer
 
 
-def _new(layout: Layout) -> Ed25519PrivateKey | None:
+def _draft_path(layout: Layout) -> Path:
+    return key_path(layout).with_suffix(".draft")
+
+
+def _new(path: Path) -> Ed25519PrivateKey | None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    path = key_path(layout)
     if os.path.lexists(path):
         # There is one that this user may not read.
         return None
@@ -145,7 +160,7 @@ def _new(layout: Layout) -> Ed25519PrivateKey | None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         _write(path, text, path.parent, 0o600)
         sync_directory(path.parent)
-        sync_directory(layout.root)
+        sync_directory(path.parent.parent)
     except PermissionError:
         return None
     except OSError as error:
@@ -154,9 +169,8 @@ def _new(layout: Layout) -> Ed25519PrivateKey | None:
     return private
 
 
-def _read(layout: Layout) -> Ed25519PrivateKey | None:
-    """Read the private key; None where there is none, or none that this user may read."""
-    path = key_path(layout)
+def _read(path: Path) -> Ed25519PrivateKey | None:
+    """Read a private key; None where there is none, or none that this user may read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path

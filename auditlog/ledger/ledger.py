@@ -31,7 +31,7 @@ from auditlog.errors import FormatError, StoreError
 from auditlog.journal.gap import Gap
 from auditlog.layout import Layout, read_settings, sync_directory
 from auditlog.ledger import cache as ledger_cache
-from auditlog.ledger import keys, locks
+from auditlog.ledger import keys, locks, signing
 from auditlog.ledger.entries import FORMAT, Frame, decoded, frame_at, frame_of, is_torn
 from auditlog.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from auditlog.ledger.note import Checkpoint
@@ -218,19 +218,16 @@ def apply(live: dict[str, Segment], sources: set[str], entry: Mapping[str, Any],
         raise StoreError(msg) from None
 
 
-def append_entry(
-    layout: Layout, entry: Mapping[str, Any], known: Ledger | None = None, *, must_sign: bool = False
-) -> Ledger:
+def append_entry(layout: Layout, entry: Mapping[str, Any], known: Ledger | None = None) -> Ledger:
     """Append one entry, sync it, and sign the ledger's new head.
 
     Safe in several processes and threads at once. Where this user may not read the key, the entry stays unsigned until
-    somebody who may appends another.
+    somebody who may appends another; one that `signing` guards is refused then.
 
     Args:
         layout: the store.
         entry: JSON-ready fields, `type` among them; `v` and `time` are filled in.
         known: the ledger as it was read before, to read less.
-        must_sign: refuse where this user cannot sign: for what takes something away, which only a signed entry explains.
 
     Raises:
         StoreError: the file system refuses, or the ledger is damaged.
@@ -242,22 +239,26 @@ def append_entry(
         try:
             origin = read_settings(layout).ledger_origin or keys.origin_of(read_settings(layout).id)
             signer = keys.signer_of(layout, Checkpoint(origin, ledger.count, ledger.root))
-            if must_sign and signer is None:
+            guarded = signing.is_guarded(entry)
+            if guarded and signer is None:
                 raise StoreError(_UNSIGNED.format(kind=entry["type"], key=keys.key_path(layout)))
             if signer is not None:
-                _refuse_other_past(layout, ledger)
+                signing.refuse_other_past(layout, ledger, signing.head_of(layout))
             made = not ledger.count and not path.exists()
             descriptor = os.open(
                 path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
             )
             try:
-                sequence = ledger.count
+                tree = Frontier(ledger.count, ledger.frontier)
                 if ledger.torn_bytes:
                     os.ftruncate(descriptor, ledger.size)
-                    cut = {"type": "cut", "offset": ledger.size, "torn_bytes": ledger.torn_bytes}
-                    _write(descriptor, sequence, cut)
-                    sequence += 1
-                _write(descriptor, sequence, entry)
+                    cut = _payload({"type": "cut", "offset": ledger.size, "torn_bytes": ledger.torn_bytes})
+                    _write(descriptor, tree.size, cut)
+                    tree.add(leaf_hash(cut))
+                payload = _payload(entry)
+                if guarded and signer is not None:
+                    payload = signing.signed(payload, signer, tree.size, tree.root())
+                _write(descriptor, tree.size, payload)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -291,27 +292,6 @@ def begin(layout: Layout) -> bool:
         return keys.signer_of(layout, Checkpoint(origin, ledger.count, ledger.root)) is not None
 
 
-def _refuse_other_past(layout: Layout, ledger: Ledger) -> None:
-    """Raise StoreError where the checkpoint is not one of this ledger: to sign a new head would make a change look right."""
-    key = keys.public_key(read_settings(layout))
-    if key is None:
-        return
-    try:
-        head = keys.read_checkpoint(layout)
-        signed = head is not None and bool(head.signers([key]))
-    except FormatError:
-        head, signed = None, False
-    found = None
-    if head is not None and signed:
-        found = ledger.root if head.size == ledger.count else (ledger.at(head.size) or (None,))[0]
-    if head is None or found != head.root:
-        msg = (
-            f"{layout.entries} is not what its checkpoint signed, and signing what it says now would hide that. "
-            "Nothing was appended; `auditlog verify` says what is wrong."
-        )
-        raise StoreError(msg)
-
-
 def seal_entry(source: dict[str, Any], segments: Sequence[Segment], gaps: Sequence[Gap]) -> dict[str, Any]:
     """Make the entry that tells of one sealed journal file.
 
@@ -334,8 +314,12 @@ def listed(segment: Segment) -> dict[str, Any]:
     return {name: getattr(segment, name) for name in _LISTED}
 
 
-def _write(descriptor: int, sequence: int, entry: Mapping[str, Any]) -> None:
-    frame = frame_of(sequence, orjson.dumps({"v": FORMAT, "time": time.time_ns(), **entry}))
+def _payload(entry: Mapping[str, Any]) -> bytes:
+    return orjson.dumps({"v": FORMAT, "time": time.time_ns(), **entry})
+
+
+def _write(descriptor: int, sequence: int, payload: bytes) -> None:
+    frame = frame_of(sequence, payload)
     if os.write(descriptor, frame) != len(frame):
         raise OSError(28, "the disk took only a part of the entry")
 

@@ -121,12 +121,20 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 def columns_of(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[pa.ChunkedArray]:
     """Make some of the columns of rows."""
-    filled: set[str] = set().union(*rows)
+    # Most columns of most rows are empty: what is there is put in its place, and nothing is asked for the rest.
+    filled: dict[str, list[Any]] = {}
+    for at, row in enumerate(rows):
+        for name, value in row.items():
+            if value is not None:
+                column = filled.get(name)
+                if column is None:
+                    column = filled[name] = [None] * len(rows)
+                column[at] = value
     made = []
     for name in names:
         kind = normalise.columns()[name]["type"]
-        values = [row.get(name) for row in rows] if name in filled else []
-        if values.count(None) == len(values):
+        values = filled.get(name)
+        if values is None:
             made.append(pa.chunked_array([pa.nulls(len(rows), _TYPES[kind])]))
             continue
         try:

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from auditlog.errors import FormatError, StoreError
 from auditlog.journal import is_live, read_frames, spill
 from auditlog.sealing.merge import Merger
+
+_ASK_EVERY = 64
+"""How many frames are fed before asking whether more are wanted."""
 
 _NAME = re.compile(r"(?P<boot>[0-9a-zA-Z]+)-(?P<pid>[0-9]+)-(?P<ns>[0-9]+)\.wal")
 
@@ -89,11 +92,19 @@ def by_process(files: Iterable[JournalFile]) -> list[list[JournalFile]]:
     return list(groups.values())
 
 
-def feed(merger: Merger, file: JournalFile, start: int = 0) -> int:
+def feed(
+    merger: Merger, file: JournalFile, start: int = 0, *, until: Callable[[], bool] | None = None
+) -> int:
     """Feed a file's whole frames from an offset on into a merger.
 
+    Args:
+        merger: what takes them.
+        file: the journal file.
+        start: the offset.
+        until: asked now and then whether the merger has what is wanted.
+
     Returns:
-        The offset behind the last whole frame.
+        The offset behind the last frame that was fed.
 
     Raises:
         FormatError: the file holds records of a newer format.
@@ -101,9 +112,11 @@ def feed(merger: Merger, file: JournalFile, start: int = 0) -> int:
     """
     at, stem = start, file.stem
     try:
-        for frame in read_frames(file.path, start):
+        for number, frame in enumerate(read_frames(file.path, start), 1):
             merger.feed(stem, frame.sequence, frame.payload)
             at = frame.end
+            if until is not None and number % _ASK_EVERY == 0 and until():
+                break
     except FormatError as error:
         msg = f"{file.path} {error}"
         raise FormatError(msg) from None

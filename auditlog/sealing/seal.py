@@ -299,7 +299,8 @@ def _seen_later(
     for file in files:
         later = Merger()
         try:
-            feed(later, file)
+            # What is carried stands at the beginning of the next file: few files are read further.
+            feed(later, file, until=lambda later=later: keys <= later.started())
         except FileNotFoundError:
             continue
         carried |= keys & later.started()

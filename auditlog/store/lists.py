@@ -214,11 +214,11 @@ class Lists:
             lambda: self._scanned_starting(beginning, limit),
         )
 
-    def every_name(self, limit: int) -> list[str]:
-        """List ids, in no order."""
-        sql = f"SELECT DISTINCT conversation_id AS id FROM all_spans LIMIT {int(limit)}"
+    def names_around(self, wanted: str, limit: int) -> list[str]:
+        """List ids in their order: all, or as many as that on either side of one that is not there."""
         return self._asked(
-            lambda index: index.every_name(limit), lambda: self._reader.table(sql).column("id").to_pylist()
+            lambda index: index.names_around(wanted, limit),
+            lambda: self._scanned_around(wanted, limit),
         )
 
     def scanned_names(
@@ -379,6 +379,15 @@ class Lists:
             [first, max(1, (last - first) // cells + 1), *params],
         )
         return first, last, [(row["cell"], row["n"], row["failed"]) for row in rows.to_pylist()]
+
+    def _scanned_around(self, wanted: str, limit: int) -> list[str]:
+        found = self._reader.table(
+            "WITH names AS (SELECT DISTINCT conversation_id AS id FROM all_spans) "
+            "(SELECT id FROM names WHERE id < $1 ORDER BY id DESC LIMIT $2) UNION "
+            "(SELECT id FROM names WHERE id > $1 ORDER BY id LIMIT $2) ORDER BY id",
+            [wanted, limit],
+        )
+        return found.column("id").to_pylist()
 
     def _scanned_starting(self, beginning: str, limit: int) -> list[str]:
         for source in ("spans", "all_spans"):

@@ -40,7 +40,7 @@ _ID = re.compile(r"[0-9a-f]{8,32}")
 """What may be the id of a span or a trace, or enough of its beginning."""
 _TRIES = 5
 _MOST_NAMED = 5
-_MOST_COMPARED = 200_000
+_MOST_COMPARED = 100_000
 
 
 class Store:
@@ -388,10 +388,10 @@ class Store:
         key = self._reader.key
         if key is not None and key.secret is None:
             # What is not there cannot be compared with its leaf.
-            sealed = found.column("segment").is_valid()
-            if not self.shows_structure and any(sealed.to_pylist()):
+            closed = [None if segment is None else key.id for segment in found.column("segment").to_pylist()]
+            if not self.shows_structure and any(closed):
                 raise key.needed()
-            return spans_of(rows.append_column("closed", sealed))
+            return spans_of(rows.append_column("closed", [closed]))
         refuse_changed(found, self.path)
         return spans_of(rows)
 
@@ -458,7 +458,7 @@ class Store:
             raise NotFoundError(msg)
         if (of_span := self._holding(beginning)) is not None:
             return of_span
-        raise NotFoundError(_missing(beginning, self._lists.every_name(_MOST_COMPARED)))
+        raise NotFoundError(_missing(beginning, self._lists.names_around(beginning, _MOST_COMPARED)))
 
     def _holding(self, beginning: str) -> str | None:
         """Give the conversation of the span, turn or trace whose id begins so; None where there is none, or several."""
@@ -488,6 +488,7 @@ def _nanoseconds(moment: datetime) -> int:
 
 
 def _missing(wanted: str, ids: Sequence[str]) -> str:
+    """Say what is missing, and name the nearest of sorted ids: of those that are equally near, the first."""
     from rapidfuzz import process
 
     if not ids:

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import time
 
 import pytest
 
@@ -340,6 +341,69 @@ def test_redact_decides_what_is_recorded(recording):
     assert not recording.named("keep")["lossy"]
 
 
+@pytest.mark.parametrize(
+    "redact",
+    [lambda value: {**value, "card": "****"}, lambda value: "hidden", lambda value: "4111-2222".join([])],
+    ids=["by name", "any text", "nothing"],
+)
+def test_redact_reaches_the_text_of_an_error(recording, redact):
+    """What `redact` takes out of the arguments stands neither in the error's message nor in its stack."""
+
+    @auditlog.tool(redact=redact)
+    def pay(card, amount):
+        raise ValueError(f"card {card} was declined for {amount}")
+
+    with pytest.raises(ValueError, match="4111-2222"):
+        pay("4111-2222", 5)
+    assert b"4111" not in b"".join(recording.sink.payloads)
+    row = recording.named("pay")
+    assert row["lossy"]
+    assert "ValueError" == content(row, "error")["type"]
+
+
+def test_redact_may_mend_the_text_of_an_error(recording):
+    """A function that understands text is given message and stack, and what it leaves is recorded."""
+
+    def redact(value):
+        return value.replace("Anna", "<name>") if isinstance(value, str) else value
+
+    @auditlog.tool(redact=redact)
+    def greet():
+        raise LookupError("no Anna here")
+
+    with pytest.raises(LookupError):
+        greet()
+    error = content(recording.named("greet"), "error")
+    assert "no <name> here" == error["message"]
+    assert "in greet" in error["stack"]
+    assert error["stack"].endswith("LookupError: no <name> here\n")
+
+
+def test_an_error_whose_text_hangs_is_recorded_at_once(recording):
+    """An error's own `__str__` is not called, so that it can neither hang nor end a call."""
+
+    class Stuck(Exception):  # noqa: N818
+        def __str__(self):
+            while time.monotonic() > 0:
+                pass
+            return ""
+
+        __repr__ = __str__
+
+    @auditlog.tool
+    def fail(value):
+        raise Stuck("no order", value)
+
+    with pytest.raises(Stuck):
+        fail(5)
+    with pytest.raises(Stuck):
+        fail(Stuck())
+    first, second = recording.rows
+    assert "(no order, 5)" == content(first, "error")["message"]
+    assert second["lossy"]
+    assert content(second, "error")["message"].endswith("Stuck)")
+
+
 def test_reduce_says_what_a_stream_was(recording):
     """A stream's items are handed out one by one and recorded as what `reduce` makes of them."""
 
@@ -421,7 +485,7 @@ def test_a_recorder_that_breaks_never_reaches_the_agent(recording, monkeypatch, 
     def explode(*args, **kwargs):
         raise RuntimeError("inside the recorder")
 
-    monkeypatch.setattr("auditlog.recorder.encode_record", explode)
+    monkeypatch.setattr("auditlog.recorder.payload_of", explode)
 
     @auditlog.tool
     def double(n):

@@ -208,6 +208,7 @@ def sample_store(tmp_path_factory, repository):
     path = tmp_path_factory.mktemp("sample") / "audit"
     with Store.create(path) as store:
         import_into(store, repository / "sample_traces" / "support_bot.v1.otlp.jsonl.gz")
+        store.seal()
         planned = replay.plan(
             store,
             "examples.support_bot:v2",
@@ -324,6 +325,7 @@ class Terminal:
             stderr=slave,
             cwd=cwd,
             env={
+                "AUDITLOG_SEAL": "off",
                 **kept,
                 "TERM": "xterm-256color",
                 "COLORTERM": "truecolor",

@@ -95,6 +95,14 @@ async def test_the_title_says_up_to_where_the_ledger_is_signed(own_store, app_on
         await until(pilot, "unanchored")
 
 
+async def test_a_screen_that_is_opened_first_says_how_the_ledger_stands(own_store, app_on, until):
+    """The title of the list of runs, shown before any conversation, says it too."""
+    async with app_on(own_store).run_test(size=(140, 24)) as pilot:
+        pilot.app.open_runs()
+        await until(pilot, "› Runs")
+        await until(pilot, "ledger ✓ to ")
+
+
 async def test_a_changed_ledger_is_invalid_in_every_title(own_store, app_on, until):
     """When an entry is not what was signed, the title says INVALID, and a sentence says what is wrong."""
     with Store.open(own_store) as store:

@@ -28,8 +28,13 @@ def text_of_picture(svg):
 
 
 def comparable(lines):
-    """Leave out what differs from run to run: durations, what stands right of them, blanks, and the window's title."""
-    words = [re.sub(r"\d+(\.\d+)? (ms|s)\b|unsealed [\d,]+", "#", row) for row in lines]
+    """Leave out what differs from run to run: durations, the name of a
+    segment, blanks, and the window's title.
+    """
+    words = [
+        re.sub(r"\d+(\.\d+)? (ms|s)\b|unsealed [\d,]+|/[0-9a-f]{8}-[\d-]+|[\d-]*\.parquet", "#", row)
+        for row in lines
+    ]
     words = [re.sub("─+", "─", row) for row in words]
     return [" ".join(row.split()) for row in words if row.strip() and row.strip() != "auditlog"]
 
@@ -41,7 +46,7 @@ def trimmed(element):
     bare = re.sub(r"^(&#160;)+|(&#160;)+$", "", text)
     if not bare:
         return ""
-    before = text.index(bare) // len("&#160;")
+    before = (len(text) - len(re.sub(r"^(&#160;)+", "", text))) // len("&#160;")
     after = (len(text) - len(bare)) // len("&#160;") - before
     return f"{head}{float(x) + before * cell:.1f}{middle}{float(length) - (before + after) * cell:.1f}{tail}{bare}</text>"
 
@@ -81,6 +86,7 @@ async def test_picture_of_a_difference(sample_store, app_on, until, images, samp
         await until(pilot, "▼ first divergence")
         await pilot.press("z")
         await until(pilot, "¶ answer")
+        await until(pilot, "ledger ✓")
         await check(pilot, images / "tui-diff.svg")
 
 
@@ -92,5 +98,6 @@ async def test_picture_of_a_conversation(sample_store, app_on, until, images, sa
         for _ in range(6):
             await pilot.press("j")
         await until(pilot, "ARGUMENTS")
+        await until(pilot, "ledger ✓")
         assert view.cursor == 6
         await check(pilot, images / "tui-conversation.svg")

@@ -1,6 +1,7 @@
 """Conversations and Conversation, driven by keys."""
 
 import pytest
+from textual.events import Key
 from textual.widgets import Input
 
 from tui.lines import LineView
@@ -32,6 +33,17 @@ async def test_enter_opens_the_conversation_and_q_goes_back(fixed_store, app_on,
         await pilot.press("q")
         await until(pilot, "Conversations")
         assert pilot.app.screen.query_one("#main", LineView).cursor == 2
+
+
+async def test_keys_behind_enter_belong_to_the_list(fixed_store, app_on, until):
+    """What is typed at once behind the prompt's enter or escape moves in the list, and is no part of the text."""
+    async with app_on(fixed_store).run_test(size=(100, 20)) as pilot:
+        await until(pilot, "case-8810")
+        keys = ["slash", *"case", "enter", "j", "slash", "x", "escape", "j"]
+        for key in keys:
+            pilot.app.post_message(Key(key, "/" if key == "slash" else key if len(key) == 1 else None))
+        await until(pilot, "case-8811 3/4")
+        assert pilot.app.screen.needle == "case"
 
 
 async def test_filter_shows_only_matches_and_escape_clears(fixed_store, app_on, until):

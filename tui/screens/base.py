@@ -18,11 +18,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Input
 
 from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
-from tui import actions, clipboard
+from tui import actions, clipboard, reading
 from tui.bars import Bar, Prompt, key_bar
 from tui.lines import LineView
 from tui.reader import Answer
@@ -74,6 +73,7 @@ class AuditScreen(Screen[None]):
         self._keys = key_bar(self.SCREEN, self.audit.keymap)
         self.query_one("#keys", Bar).show(self.draw_keys)
         self.begin()
+        self.ask("standing", reading.standing)
 
     def begin(self) -> None:
         """Ask for what the screen shows."""
@@ -130,13 +130,13 @@ class AuditScreen(Screen[None]):
             self.audit.unrecorded = True
             self.say(safe_text(said))
 
-    def got_standing(self, standing: Standing) -> None:
+    def got_standing(self, found: Standing) -> None:
         """Tell the title how the store stands."""
-        self.audit.stands(standing)
-        if standing.wrong and not self.error:
+        self.audit.stands(found)
+        if found.wrong and not self.error:
             self.say(
                 safe_text(
-                    f"The ledger is INVALID: {standing.wrong}. `auditlog verify` names every file at fault."
+                    f"The ledger is INVALID: {found.wrong}. `auditlog verify` names every file at fault."
                 )
             )
         self.refresh_bars()
@@ -233,7 +233,6 @@ class AuditScreen(Screen[None]):
         self.query_one(Prompt).open(purpose, value, placeholder)
         self.refresh_bars()
 
-    @on(Prompt.Closed)
     def close_prompt(self) -> None:
         """Put the prompt away and go back to the list."""
         self.error = self._asking = ""
@@ -243,10 +242,8 @@ class AuditScreen(Screen[None]):
             self.set_focus(self._before_prompt)
         self.refresh_bars()
 
-    @on(Input.Submitted)
-    def prompt_answered(self, event: Input.Submitted) -> None:
+    def answer_prompt(self, purpose: str, value: str) -> None:
         """Do what was typed."""
-        purpose, value = self.query_one(Prompt).purpose, event.value
         if purpose == "command":
             self.close_prompt()
             self._run_named(value)

@@ -85,7 +85,6 @@ class ConversationScreen(AuditScreen):
                 "show", ids=(found.conversation_id,), rows=sum(len(turn.spans) for turn in found.turns)
             ),
         )
-        self.ask("standing", reading.standing)
 
     def failed(self, topic: str, error: str) -> None:
         """Say why there is nothing to see."""

@@ -244,10 +244,14 @@ class Index:
                     found = [name for (name,) in self._connection.execute(sql, (beginning, after, limit))]
         return found
 
-    def every_name(self, limit: int) -> list[str]:
-        """List ids, in no order."""
+    def names_around(self, wanted: str, limit: int) -> list[str]:
+        """List ids in their order: all, or as many as that on either side of one that is not there."""
+        sql = (
+            "SELECT name FROM (SELECT name FROM known WHERE name < $1 ORDER BY name DESC LIMIT $2) "
+            "UNION SELECT name FROM (SELECT name FROM known WHERE name > $1 ORDER BY name LIMIT $2) ORDER BY 1"
+        )
         with self._reading():
-            return [name for (name,) in self._connection.execute("SELECT name FROM known LIMIT ?", (limit,))]
+            return [name for (name,) in self._connection.execute(sql, (wanted, limit))]
 
     def places(self, names: Sequence[str]) -> list[Place]:
         """Say where sealed rows of conversations lie."""

@@ -6,7 +6,8 @@ The rules:
 2. Each step is one transaction, after which the index holds exactly the segments that it lists.
 3. A segment is read only after its bytes have been hashed, and found to be those that the ledger lists. One that is not
    stays out.
-4. What a segment that goes said of a conversation that others hold too is told again from those others.
+4. A segment that goes while it is read is looked for in the ledger again: compacting disturbs nobody.
+5. What a segment that goes said of a conversation that others hold too is told again from those others.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ STEP_ROWS = 200_000
 """How many spans one transaction takes in, at the least one segment."""
 
 _ASKED_AT_ONCE = 500
+_TRIES = 5
+
+
+class _VanishedError(Exception):
+    """A segment was taken away after it was listed: the ledger says by what."""
 
 
 def index_path(layout: Layout) -> Path:
@@ -72,14 +78,18 @@ def update(
     with _locked(layout, wait=wait) as held:
         if not held:
             return False
-        segments = read_ledger(layout.entries).segments
-        if most_rows is not None and _is_far_behind(layout, store_id, segments, most_rows):
-            return False
-        with contextlib.closing(open_for_writing(index_path(layout), store_id)) as database:
-            try:
-                return _Update(layout, database, segments, progress).run()
-            except sqlite3.Error as error:
-                raise UnusableError(str(error)) from None
+        for _ in range(_TRIES):
+            segments = read_ledger(layout.entries).segments
+            if most_rows is not None and _is_far_behind(layout, store_id, segments, most_rows):
+                return False
+            with contextlib.closing(open_for_writing(index_path(layout), store_id)) as database:
+                try:
+                    return _Update(layout, database, segments, progress).run()
+                except sqlite3.Error as error:
+                    raise UnusableError(str(error)) from None
+                except _VanishedError:
+                    continue
+        return False
 
 
 def _is_far_behind(layout: Layout, store_id: str, segments: Sequence[Segment], most_rows: int) -> bool:
@@ -277,11 +287,22 @@ class _Update:
     def _read(
         self, paths: Sequence[str], only: Sequence[str] | None = None
     ) -> tuple[list[Piece], list[Fact]]:
+        import duckdb
+
         from auditlog.store.index import pieces
 
         if self._engine is None:
             self._engine = pieces.engine()
+<<<<<<< HEAD
         return pieces.of_segments(self._engine, paths, only, encrypted=self._encrypted)
+=======
+        try:
+            return pieces.of_segments(self._engine, paths, only)
+        except duckdb.IOException as error:
+            if all(map(os.path.exists, paths)):
+                raise UnusableError(str(error).partition("\n")[0]) from None
+            raise _VanishedError from None
+>>>>>>> main
 
 
 def spelled(field: str, value: str) -> Iterator[tuple[str, str]]:

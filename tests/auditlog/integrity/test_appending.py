@@ -69,8 +69,10 @@ def test_a_key_that_was_half_made_is_the_key(store_path, monkeypatch, step):
         patch.setattr(keys, step, dies)
         with pytest.raises(DiedError):
             begin(layout)
-    left = keys.key_path(layout).read_bytes()
+    (made,) = keys.key_path(layout).parent.iterdir()
+    left = made.read_bytes()
     append_entry(layout, {"type": "access", "who": "u"})
+    assert [keys.key_path(layout)] == list(made.parent.iterdir())
     assert left == keys.key_path(layout).read_bytes()
     assert ("VALID-BUT-UNANCHORED", 0) == (verify(layout).outcome, verify(layout).unsigned)
 

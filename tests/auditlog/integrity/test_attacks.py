@@ -7,6 +7,15 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from auditlog.errors import StoreError
+from auditlog.integrity.verify import state
+from auditlog.keeping import holds
+from auditlog.keeping.compact import compact
+from auditlog.keeping.erase import erase, subject_of
+from auditlog.keeping.prune import prune
+from auditlog.ledger.ledger import append_entry
+from auditlog.store import Store
+
 ENTRIES, CHECKPOINT, SETTINGS = "ledger/entries.log", "ledger/checkpoint", "store.toml"
 
 
@@ -210,11 +219,82 @@ def test_a_segment_that_an_unsigned_entry_takes_away_is_a_fault(attacker, outcom
     attacker.write_entries([*attacker.entries(), orjson.dumps(prune)])
     path.unlink()
     report = attacker.verify()
-    assert ("INVALID", [name]) == outcome_of(report)
-    assert "the PRUNE entry that explains it is not signed" in report.faults[0].what
+    assert ("INVALID", [ENTRIES, name]) == outcome_of(report)
+    assert "entry 4 ('prune') takes something away" in report.faults[0].what
+    assert "the PRUNE entry that explains it is not signed" in report.faults[1].what
     attacker.write_entries(attacker.entries(), attacker.key())
     report = attacker.verify()
     assert ("VALID-BUT-UNANCHORED", [], {"prune": 1}) == (*outcome_of(report), report.gone)
+
+
+@pytest.mark.parametrize("kind", ["prune", "erase", "compact", "seal", "release", "hold"])
+def test_nobody_signs_what_takes_away_and_was_appended_without_the_key(attacker, outcome_of, kind):
+    """An unsigned entry that removes a file or lifts a hold waits in vain for the next signature, and nobody obeys it."""
+    place(attacker, reason="complaint")
+    path = str(attacker.segments()[0].relative_to(attacker.path))
+    forged = {"v": 2, "time": 1, "type": kind, "conversation": "case-0", "signature": "c2lnbmVk"}
+    if kind not in ("release", "hold"):
+        forged["removes"] = [{"path": path, "root": "", "rows": 3}]
+    attacker.write_entries([*attacker.entries(), orjson.dumps(forged)])
+    before = attacker.entries()
+    assert ("INVALID", [ENTRIES]) == outcome_of(attacker.verify())
+    assert "nobody who holds the key wrote it" in (state(attacker.layout).wrong or "")
+    with pytest.raises(StoreError, match="nobody who holds the key wrote it"):
+        append_entry(attacker.layout, {"type": "access", "who": "owner"})
+    with Store.open(attacker.path) as store:
+        for step in (
+            lambda: compact(store, grace=0),
+            lambda: prune(store, 1 << 62, older_than="0d"),
+            lambda: erase(store, subject_of(store, None, ["case-1"])),
+        ):
+            with pytest.raises(StoreError, match="nobody who holds the key wrote it"):
+                step()
+    assert (before, 3) == (attacker.entries(), len(attacker.segments()))
+
+
+def test_the_signature_of_one_entry_is_good_in_its_place_only(attacker, outcome_of):
+    """A signed release cannot be said again behind a later hold, nor be moved before it."""
+    for do in (place, release, place):
+        do(attacker, reason="complaint")
+    assert "VALID-BUT-UNANCHORED" == attacker.verify().outcome
+    attacker.write_entries([*attacker.entries(), attacker.entries()[5]])
+    assert ("INVALID", [ENTRIES]) == outcome_of(attacker.verify())
+
+
+def test_an_entry_that_takes_away_is_signed_also_when_its_checkpoint_was_not_written(
+    attacker, outcome_of, monkeypatch
+):
+    """Whoever dies between such an entry and the checkpoint leaves a ledger that goes on."""
+    old = (attacker.path / CHECKPOINT).read_bytes()
+    place(attacker, reason="complaint")
+    (attacker.path / CHECKPOINT).write_bytes(old)
+    report = attacker.verify()
+    assert ("VALID-BUT-UNANCHORED", [], 1) == (*outcome_of(report), report.unsigned)
+    append_entry(attacker.layout, {"type": "access", "who": "owner"})
+    assert ("VALID-BUT-UNANCHORED", 0) == (attacker.verify().outcome, attacker.verify().unsigned)
+
+
+def test_a_ledger_whose_checkpoint_and_public_key_were_taken_is_not_signed_again(attacker):
+    """Whoever removes both and changes the entries does not get them signed by the next who holds the key."""
+    (attacker.path / CHECKPOINT).unlink()
+    text = attacker.layout.settings.read_text()
+    attacker.layout.settings.write_text(text.partition("\n[ledger]")[0])
+    attacker.change_entry(0, lambda entry: entry.update(time=1))
+    with pytest.raises(StoreError, match="checkpoint is missing"):
+        append_entry(attacker.layout, {"type": "access", "who": "owner"})
+    assert "INVALID" == attacker.verify().outcome
+
+
+def place(attacker, reason):
+    """Hold a conversation, as its owner does."""
+    with Store.open(attacker.path) as store:
+        holds.place(store, conversation="case-0", where=None, reason=reason)
+
+
+def release(attacker, reason):
+    """Release it."""
+    with Store.open(attacker.path) as store:
+        holds.release(store, conversation="case-0", where=None, reason=reason)
 
 
 @pytest.mark.parametrize("lost", ["key", "checkpoint", "both", "all"])

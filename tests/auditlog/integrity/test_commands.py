@@ -58,7 +58,7 @@ def test_a_known_checkpoint_may_be_a_file_a_log_a_line_or_stdin(run, built, tmp_
     log.write_text("nothing here\n")
     for told in (log, tmp_path / "missing"):
         found = run("verify", "--known-checkpoint", told)
-        assert (2, "") == (found.exit_code, found.stdout)
+        assert (4, "") == (found.exit_code, found.stdout)
 
 
 def test_a_public_key_from_elsewhere_is_trusted_instead(run, attacker, built, tmp_path):
@@ -78,7 +78,7 @@ def test_a_public_key_from_elsewhere_is_trusted_instead(run, attacker, built, tm
     for told in (str(signer.key), pem):
         assert 1 == run("verify", "--public-key", told).exit_code
     for told in ("a+b+c", tmp_path / "missing", log_of(tmp_path)):
-        assert 2 == run("verify", "--public-key", told).exit_code
+        assert 4 == run("verify", "--public-key", told).exit_code
 
 
 def log_of(path):
@@ -109,7 +109,7 @@ def test_verify_works_on_a_read_only_copy_without_a_key(run, attacker):
 def test_what_is_no_store_is_an_error_and_no_outcome(run, tmp_path):
     """A path without a store ends with 3, and nothing on stdout."""
     found = run("verify", store=tmp_path / "nowhere")
-    assert (3, "") == (found.exit_code, found.stdout)
+    assert (4, "") == (found.exit_code, found.stdout)
     assert "does not exist" in found.stderr
 
 
@@ -184,7 +184,7 @@ def test_a_user_without_the_key_appends_unsigned(attacker):
             os.setuid(65534)
             append_entry(attacker.layout, {"type": "access", "who": "reader"})
             try:
-                append_entry(attacker.layout, {"type": "prune"}, must_sign=True)
+                append_entry(attacker.layout, {"type": "prune"})
             except StoreError as error:
                 code = 0 if "This needs a signed entry (prune)" in str(error) else 2
         finally:
@@ -198,10 +198,14 @@ def test_a_user_without_the_key_appends_unsigned(attacker):
 
 
 def test_taking_away_needs_the_key(run, attacker):
-    """Compacting and pruning without the signing key are refused, and change nothing: only a signed entry explains them."""
+    """Compacting, pruning and holding without the signing key are refused, and change nothing: only a signed entry counts."""
     (attacker.path / "keys" / "ledger.key").unlink()
     before = attacker.entries()
-    for words in (("compact", "--grace", "0"), ("prune", "--older-than", "1s", "--yes")):
+    for words in (
+        ("compact", "--grace", "0"),
+        ("prune", "--older-than", "1s", "--yes"),
+        ("hold", "case-0", "--reason", "x"),
+    ):
         found = run(*words)
         assert (3, True) == (found.exit_code, "This needs a signed entry" in found.stderr), found.output
     assert before == attacker.entries()

@@ -108,6 +108,10 @@ TAMPERED = {
     "the conversation": (("of", "conversation"), lambda _: "case-2"),
     "the checkpoint": (("checkpoint",), lambda note: note.replace("\n4\n", "\n5\n")),
     "the spans": (("segments", 0, "spans"), lambda _: []),
+    "a span, said twice": (("segments", 0, "spans"), lambda spans: [*spans, spans[0]]),
+    "a segment, said twice": (("segments",), lambda segments: [*segments, *segments]),
+    "the segment's root": (("segments", 0, "root"), lambda root: root[::-1]),
+    "the segment's rows": (("segments", 0, "rows"), lambda rows: rows + 1),
 }
 
 
@@ -116,6 +120,13 @@ def test_a_tampered_proof_proves_nothing(proof, what):
     """Whatever is changed in a proof, it is INVALID."""
     path, change = TAMPERED[what]
     assert "INVALID" == check_proof(changed(proof.document, path, change)).outcome
+
+
+@pytest.mark.parametrize("of", [{}, {"customer": "Anna"}, {"conversation": "case-1", "customer": "Anna"}])
+def test_a_proof_says_what_it_is_of_in_words_that_are_checked(proof, of):
+    """What would be printed beside VALID without having been compared makes a document no proof."""
+    with pytest.raises(FormatError, match="of which conversation"):
+        check_proof({**proof.document, "of": of})
 
 
 def test_a_proof_by_another_key_is_refused(proof, attacker):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from auditlog.filters.language import FIELDS, Match, Pattern
 from auditlog.fold import fold
 from auditlog.keeping import erase
+from auditlog.keeping.compact import compact
 from auditlog.record import encode_record
 from auditlog.store import Store
 from auditlog.store.index import schema, update
@@ -259,6 +260,29 @@ def test_a_damaged_segment_stays_out_of_the_index(store, script):
     assert not store.update_index()
     with pytest.raises(schema.UnusableError, match="other segments"):
         store._lists._open()
+
+
+def test_a_segment_that_goes_while_it_is_indexed_is_looked_for_again(store, script, script_for, monkeypatch):
+    """A compaction between listing a segment and reading it disturbs whoever indexes as little as any reader."""
+    for number in range(2):
+        script_for(writer := store.writer()).turn(f"case-{number}")
+        writer.close()
+        store.seal()
+    store.remove_index()
+    real = update._Update._is_sound
+
+    def compacted_meanwhile(self, segment):
+        monkeypatch.setattr(update._Update, "_is_sound", real)
+        sound = real(self, segment)
+        monkeypatch.setattr(Store, "update_index", lambda *_, **__: True)
+        with Store.open(store.path) as other:
+            compact(other, grace=0)
+        return sound
+
+    monkeypatch.setattr(update._Update, "_is_sound", compacted_meanwhile)
+    assert update.update(store.layout, store.id)
+    with Store.open(store.path) as opened:
+        assert (2, True) == (opened.count(), opened._lists.index is not None)
 
 
 def test_what_is_erased_or_pruned_is_gone_from_the_index(store, script):

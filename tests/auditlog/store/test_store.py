@@ -136,6 +136,16 @@ def test_a_filter_chooses_conversations_everywhere(seen, script):
         store.count("nofield:x")
 
 
+def test_the_nearest_of_equals_is_always_the_same(seen, script):
+    """Of ids that are equally near, the first in their order is named, with the index and without."""
+    for number in (1199, 1019, 1099, 1091):
+        script.turn(f"case-{number}")
+    store = seen()
+    assert store._lists._scanned_around("case-9999", 9) == store._lists.names_around("case-9999", 9)
+    with pytest.raises(NotFoundError, match=r"The nearest is 'case-1099'"):
+        store.conversation("case-9999")
+
+
 def test_a_conversation_id_may_be_cut_short(seen, script):
     """A beginning that only one id has is enough; else the ids it could mean, or the nearest, are named."""
     for name in ("case-17", "case-18", "ticket-9"):
