@@ -293,16 +293,12 @@ class _Update:
 
         if self._engine is None:
             self._engine = pieces.engine()
-<<<<<<< HEAD
-        return pieces.of_segments(self._engine, paths, only, encrypted=self._encrypted)
-=======
         try:
-            return pieces.of_segments(self._engine, paths, only)
+            return pieces.of_segments(self._engine, paths, only, encrypted=self._encrypted)
         except duckdb.IOException as error:
             if all(map(os.path.exists, paths)):
                 raise UnusableError(str(error).partition("\n")[0]) from None
             raise _VanishedError from None
->>>>>>> main
 
 
 def spelled(field: str, value: str) -> Iterator[tuple[str, str]]:
