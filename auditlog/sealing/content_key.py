@@ -248,4 +248,6 @@ def _write(path: Path, secret: bytes) -> None:
             os.fsync(file.fileno())
         sync_directory(path.parent)
     except OSError as error:
-        raise StoreError(f"{path} cannot be made: {error.strerror}. Name another place in {VARIABLE}.") from None
+        raise StoreError(
+            f"{path} cannot be made: {error.strerror}. Name another place in {VARIABLE}."
+        ) from None

@@ -217,7 +217,10 @@ def read_closed(
     plain = [name for name in columns if name not in closed]
     found = file.read_row_group(number, [*plain, content_key.ESCALATED], use_threads=True)
     found = pa.concat_tables([found.slice(first, last - first) for first, last in rows])
-    escalated = pc.call_function("if_else", [found.column(content_key.ESCALATED), pa.scalar(content_key.ENCRYPTED), pa.scalar(None, pa.string())])
+    escalated = pc.call_function(
+        "if_else",
+        [found.column(content_key.ESCALATED), pa.scalar(content_key.ENCRYPTED), pa.scalar(None, pa.string())],
+    )
 
     def column(name: str) -> pa.ChunkedArray:
         if name == "escalation_reason":

@@ -113,7 +113,6 @@ def accesses(layout: Layout) -> Iterator[Access]:
         StoreError: the ledger is damaged, or cannot be read.
     """
     from auditlog.ledger.ledger import read_ledger
-
     from auditlog.sealing import content_key
 
     key = content_key.of(layout.root)

@@ -20,7 +20,15 @@ import pyarrow.parquet as pq
 
 from auditlog.errors import StoreError
 from auditlog.sealing.rows import arrow_schema
-from auditlog.sealing.segment import damaged, key_named, open_file, read_closed, read_group, refuse_closed, refuse_other_format
+from auditlog.sealing.segment import (
+    damaged,
+    key_named,
+    open_file,
+    read_closed,
+    read_group,
+    refuse_closed,
+    refuse_other_format,
+)
 
 if TYPE_CHECKING:
     from auditlog.sealing.content_key import ContentKey

@@ -312,9 +312,7 @@ class Lists:
             params,
         )
         said = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "said")), strict=True))
-        return [
-            replace(summary, last_user_text=said.get(summary.conversation_id, "")) for summary in found
-        ]
+        return [replace(summary, last_user_text=said.get(summary.conversation_id, "")) for summary in found]
 
     def _searched(self, term: Match) -> list[str]:
         return self.search.find(term, self._content)

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditlog.errors import AuditlogError, ContentKeyError, FilterError, StoreError
+from auditlog.errors import AuditlogError, FilterError, StoreError
 from auditlog.journal import entry_of, read_frames
 from auditlog.layout import Layout, refuse_irregular
 from auditlog.ledger.ledger import Ledger, Segment, read_ledger
@@ -220,9 +220,7 @@ class Reader:
         if before is None or before[0] != segments or (before[1] is None) != (live is None):
             root, with_live = str(self._layout.root), live is not None
             encrypted = self._encrypted(connection)
-            connection.execute(
-                views.all_spans(self.paths, root, with_live=with_live, encrypted=encrypted)
-            )
+            connection.execute(views.all_spans(self.paths, root, with_live=with_live, encrypted=encrypted))
             if encrypted is not None and not encrypted.opened:
                 connection.execute(
                     views.structure(self.paths, root, with_live=with_live, encrypted=encrypted)

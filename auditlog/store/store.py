@@ -212,9 +212,7 @@ class Store:
         with sql.Query() as query:
             try:
                 reader = self._reader
-                return query.run(
-                    self.path, reader.paths, reader.live, text, limit, seconds, reader.key
-                )
+                return query.run(self.path, reader.paths, reader.live, text, limit, seconds, reader.key)
             except (FilterError, StoreError) as error:
                 if self._reader.is_behind():
                     self.refresh()

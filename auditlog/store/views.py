@@ -7,8 +7,8 @@ The rules:
 3. `turns` and `conversations` are made of `spans` and touch no content: DuckDB reads only the columns that are used.
 4. The schema `replayed` has the same views over the spans of one replay run; the session variables `run` and `arm`
    say which.
-5. Of a store that encrypts, the sealed rows come decrypted under the name `sealed`; without its key, straight from the files, with
-   errors in the place of content.
+5. Of a store that encrypts, the sealed rows come decrypted under the name `sealed`; without its key, straight from the
+   files, with errors in the place of content.
 6. No recorded value enters SQL text; file names do, quoted, and only those that the ledger's rules allow.
 """
 

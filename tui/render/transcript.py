@@ -50,7 +50,9 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
             draw = partial(_call, span, depths[span.span_id])
             made.append(Block(span.span_id, draw, partial(_text_of, span), span))
     if agent.closed:
-        made.append(Block(f"{agent.span_id}/answer", partial(_said, "agent", _CLOSED, message_lines), "", agent))
+        made.append(
+            Block(f"{agent.span_id}/answer", partial(_said, "agent", _CLOSED, message_lines), "", agent)
+        )
     elif answer := turn.answer_text:
         draw = partial(_said, "agent", answer, message_lines)
         made.append(Block(f"{agent.span_id}/answer", draw, answer, Whole("agent", answer)))
