@@ -139,6 +139,7 @@ def test_no_command_shows_content_without_the_key(closed):
         ("access",): 0,
         ("doctor",): 0,
         ("seal",): 3,
+        ("import", root / "store.toml"): 3,
     }
     for each, code in words.items():
         result = _run(*each, "--store", root)
