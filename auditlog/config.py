@@ -104,7 +104,8 @@ def _redactor(layout: Layout, redact: Any, reveal_key: str | None) -> Redactor |
 
 
 def _says_redaction(layout: Layout) -> bool:
-    return (layout.root / "keys" / "redaction.key").exists() or b"[redaction]" in layout.settings.read_bytes()
+    # TOML has many ways to write a table; whoever mentions one is asked what it says.
+    return (layout.root / "keys" / "redaction.key").exists() or b"redaction" in layout.settings.read_bytes()
 
 
 def use(recorder: Recorder | None) -> None:

@@ -34,22 +34,24 @@ def joined(start: Record | None, end: Record | None) -> tuple[dict[str, Any], di
     """
     head = start or end
     assert head is not None
-    tail = end.entry if end is not None else {}
-    # What an OpenTelemetry span is called, and thereby its kind, may be known only when it ends.
-    late = {name: tail[name] for name in ("kind", "name") if name in tail}
-    entry = {**tail, **head.entry, **late}
+    known, tail = head.entry, {} if end is None else end.entry
+
+    def told(name: str, otherwise: str | None = None) -> Any:
+        return known[name] if name in known else tail.get(name, otherwise)
+
     facts = {
-        "trace": entry["trace"],
-        "span": entry["span"],
-        "parent": entry.get("parent"),
-        "turn": entry.get("turn"),
-        "conversation": entry.get("conversation"),
-        "kind": entry.get("kind", "other"),
-        "name": entry.get("name", ""),
+        "trace": known["trace"],
+        "span": known["span"],
+        "parent": told("parent"),
+        "turn": told("turn"),
+        "conversation": told("conversation"),
+        # What an OpenTelemetry span is called, and thereby its kind, may be known only when it ends.
+        "kind": tail["kind"] if "kind" in tail else known.get("kind", "other"),
+        "name": tail["name"] if "name" in tail else known.get("name", ""),
         "status": tail.get("status", "incomplete"),
         "start": began(start, end),
         "end": None if end is None else _ended(end),
-        "source": entry.get("source", "decorator"),
+        "source": told("source", "decorator"),
     }
     parts = head.parts if start is None or end is None else _both(start.parts, end.parts)
     if not parts.keys() <= _KNOWN:

@@ -158,11 +158,14 @@ def medians(action: Callable[[int], object], repeats: int) -> tuple[float, float
 
 def commands(made: lake.Lake, repeats: int) -> None:
     """Run commands as a shell does."""
+    with Store.open(made.store) as store:
+        chosen = store.summaries(limit=1, offset=store.count() // 3)[0].conversation_id
     print(f"\n{'the whole command, ms':44}{'time':>10}{'CPU':>10}")
     rows = {
         "auditlog --help": ["--help"],
         "auditlog ls": ["ls"],
         "auditlog ls --where 'status:error'": ["ls", "--where", "status:error"],
+        "auditlog show ID": ["show", chosen],
         "auditlog sql 'SELECT 1'": ["sql", "SELECT 1 AS one"],
     }
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -31,8 +31,10 @@ import orjson
 from auditlog import layout as layouts
 from auditlog.integrity.verify import state, verify
 from auditlog.ledger import cache as ledger_cache
+from auditlog.ledger import keys
 from auditlog.ledger.entries import FORMAT, frame_of
 from auditlog.ledger.ledger import append_entry, begin, read_ledger
+from auditlog.ledger.note import Checkpoint
 
 MILLION = 1_000_000
 
@@ -80,10 +82,10 @@ def of_entries(path: Path, count: int, repeats: int) -> None:
         for number in range(count):
             entry = {"v": FORMAT, "time": number, **told, "filter": f"conversation:case-{number}"}
             file.write(frame_of(number, orjson.dumps(entry)))
-    (layout.ledger / "checkpoint").unlink()
-    settings = layout.settings.read_text(encoding="utf-8").partition("\n[ledger]")[0]
-    layout.settings.write_text(settings, encoding="utf-8")
-    begin(layout)
+    ledger, signer = read_ledger(layout.entries), keys.signer_of(layout)
+    assert signer is not None
+    head = Checkpoint(keys.origin_of(layouts.read_settings(layout).id), ledger.count, ledger.root)
+    keys.write_checkpoint(layout, head.signed(signer))
     print(f"\n{count:,} ledger entries, {layout.entries.stat().st_size / 2**20:.0f} MB")
     print(f"{'':28}{'CPU ms':>9}{'wall ms':>9}")
     cached = ledger_cache.cache_path(layout.cache)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from auditlog.cli.checkup import Finding
 from auditlog.cli.checkup_journal import gaps_told, journals, many
+from auditlog.cli.checkup_redaction import redaction
 from auditlog.errors import AuditlogError
 
 if TYPE_CHECKING:
@@ -46,7 +47,16 @@ def the_store(path: str) -> Iterator[Finding]:
         return
     with store:
         yield Finding("ok", "store", f"{store.path}, format {store.settings.format}, id {store.id}")
-        for check in (_writable, _room, _content_key, _journals, _sealed, _ledger, _records):
+        for check in (
+            _writable,
+            _room,
+            redaction,
+            _content_key,
+            _journals,
+            _sealed,
+            _ledger,
+            _records,
+        ):
             try:
                 yield from check(store)
             except AuditlogError as error:

@@ -138,7 +138,7 @@ def _json(rows: Sequence[Row], *, lines: bool) -> Iterable[bytes]:
 
 def _csv(rows: Sequence[Row], names: Sequence[str], *, escaped: bool) -> bytes:
     names = list(rows[0]) if rows else list(names)
-    lines = [_csv_line(names)]
+    lines = [_csv_line([_cell(name, escaped=escaped) for name in names])]
     lines += [_csv_line([_cell(row.get(name), escaped=escaped) for name in names]) for row in rows]
     return "".join(lines).encode("utf-8", "backslashreplace")
 

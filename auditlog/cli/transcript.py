@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from auditlog.cli.formats import count, dollars, milliseconds, moment
 from auditlog.safe_text import cell_width, clip, safe_text, wrap
+from auditlog.taken_out import taken_out_of
 from auditlog.values import Conversation, Document, Json, Span, Turn
 
 _LABEL = 10
@@ -59,6 +60,9 @@ def conversation_lines(
         _replayed(first),
     ]
     yield from wrap(" · ".join(fact for fact in facts if fact), style.width)
+    shown = conversation.turns if turns is None else turns
+    if taken_out := taken_out_of(span for turn in shown for span in turn.spans):
+        yield from wrap(safe_text(f"redacted: {taken_out}"), style.width)
     for evaluation in conversation.evaluations:
         said = " ".join(
             str(part)
@@ -66,7 +70,7 @@ def conversation_lines(
             if part is not None
         )
         yield clip(safe_text(f"evaluation {evaluation.name}: {said}"), style.width)
-    for turn in conversation.turns if turns is None else turns:
+    for turn in shown:
         yield ""
         yield from turn_lines(turn, len(conversation.turns), style)
 

@@ -105,9 +105,9 @@ def is_json(value: Any) -> bool:
 
 def _are_finite(level: Iterable[Any], kinds: set[type]) -> bool:
     """Whether all numbers among some items are numbers."""
-    if len(kinds) == 1 and math.isfinite(sum(level)):
-        return True
-    return all(math.isfinite(item) for item in level if type(item) is float)
+    numbers = [item for item in level if type(item) is float] if len(kinds) > 1 else level
+    # A sum of numbers may be too large for one; what is none shows in every sum.
+    return math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))
 
 
 def _repeats(items: Collection[Any]) -> bool:

@@ -22,6 +22,7 @@ import orjson
 
 from auditlog.errors import ConfigurationError
 from auditlog.redaction import stream, token
+from auditlog.redaction.bounded import SECONDS, Bounded
 from auditlog.redaction.kinds import DEFAULT, Kind, chosen, known_kinds
 from auditlog.redaction.recogniser import Recogniser, checked
 from auditlog.redaction.scanner import Scanner, Span
@@ -35,6 +36,7 @@ FAILED = "auditlog.redaction_failed"
 MAX_TOKENS_KNOWN = 10_000
 
 _NAMES = ("conversation", "name")
+_FAILED_NAME = "<redaction failed>"
 _STREAMED = b'"auditlog.stream":true'
 
 
@@ -58,6 +60,7 @@ class Redactor:
         recognisers: Sequence[Recogniser] = (),
         key: bytes | None = None,
         seal: Callable[[bytes, bytes], bytes] | None = None,
+        timeout: float = SECONDS,
     ) -> None:
         """Choose what is looked for.
 
@@ -66,11 +69,13 @@ class Redactor:
             recognisers: finds more, at its own price.
             key: keys the tokens; by default `configure` gives the store's own key.
             seal: encrypts the originals of a record, given JSON text and what binds it to the record.
+            timeout: how many seconds a recogniser may take for one text; a part for which it takes longer is not written.
 
         Raises:
             ConfigurationError: a kind is not known, or a recogniser keeps not to the protocol.
         """
         self.recognisers = tuple(checked(recogniser) for recogniser in recognisers)
+        self._finds = [Bounded(_finder(recogniser), timeout) for recogniser in self.recognisers]
         more = [kind for recogniser in self.recognisers for kind in recogniser.kinds]
         self.kinds = chosen(kinds, more)
         self.faults = 0
@@ -110,13 +115,15 @@ class Redactor:
         Returns:
             The parts to write, and what says what was taken out of them.
         """
-        for name in _NAMES:
-            if isinstance(value := entry.get(name), str):
-                entry[name] = self._name(value)
         counts: dict[str, int] = {}
         originals: dict[str, str] = {}
         written: dict[str, bytes] = {}
         failed: list[str] = []
+        for name in _NAMES:
+            if isinstance(value := entry.get(name), str):
+                entry[name] = self._name(value)
+                if entry[name] == _FAILED_NAME:
+                    failed.append(name)
         streamed = _STREAMED in parts.get("attributes", b"")
         for name, text in parts.items():
             if name == "vault":
@@ -241,8 +248,8 @@ class Redactor:
         masked = token.TOKEN.sub(lambda match: b" " * (match.end() - match.start()), text).decode(
             "utf-8", "replace"
         )
-        for recogniser in self.recognisers:
-            for start, end, kind in recogniser.find(masked):
+        for find in self._finds:
+            for start, end, kind in find(masked):
                 if kind not in self.kinds or not 0 <= start < end <= len(told):
                     continue
                 for first, last in _pieces(told, start, end):
@@ -266,7 +273,7 @@ class Redactor:
                 known = orjson.loads(self.text(orjson.dumps(value)).text)
             except Exception as error:  # noqa: BLE001 - rule 4
                 self._fault(error)
-                known = "<redaction failed>"
+                return _FAILED_NAME
             if len(self._names) >= MAX_TOKENS_KNOWN:
                 self._names.clear()
             self._names[value] = known
@@ -279,6 +286,19 @@ class Redactor:
                 "auditlog could not redact a part (%s); it is not written. More are counted.",
                 type(error).__name__,
             )
+
+
+def _finder(recogniser: Recogniser) -> Callable[[str], list[Any]]:
+    def find(text: str) -> list[Any]:
+        found = []
+        for start, end, kind in recogniser.find(text):
+            if type(start) is not int or type(end) is not int or not isinstance(kind, str):
+                msg = f"{type(recogniser).__qualname__}.find gives (start, end, kind)"
+                raise TypeError(msg)
+            found.append((start, end, str(kind)))
+        return found
+
+    return find
 
 
 def normal_form(kind: str, value: str) -> str:

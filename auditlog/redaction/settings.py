@@ -14,6 +14,8 @@ The rules:
 
 from __future__ import annotations
 
+import os
+import shutil
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +61,30 @@ def for_store(layout: Layout, redact: Any = None, *, reveal_key: str | None = No
 
         redactor.seal = sealer(str(public))
     return redactor
+
+
+def turn_on(layout: Layout) -> bool:
+    """Write into a store's settings that it redacts, and make its key; say whether the settings said nothing before.
+
+    Raises:
+        ConfigurationError: the settings cannot be read or written, or the key cannot be made.
+    """
+    found = said(layout)
+    if not found:
+        text = layout.settings.read_text(encoding="utf-8").rstrip("\n")
+        draft = layout.settings.with_name(f".store-{os.getpid()}.toml")
+        try:
+            with draft.open("x", encoding="utf-8") as file:
+                file.write(f"{text}\n\n[redaction]\nredact = true\n")
+                file.flush()
+                os.fsync(file.fileno())
+            shutil.copymode(layout.settings, draft)
+            draft.replace(layout.settings)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise ConfigurationError(f"{layout.settings} cannot be written: {error.strerror}.") from None
+    token.ensure_key(layout)
+    return not found
 
 
 def said(layout: Layout) -> dict[str, Any]:

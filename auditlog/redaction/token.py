@@ -63,7 +63,8 @@ def key_path(layout: Layout) -> Path:
 
 def in_use(layout: Layout) -> bool:
     """Say, without loading any pattern, whether a store may want redaction: it has a key, or settings about it."""
-    return key_path(layout).exists() or b"[redaction]" in layout.settings.read_bytes()
+    # TOML has many ways to write a table; whoever mentions one is asked what it says.
+    return key_path(layout).exists() or b"redaction" in layout.settings.read_bytes()
 
 
 def find_key(layout: Layout) -> bytes | None:

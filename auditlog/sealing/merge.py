@@ -166,8 +166,8 @@ class Merger:
         return self._last.get(writer, -1)
 
     def _feed_span(self, found: Located, key: tuple[str, str]) -> None:
-        record, kind = found.record, found.record.type
-        if kind == "start":
+        record = found.record
+        if record.entry["type"] == "start":
             if key in self._ended or (key in self._open and self._open[key].writer == found.writer):
                 _count(self.duplicates, found.writer)
                 return

@@ -1,9 +1,12 @@
 """Conversations and Conversation, driven by keys."""
 
+import re
+
 import pytest
 from textual.events import Key
 from textual.widgets import Input
 
+from tui.actions import of_screen
 from tui.lines import LineView
 from tui.screens.conversation import ConversationScreen
 from tui.screens.conversations import ConversationsScreen
@@ -33,6 +36,18 @@ async def test_enter_opens_the_conversation_and_q_goes_back(fixed_store, app_on,
         await pilot.press("q")
         await until(pilot, "Conversations")
         assert pilot.app.screen.query_one("#main", LineView).cursor == 2
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+async def test_the_help_cuts_no_sentence(fixed_store, app_on, until, width):
+    """What a key does can be read whole in a narrow window, too."""
+    async with app_on(fixed_store).run_test(size=(width, 60)) as pilot:
+        await until(pilot, "Where is my parcel?")
+        await pilot.press("?")
+        text = " ".join(re.sub("[│╭╮╰╯─▌]", " ", await until(pilot, "Keys of")).split())
+        for action in of_screen("conversations")[:12]:
+            assert action.help in text
+            assert action.id in text
 
 
 async def test_keys_behind_enter_belong_to_the_list(fixed_store, app_on, until):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from auditlog.hidden import hidden_of
 from auditlog.normalise import messages
+from auditlog.taken_out import taken_out_of
 from auditlog.values import Document, Message, Span, Turn
 from tui.render import formats
 from tui.render.line import BLANK, Line, line, recorded, wrapped
@@ -58,7 +59,7 @@ def of_turn(turn: Turn, width: int, proven: Mapping[str, str] | None = None) -> 
         *field("took", formats.duration(agent.duration_ms), width),
         *field("started", formats.full(agent.start), width),
         *field("hidden", hidden_of(turn.spans), width, role="warn"),
-        *field("redacted", redacted_of(turn.spans), width, role="warn"),
+        *field("redacted", taken_out_of(turn.spans), width, role="warn"),
         *field("erased", _erased(turn), width, role="warn"),
         *field("tags", " ".join(f"{key}={value}" for key, value in agent.tags.items()), width),
     ]
@@ -95,7 +96,7 @@ def of_span(span: Span, width: int, proven: Mapping[str, str] | None = None) -> 
         *field("lossy", _lossy(span), width, role="warn"),
         *field("escalated", span.escalation_reason or "", width, role="warn"),
         *field("hidden", hidden_of([span]), width, role="warn"),
-        *field("redacted", redacted_of([span]), width, role="warn"),
+        *field("redacted", taken_out_of([span]), width, role="warn"),
         *field(
             "erased",
             "its content was taken away; its place in the ledger still proves" if span.erased else "",
@@ -145,21 +146,6 @@ def _effect(span: Span) -> str:
     if span.kind != "tool":
         return ""
     return span.effect or "not declared: a replay takes it for write"
-
-
-def redacted_of(spans: Iterable[Span]) -> str:
-    """Say how many values of which kind redaction took out before they were written."""
-    counts: dict[str, int] = {}
-    failed = False
-    for span in spans:
-        for name in ("auditlog.redactions", "auditlog.redactions.start"):
-            told = span.attributes.get(name)
-            for kind, number in told.items() if isinstance(told, dict) else ():
-                if isinstance(number, int):
-                    counts[str(kind)] = counts.get(str(kind), 0) + number
-        failed |= any(f"auditlog.redaction_failed{end}" in span.attributes for end in ("", ".start"))
-    parts = [f"{number:,} {kind}" for kind, number in sorted(counts.items())]
-    return ", ".join([*parts, *(["a part that could not be redacted was not written"] if failed else [])])
 
 
 def _erased(turn: Turn) -> str:

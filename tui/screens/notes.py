@@ -13,11 +13,15 @@ from auditlog.safe_text import pad
 from tui.actions import Action, of_screen, written
 from tui.bars import Bar
 from tui.lines import LineView
-from tui.render.line import Line, fitted, line
-from tui.rows import LongText, Rows
+from tui.render.block import Block
+from tui.render.line import Line, Piece, line, wrapped
+from tui.rows import LongText, Rows, Sheet
 
 if TYPE_CHECKING:
     from tui.app import AuditApp
+
+
+KEYS_CELLS = 16
 
 
 class Note(ModalScreen[None]):
@@ -76,30 +80,30 @@ class Note(ModalScreen[None]):
         self.dismiss()
 
 
-class _Keys(Rows):
-    """Every key, what it does, and the command that does the same."""
+def _key_block(action: Action, keymap: dict[str, str]) -> Block:
+    """Say what a key does, whole however narrow the window is, and behind it its command and its name."""
+    keys = " ".join(written(key) for key in keymap.get(action.id, action.keys).split(","))
+    names = f"{action.cli}  {action.id}" if action.cli else action.id
 
-    def __init__(self, actions: list[Action], keymap: dict[str, str]) -> None:
-        self._actions = actions
-        self._keymap = keymap
-        self._width = 0
-        self.items = self.height = len(actions)
-
-    def layout(self, width: int) -> None:
-        self._width = width
-
-    def line(self, y: int) -> Line:
-        action = self._actions[y]
-        keys = " ".join(written(key) for key in self._keymap.get(action.id, action.keys).split(","))
-        twin = f"  {action.cli}" if action.cli else ""
-        return fitted(
-            line((pad(keys, 16), "key"), (action.help, ""), (twin, "muted"), (f"  {action.id}", "muted")),
-            self._width,
+    def draw(width: int) -> list[Line]:
+        indent = min(KEYS_CELLS, width // 4)
+        lines = wrapped(action.help, width, indent=indent, first=Piece(pad(keys, indent), "key"))
+        longer = Line((*lines[-1].pieces, *line((f"  {names}", "muted")).pieces))
+        return (
+            [*lines[:-1], longer]
+            if longer.width <= width
+            else [*lines, *wrapped(names, width, "muted", indent=indent)]
         )
+
+    return Block(action.id, draw, f"{keys} {action.help} {names}")
 
 
 def keys_screen(screen: str, keymap: dict[str, str]) -> Note:
     """Give the window that lists a screen's keys."""
     listed = of_screen(screen)
     text = "\n".join(f"{keymap.get(a.id, a.keys)}\t{a.help}\t{a.id}" for a in listed)
-    return Note(f"Keys of {screen} (remap them by id in tui.toml)", text, _Keys(listed, keymap))
+    return Note(
+        f"Keys of {screen} (remap them by id in tui.toml)",
+        text,
+        Sheet([_key_block(action, keymap) for action in listed]),
+    )

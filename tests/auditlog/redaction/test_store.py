@@ -4,6 +4,8 @@ import multiprocessing
 import stat
 import subprocess
 import sys
+import threading
+import time
 
 import orjson
 import pytest
@@ -233,7 +235,8 @@ def test_a_recorder_fails_closed():
     (payload,) = sink.take()
     assert b"anna" not in payload
     attributes = decode_record(payload).json("attributes")
-    assert {"auditlog.redaction_failed.start": ["input", "attributes"], "auditlog.lossy": True} == attributes
+    failed = ["name", "input", "attributes"]
+    assert {"auditlog.redaction_failed.start": failed, "auditlog.lossy": True} == attributes
 
 
 def test_what_was_taken_out_can_be_revealed_by_whoever_holds_the_key(store_path):
@@ -342,3 +345,132 @@ def test_a_store_without_tokens_says_so(store, run):
     done = run("find", "--subject", MAIL, "--store", str(store.path))
     assert 0 != done.exit_code
     assert "holds no tokens" in done.stderr
+
+
+class Broken:
+    """A recogniser that fails as it is told."""
+
+    name = "broken"
+    kinds = ("badge",)
+
+    def __init__(self, fail):
+        """Fail so."""
+        self.fail = fail
+
+    def find(self, text):
+        """Fail at whatever holds an address."""
+        return self.fail() if "@" in text else []
+
+
+def interrupted():
+    """Raise what no `except Exception` catches."""
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        interrupted,
+        lambda: 7,
+        lambda: ["badge"],
+        lambda: [("0", "9", "badge")],
+        lambda: [(0, 9, 7)],
+        lambda: None,
+    ],
+    ids=["exits", "number", "text", "texts", "no kind", "none"],
+)
+def test_a_recogniser_that_breaks_its_promise_costs_the_part(tmp_path, run, fail):
+    """Whatever a recogniser does, the agent goes on, no plain text is written, and doctor and show tell of it."""
+    auditlog.configure(tmp_path / "audit", redact=Redactor(recognisers=[Broken(fail)]))
+    with auditlog.conversation("case-1"):
+        assert f"dear {MAIL}" == auditlog.agent("bot")(lambda text: f"dear {text}")(MAIL)
+    auditlog.shutdown()
+    assert b"anna" not in everything_in(tmp_path / "audit")
+    doctor = run("doctor", "--store", "audit")
+    assert "lacking a part that could not be redacted" in " ".join(doctor.output.split())
+    assert 1 == doctor.exit_code
+    shown = run("show", "case-1", "--store", "audit").output
+    assert "redacted: a part that could not be redacted was not written" in shown
+
+
+def test_a_recogniser_that_hangs_costs_one_wait(tmp_path):
+    """A recogniser that never answers is waited for once, for a bounded time, and no plain text is written."""
+    release = threading.Event()
+    redactor = Redactor(recognisers=[Broken(lambda: release.wait(60) and [])], timeout=0.2)
+    auditlog.configure(tmp_path / "audit", redact=redactor)
+    bot = auditlog.agent("bot")(lambda text: text)
+    began = time.monotonic()
+    for _ in range(50):
+        bot(MAIL)
+    # Fifty waits would be ten seconds, and more.
+    assert 5 > time.monotonic() - began
+    release.set()
+    auditlog.shutdown()
+    assert b"anna" not in everything_in(tmp_path / "audit")
+    assert redactor.faults >= 100
+
+
+def test_init_turns_redaction_on_for_whoever_records(tmp_path, run):
+    """`init --redact` writes the setting, and a recorder that says nothing of redaction obeys it."""
+    assert 0 == run("init", "audit", "--redact").exit_code
+    assert "redact = true" in (tmp_path / "audit" / "store.toml").read_text()
+    assert "says already: redact = true" in run("init", "audit", "--redact").stderr
+    auditlog.configure(tmp_path / "audit")
+    with auditlog.conversation("case-1"):
+        auditlog.agent("bot")(lambda text: text)(f"I am {MAIL}, 4111 1111 1111 1111")
+    auditlog.shutdown()
+    assert b"anna" not in everything_in(tmp_path / "audit")
+    assert "redacted: 2 cards, 2 emails" in run("show", "case-1", "--store", "audit").output
+    assert "kinds of values, tokens by key" in " ".join(run("doctor", "--store", "audit").output.split())
+
+
+def test_init_turns_redaction_on_in_a_store_that_is_there(tmp_path, run):
+    """A store that says nothing gets the setting and keeps all else; one that says no is left alone, with an error."""
+    run("init", "audit")
+    before = layout.read_settings(layout.find(tmp_path / "audit"))
+    assert 0 == run("init", "audit", "--redact").exit_code
+    assert before == layout.read_settings(layout.find(tmp_path / "audit"))
+    settings = tmp_path / "audit" / "store.toml"
+    settings.write_text(settings.read_text().replace("redact = true", "redact = false"))
+    refused = run("init", "audit", "--redact")
+    assert refused.exit_code
+    assert "redact = false" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[ redaction ]\nredact = true",
+        'redaction = {redact = ["email"]}',
+        "redaction.redact = true",
+    ],
+)
+def test_a_setting_counts_however_toml_writes_it(tmp_path, written):
+    """Every spelling of the table `redaction` turns redaction on."""
+    found = layout.ensure(tmp_path / "audit")
+    text = found.settings.read_text()
+    found.settings.write_text(
+        f"{written}\n{text}" if "=" in written.split("\n")[0] else f"{text}\n{written}\n"
+    )
+    auditlog.configure(tmp_path / "audit")
+    auditlog.agent("bot")(lambda text: text)(MAIL)
+    auditlog.shutdown()
+    assert b"anna" not in everything_in(tmp_path / "audit")
+
+
+def test_doctor_tells_what_keeps_redaction_from_working(tmp_path, run):
+    """A recogniser that no package offers, a kind that is none, and a damaged key are told, and nothing is changed."""
+    found = layout.ensure(tmp_path / "audit")
+    text = found.settings.read_text()
+    for table, said in (
+        ('redact = ["emial"]', "'emial' is no kind"),
+        ('recognisers = ["nmes"]', "store.toml names nmes"),
+        ("redact = false", "says that nothing is redacted"),
+        ("redact = true", "is made when recording begins"),
+    ):
+        found.settings.write_text(f"{text}\n[redaction]\n{table}\n")
+        assert said in " ".join(run("doctor", "--store", "audit").output.split())
+    assert not key_path(found).exists()
+    key_path(found).parent.mkdir(exist_ok=True)
+    key_path(found).write_text("x")
+    assert "is damaged" in " ".join(run("doctor", "--store", "audit").output.split())

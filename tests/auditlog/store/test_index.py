@@ -17,6 +17,7 @@ from auditlog.filters.language import FIELDS, Match, Pattern
 from auditlog.fold import fold
 from auditlog.keeping import erase
 from auditlog.keeping.compact import compact
+from auditlog.keeping.prune import prune
 from auditlog.record import encode_record
 from auditlog.store import Store
 from auditlog.store.index import schema, update
@@ -299,6 +300,53 @@ def test_what_is_erased_or_pruned_is_gone_from_the_index(store, script):
     assert [] == [s.conversation_id for s in store.summaries("text:zanzibar")]
     left = b"".join(path.read_bytes() for path in (store.path / "cache").rglob("*") if path.is_file())
     assert b"zanzibar" not in left
+
+
+@pytest.mark.slow
+def test_the_index_is_right_after_each_step_of_a_stores_life(store, script_for):
+    """After compacting, erasing, pruning and sealing again, lists and searches say what the segments say."""
+    day_ns = 86_400 * 1_000_000_000
+    began_ns = 1_795_132_800 * 1_000_000_000
+
+    def add(day, *names):
+        writer = store.writer()
+        script = script_for(writer, began_ns + day * day_ns)
+        for name in names:
+            script.turn(name, user=f"refund of {name}", user_id=f"u-{name}")
+        writer.close()
+        store.seal()
+
+    def said():
+        fresh = Store.open(store.path)
+        with fresh:
+            assert fresh._lists.index is not None
+            indexed = answers(fresh)
+            fresh.count("text:refund")
+            assert fresh.search.unindexed == 0
+        with Store.open(store.path) as plain:
+            plain._lists._open = plain._lists._opened = lambda: None
+            plain.search.is_used = False
+            assert answers(plain) == indexed
+        return {summary["conversation_id"] for summary in indexed["every"]}
+
+    add(0, "old", "both")
+    store.update_index(text=True)
+    add(1, "both", "kept", "gone")
+    add(1, "late")
+    assert said() == {"late", "gone", "kept", "both", "old"}
+    assert compact(store).groups
+    assert said() == {"late", "gone", "kept", "both", "old"}
+    erase.erase(store, erase.subject_of(store, None, ["gone"]), reason="asked to")
+    store.refresh()
+    said()
+    assert store.count("text:'refund of gone'") == 0
+    prune(store, began_ns + day_ns, older_than="a day")
+    store.refresh()
+    said()
+    assert store.count("text:'refund of old'") == 0
+    add(2, "new")
+    assert "new" in said()
+    assert store.count("text:'refund of both'") == 1
 
 
 def test_one_process_indexes_and_the_others_go_on(store, script):
