@@ -79,6 +79,7 @@ def test_plain_store_shows_what_is_looked_for(store, script_for):
     assert "escalated" not in pq.read_schema(store.path / store.segments()[0].path).names
 
 
+@pytest.mark.slow
 def test_no_file_holds_content_with_the_key(encrypted):
     """After each command that reads with the key, no file of the store but its keys holds a recorded phrase."""
     words = (
@@ -104,6 +105,7 @@ def test_no_file_holds_content_with_the_key(encrypted):
         assert [] == _leaks(encrypted)
 
 
+@pytest.mark.slow
 def test_no_command_shows_content_without_the_key(closed):
     """Without the key, whatever a command says and however it ends, no content shows, and nothing crashes."""
     root, _ = closed
@@ -126,7 +128,7 @@ def test_no_command_shows_content_without_the_key(closed):
         ("sql", "SELECT TRY(input) FROM spans"): 3,
         ("sql", "SELECT parts FROM sealed"): 3,
         ("verify",): 0,
-        ("verify", "--deep"): 3,
+        ("verify", "--deep"): 4,
         ("export",): 3,
         ("export", "case-1"): 3,
         ("prove", "case-1"): 3,
@@ -146,7 +148,7 @@ def test_no_command_shows_content_without_the_key(closed):
         assert code == result.exit_code, (each, result.output)
         assert [] == [word for word in SECRETS if word in result.stdout + result.stderr], each
         assert [] == _leaks(root)
-        if code == 3 and each[0] != "sql":
+        if code > 2 and each[0] != "sql":
             assert "auditlog-content:" in result.stderr, each
 
 
