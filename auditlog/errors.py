@@ -31,6 +31,10 @@ class ContentKeyError(StoreError):
     """What is asked for is encrypted, and the content key is not here."""
 
 
+class DamageError(StoreError):
+    """A file of the store is not what was sealed; the message names it."""
+
+
 class FormatError(AuditlogError):
     """A file was written by a newer version, or is not what its name says."""
 

@@ -101,6 +101,8 @@ class AuditApp(App[None]):
         self._first_run = run_id
         self._first_conversation = conversation
         self._standing: Standing | None = None
+        self.damaged = False
+        """Whether a file was not what was sealed, when it was last read."""
         self.unrecorded = False
         """Whether something was shown that could not be recorded as an access."""
         self._guards: list[LineFilter] = [Colorless(), Guard()] if self.no_color else [Guard()]
@@ -154,6 +156,8 @@ class AuditApp(App[None]):
     def integrity(self, width: int) -> str:
         """Say how the ledger stands, in a few words where the window is narrow."""
         found = self._standing
+        if self.damaged:
+            return "store DAMAGED"
         if found is None:
             return "ledger …"
         if found.wrong is not None:
@@ -168,7 +172,7 @@ class AuditApp(App[None]):
 
     def standing(self, width: int) -> list[tuple[str, str]]:
         """Give integrity, whether looking is recorded, what is not sealed, and the store; the most important first."""
-        wrong = self._standing is not None and self._standing.wrong is not None
+        wrong = self.damaged or (self._standing is not None and self._standing.wrong is not None)
         facts = [(self.integrity(width), "error" if wrong else "muted")]
         if self.unrecorded:
             facts.append((" · not recorded", "warn"))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-from auditlog.errors import AuditlogError
+from auditlog.errors import AuditlogError, DamageError
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -32,18 +32,20 @@ SENTENCE_CELLS = 600
 class Answer(Message):
     """What the reader found."""
 
-    def __init__(self, topic: str, value: Any, error: str | None) -> None:
+    def __init__(self, topic: str, value: Any, error: str | None, *, damage: bool = False) -> None:
         """Tell it.
 
         Args:
             topic: the question's name.
             value: the answer; None with an error.
             error: a clean sentence that says what went wrong; None where nothing did.
+            damage: whether a file is not what was sealed.
         """
         super().__init__()
         self.topic = topic
         self.value = value
         self.error = error
+        self.damage = damage
 
 
 @dataclass(slots=True)
@@ -105,7 +107,7 @@ class Reader:
         while (question := self._questions.get()) is not None:
             if self._closed or not self._is_latest(question):
                 continue
-            value, error = None, None
+            value, error, damage = None, None, False
             try:
                 if store is None:
                     store = self._opened()
@@ -115,6 +117,7 @@ class Reader:
                     value = self._exhausted(question, value)
             except AuditlogError as raised:
                 error = safe_text(str(raised), width=SENTENCE_CELLS)
+                damage = isinstance(raised, DamageError)
             except Exception as raised:  # noqa: BLE001 - rule 4: the screen goes on and says what happened
                 error = safe_text(
                     f"Reading the store failed: {type(raised).__name__}: {raised}", width=SENTENCE_CELLS
@@ -122,7 +125,7 @@ class Reader:
             if error is not None and store is not None and not (store.path / "store.toml").exists():
                 error = safe_text(_gone(str(store.path)), width=SENTENCE_CELLS)
             if self._is_latest(question):
-                question.asker.post_message(Answer(question.topic, value, error))
+                question.asker.post_message(Answer(question.topic, value, error, damage=damage))
         if store is not None:
             store.close()
 

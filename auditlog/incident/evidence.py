@@ -57,6 +57,10 @@ class Evidence:
     """Records that could not be written while the conversation went on."""
     accesses: tuple[Access, ...] | None = None
     """None where the ledger holds no access records."""
+    other_accesses: int = 0
+    """Lists, searches and queries since it began that name no conversation, and may have shown some of it."""
+    sealed_ns: tuple[int, ...] = ()
+    """When its records were taken into the ledger."""
     notes: tuple[str, ...] = ()
     """What else a reader should know: holds, erasures, damage."""
     proofs: Mapping[str, bytes] = field(default_factory=dict)

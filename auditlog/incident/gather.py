@@ -44,6 +44,8 @@ def gather(store: Store, conversation: Conversation) -> Evidence:
     placed = holds(ledger)
     hold = held(store, placed).get(conversation.conversation_id) if placed else None
     entries = list(ledger.each_entry())
+    began = min(span.start_ns for span in conversation.spans)
+    looked = list(access.accesses(store.layout))
     return Evidence(
         store_id=store.id,
         records=tuple(_records(conversation, proof, why)),
@@ -58,9 +60,11 @@ def gather(store: Store, conversation: Conversation) -> Evidence:
         lost_records=_lost(store, conversation, entries),
         accesses=tuple(
             Access(a.time_ns, a.who, a.action, a.rows, a.reason or "")
-            for a in access.accesses(store.layout)
+            for a in looked
             if conversation.conversation_id in a.ids
         ),
+        other_accesses=sum(not a.ids and a.time_ns >= began for a in looked),
+        sealed_ns=() if proof is None else _sealed(proof),
         notes=() if hold is None else (f"It is held, and may not be erased: {hold.reason}",),
         proofs=files,
     )
@@ -89,6 +93,13 @@ def _records(conversation: Conversation, proof: Proof | None, why: str) -> list[
             reason = why or "its entry in the ledger was not signed yet"
             found.append(RecordEvidence(span.span_id, "erased" if span.erased else "unproven", why=reason))
     return found
+
+
+def _sealed(proof: Proof) -> tuple[int, ...]:
+    """Give the times of the ledger's entries that a proof leads to."""
+    return tuple(
+        sorted({orjson.loads(segment["entry"]["text"])["time"] for segment in proof.document["segments"]})
+    )
 
 
 def _entry(span: dict[str, Any]) -> dict[str, Any]:

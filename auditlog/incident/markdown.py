@@ -57,8 +57,12 @@ def _fenced(text: str, *, wrapped: bool) -> str:
 
 
 def _line(text: str) -> str:
+    return _escaped(text).strip()
+
+
+def _escaped(text: str) -> str:
     escaped = _SPECIAL.sub(r"\\\1", safe_text(text).replace("&", "&amp;"))
-    return escaped.replace("<", "&lt;").replace(">", "&gt;").strip()
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _ours(text: str) -> str:
@@ -66,4 +70,4 @@ def _ours(text: str) -> str:
     pieces = safe_text(text).split("`")
     if len(pieces) % 2 == 0:
         return _line(text)
-    return "".join(f"`{piece}`" if at % 2 else _line(piece) for at, piece in enumerate(pieces))
+    return "".join(f"`{piece}`" if at % 2 else _escaped(piece) for at, piece in enumerate(pieces))

@@ -23,6 +23,19 @@ _STATES = {
     "unproven": "not proven",
 }
 
+_WORDS = (
+    ("Record", "what the program wrote of one step while it happened: its words, name and times"),
+    (
+        "Sealed",
+        "put into a file that is not written to again, and of which a fingerprint (SHA-256) stands in the ledger",
+    ),
+    (
+        "Ledger",
+        "the list, only ever added to, of all files that were sealed and of everything done with them",
+    ),
+    ("Checkpoint", "a fingerprint of the whole ledger at one moment, signed with the store’s key"),
+)
+
 
 def proof_blocks(
     conversation: Conversation, evidence: Evidence, clock: Clock, command: str
@@ -43,10 +56,11 @@ def proof_blocks(
         f"{proven} of the {len(records)} records that this page is made of are proven to stand in the store's ledger.",
         "good" if whole else "warn",
     )
+    yield Facts(_WORDS)
     yield Paragraph(
         "Proven means: the record’s words, its place in the conversation, its name and its times are, byte for byte, those that "
-        "were taken into the ledger when it was sealed, and the ledger up to that point is the one that the checkpoint below "
-        "signs. Any change to them since then, of one letter, would show."
+        "were taken into the ledger at the time that stands above, and the ledger up to then is the one that the checkpoint "
+        "below signs. Any change to them since then, of one letter, would show."
     )
     yield Paragraph("No proof shows the following, and this page does not claim it:")
     yield Steps(tuple(_limits(evidence)))
@@ -75,8 +89,8 @@ def proof_blocks(
 
 def _limits(evidence: Evidence) -> Iterator[str]:
     yield (
-        "That the agent's process told the truth. Whoever controlled the machine before the records were sealed could have "
-        "written others."
+        "That the agent's process told the truth. Whoever controlled the machine between the conversation and the sealing could "
+        "have written others."
     )
     if evidence.anchors:
         yield (

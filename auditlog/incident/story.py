@@ -12,6 +12,7 @@ The rules:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import tzinfo
 
@@ -25,6 +26,8 @@ _EFFECTS = {
     "control": "handed over or ended the conversation",
     None: "effect not declared",
 }
+_TOKEN = re.compile(r"<[a-z_]{2,24}:[0-9a-f]{4,32}>")
+_LATE_NS = 86_400 * 1_000_000_000
 _DONE = {"ok": "completed", "error": "failed", "incomplete": "its end was never recorded"}
 
 
@@ -38,9 +41,11 @@ class Clock:
         """Give a moment in both."""
         moment = utc(nanoseconds)
         local = moment.astimezone(self._zone)
+        told = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03} UTC"
+        if not local.utcoffset():
+            return told
         offset = local.strftime("%z")
-        shown = f"{local:%Y-%m-%d %H:%M:%S} UTC{offset[:3]}:{offset[3:5]}"
-        return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03} UTC ({shown})"
+        return f"{told} ({local:%Y-%m-%d %H:%M:%S} UTC{offset[:3]}:{offset[3:5]})"
 
     def short(self, nanoseconds: int) -> str:
         """Give the time of day in UTC."""
@@ -52,8 +57,10 @@ def story(conversation: Conversation, evidence: Evidence, clock: Clock) -> Itera
     """Give the blocks of what happened."""
     yield Heading(1, f"Incident file: conversation {conversation.conversation_id}")
     yield Paragraph(
-        "This page tells what was recorded of one conversation between a customer and a software agent. It was written by a "
-        "program from the sealed record; nothing in it was written or shortened by hand."
+        "This page tells what was recorded of one conversation between a customer and a software agent: who said what and when, "
+        "what the agent looked up, what it did, who has read the record since, what of it is proven, and what is not. It was "
+        "written by a program from the record, and nothing was added or taken out by hand. Messages that the agent’s language "
+        "model was given again are not repeated here; `conversation.jsonl` beside this page has every one of them."
     )
     yield Facts(_facts(conversation, evidence, clock))
     for note in _notes(conversation, evidence):
@@ -98,9 +105,19 @@ def _facts(conversation: Conversation, evidence: Evidence, clock: Clock) -> tupl
         ("Tool calls", f"{len(tools)}, of which {len(writes)} changed something or may have"),
         ("Handed to a person", escalated or ("yes" if any(s.kind == "handoff" for s in spans) else "no")),
         ("Labels", ", ".join(f"{key}={value}" for key, value in conversation.tags.items())),
+        ("Taken into the ledger", "; ".join(map(clock.both, evidence.sealed_ns))),
+        ("This file made", _made(evidence, clock)),
         ("Store", evidence.store_id),
     ]
     return tuple((label, value) for label, value in rows if value)
+
+
+def _made(evidence: Evidence, clock: Clock) -> str:
+    """Say when this file was made, by whom and why, as the ledger has it."""
+    made = next((a for a in reversed(evidence.accesses or ()) if a.action.startswith("export")), None)
+    if made is None:
+        return ""
+    return f"{clock.both(made.time_ns)}, by {made.who}{f': {made.reason}' if made.reason else ''}"
 
 
 def _notes(conversation: Conversation, evidence: Evidence) -> Iterator[str]:
@@ -121,9 +138,36 @@ def _notes(conversation: Conversation, evidence: Evidence) -> Iterator[str]:
             f"{_many(evidence.lost_records, 'record')} could not be written by the recording process around that time, "
             "so this page may not be the whole of it."
         )
+    if any(_TOKEN.search(text) for span in spans for text in _texts(span)):
+        yield (
+            "Marks such as <email:7f3a> stand where personal data was taken out before it was recorded. One mark stands for one "
+            "value throughout; the values are not in this file."
+        )
+    if any(span.source == "import" for span in spans):
+        yield (
+            "These records were imported from a file. They were not written here while the conversation went on, and nothing "
+            "vouches for them before they were taken into the ledger."
+        )
+    elif (
+        evidence.sealed_ns and evidence.sealed_ns[-1] - max(s.end_ns or s.start_ns for s in spans) > _LATE_NS
+    ):
+        yield (
+            "The records were taken into the ledger more than a day after the conversation ended, and until then nothing vouches "
+            "for them."
+        )
     if any(span.replay for span in spans):
         yield "This is a replay of a recorded conversation in a test, and no customer took part in it."
     yield from evidence.notes
+
+
+def _texts(span: Span) -> Iterator[str]:
+    """Give what may hold marks: the words of a span, as JSON."""
+    yield from (
+        _json(value)
+        for value in (span.input, span.output, span.output_text, span.user_id)
+        if value is not None
+    )
+    yield from (message.text for message in (*span.input_messages, *span.output_messages) if message.text)
 
 
 def _turn(
@@ -248,8 +292,14 @@ def _named(what: str, value: Json) -> list[str]:
 
 def _accesses(evidence: Evidence, clock: Clock) -> Iterator[Block]:
     accesses = evidence.accesses or ()
+    others = (
+        f" Besides these, {_many(evidence.other_accesses, 'list or search', 'lists or searches')} that named no conversation may "
+        "have shown some of it; `auditlog access` lists them."
+        if evidence.other_accesses
+        else ""
+    )
     if not accesses:
-        yield Paragraph("No reading of it is recorded in the ledger.")
+        yield Paragraph(f"No reading of it is recorded in the ledger.{others}")
         return
     rows = tuple(
         (clock.both(a.time_ns), a.who, a.action, "" if a.rows is None else str(a.rows), a.reason)
@@ -257,7 +307,8 @@ def _accesses(evidence: Evidence, clock: Clock) -> Iterator[Block]:
     )
     yield Table(("When", "Who", "What", "Rows", "Reason"), rows)
     yield Paragraph(
-        "These are the readings that went through auditlog. Whoever can read the files can read them without it."
+        f"These are the readings of this conversation that went through auditlog.{others} Whoever can read the store’s files can "
+        "read them without leaving a trace here."
     )
 
 
@@ -293,5 +344,5 @@ def _json(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+def _many(number: int, thing: str, things: str | None = None) -> str:
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"

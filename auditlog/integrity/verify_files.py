@@ -57,9 +57,11 @@ def check_segments(
 def check_unlisted(layout: Layout, found: Scan, report: Report) -> None:
     """Look for files in `segments/` that the ledger does not list."""
     places = (layout.journal, *spill.directories(layout.journal))
+    there = _files(layout.segments)
+    # After the segments: one that was made meanwhile has its journal beside it until the ledger lists it.
     unsealed = {path.name.removesuffix(".wal") for place in places for path in _names(place)}
     left: dict[str, int] = {}
-    for path in _files(layout.segments):
+    for path in there:
         name = str(path.relative_to(layout.root))
         if name in found.live:
             continue

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditlog.errors import StoreError
-from auditlog.keeping.rewrite import clean, with_origin
+from auditlog.keeping.rewrite import clean, tidied, with_origin
 from auditlog.layout import Layout
 from auditlog.ledger import locks
 from auditlog.ledger.ledger import Ledger, Segment, append_entry, listed, read_ledger
@@ -120,14 +120,13 @@ def compact(
         while groups := groups_of(layout, ledger.segments, before_ns):
             total, done = sum(s.rows for group in groups for s in group), 0
             for number, group in enumerate(groups):
-                made = _compact_group(layout, ledger, group, number)
-                done += made.rows
-                progress(done, total)
-                ledger = append_entry(
-                    layout,
-                    {"type": "compact", "replaces": [s.path for s in group], "segments": [listed(made)]},
-                    ledger,
-                )
+                with tidied(layout):
+                    made = _compact_group(layout, ledger, group, number)
+                    done += made.rows
+                    progress(done, total)
+                    replaced = [segment.path for segment in group]
+                    entry = {"type": "compact", "replaces": replaced, "segments": [listed(made)]}
+                    ledger = append_entry(layout, entry, ledger)
                 report.groups.append((tuple(group), made))
         unlinked, report.waiting = clean(layout, ledger, grace=grace)
         report.unlinked += unlinked

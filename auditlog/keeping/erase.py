@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from auditlog.errors import AuditlogError
 from auditlog.journal import spill
 from auditlog.keeping.holds import Hold, by_whom, held, holds
-from auditlog.keeping.rewrite import clean, erase_into, forget_caches
+from auditlog.keeping.rewrite import clean, erase_into, forget_caches, tidied
 from auditlog.keeping.subject import Found, Subject, conversations_of_users, derived_from, doomed, mentions
 from auditlog.ledger import locks
 from auditlog.ledger.ledger import Segment, append_entry, listed, read_ledger
@@ -126,11 +126,14 @@ def erase(
             raise HeldError(held_sentence(found.held))
         made: list[Segment] = []
         whole = found.found.whole
-        for done, (segment, _) in enumerate(found.segments):
-            progress(done, len(found.segments))
-            made.append(erase_into(layout, segment, lambda t: doomed(t, subject, whole), "e", ledger.count))
-        if found.anything:
-            append_entry(layout, _entry(store, found, made, reason))
+        with tidied(layout):
+            for done, (segment, _) in enumerate(found.segments):
+                progress(done, len(found.segments))
+                made.append(
+                    erase_into(layout, segment, lambda t: doomed(t, subject, whole), "e", ledger.count)
+                )
+            if found.anything:
+                append_entry(layout, _entry(store, found, made, reason))
         progress(len(found.segments), len(found.segments))
         ledger = read_ledger(layout.entries)
         for path in found.leftovers:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from auditlog.keeping.holds import by_whom, held, holds
-from auditlog.keeping.rewrite import clean, erase_into, forget_caches, is_erased
+from auditlog.keeping.rewrite import clean, erase_into, forget_caches, is_erased, tidied
 from auditlog.keeping.subject import derived_from
 from auditlog.ledger import locks
 from auditlog.ledger.ledger import Segment, append_entry, listed, read_ledger
@@ -104,22 +104,23 @@ def prune(
         store.refresh()
         found = _plan(store, before_ns)
         if found.anything:
-            made: list[Segment] = []
-            for done, (segment, _) in enumerate(found.rewritten):
-                progress(done, len(found.rewritten))
-                made.append(erase_into(layout, segment, lambda t: _goes(t, found), "p", ledger.count))
-            entry = {
-                "type": "prune",
-                "older_than": older_than,
-                "before": before_ns,
-                "removes": [{"path": s.path, "root": s.root, "rows": s.rows} for s in found.removed],
-                "replaces": [segment.path for segment, _ in found.rewritten],
-                "segments": [listed(segment) for segment in made],
-                "rows": found.rows,
-                "ids": write_ids(layout, found.conversations),
-                **by_whom(layout, reason),
-            }
-            append_entry(layout, entry)
+            with tidied(layout):
+                made: list[Segment] = []
+                for done, (segment, _) in enumerate(found.rewritten):
+                    progress(done, len(found.rewritten))
+                    made.append(erase_into(layout, segment, lambda t: _goes(t, found), "p", ledger.count))
+                entry = {
+                    "type": "prune",
+                    "older_than": older_than,
+                    "before": before_ns,
+                    "removes": [{"path": s.path, "root": s.root, "rows": s.rows} for s in found.removed],
+                    "replaces": [segment.path for segment, _ in found.rewritten],
+                    "segments": [listed(segment) for segment in made],
+                    "rows": found.rows,
+                    "ids": write_ids(layout, found.conversations),
+                    **by_whom(layout, reason),
+                }
+                append_entry(layout, entry)
             clean(layout, read_ledger(layout.entries))
             forget_caches(layout)
     store.forget_removed()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auditlog import normalise
-from auditlog.errors import StoreError
+from auditlog.errors import AuditlogError, StoreError
 from auditlog.layout import REWRITTEN, Layout, sync_directory
 from auditlog.ledger import signing
 from auditlog.ledger.ledger import Ledger, Segment, read_ledger
@@ -185,6 +186,17 @@ def clean(
         sync_directory(directory)
     sync_directory(layout.segments)
     return gone, left
+
+
+@contextlib.contextmanager
+def tidied(layout: Layout) -> Iterator[None]:
+    """Take away what a run wrote, where it does not come to the ledger's entry: a full disk gets its room back."""
+    try:
+        yield
+    except AuditlogError:
+        with contextlib.suppress(AuditlogError, OSError):
+            clean(layout, read_ledger(layout.entries), grace=math.inf)
+        raise
 
 
 def forget_caches(layout: Layout) -> None:

@@ -6,7 +6,8 @@ The rules:
 2. One SEAL entry tells of one journal file: its segments, its first and last sequence, what was torn or lost. So a file is
    sealed as a whole or not at all.
 3. The entries' bytes, in order, are the leaves of one RFC 6962 tree, whose root the checkpoint signs. An entry is synced
-   before a checkpoint covers it: a checkpoint may be behind the entries, and is never ahead of them.
+   before a checkpoint covers it: a checkpoint may be behind the entries, and is never ahead of them. Where either cannot be
+   written, the entry is taken back: what a command says that it could not do is not done.
 4. Appending holds the ledger's short lock, reads what others appended, and never waits for a sealing.
 5. A tail that a dying process left torn is cut before the next entry, and an entry says that it was. Anything else that does
    not read is damage, and an error that names the file.
@@ -16,6 +17,7 @@ The rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -245,31 +247,34 @@ def append_entry(layout: Layout, entry: Mapping[str, Any], known: Ledger | None 
             if signer is not None:
                 signing.refuse_other_past(layout, ledger, signing.head_of(layout))
             made = not ledger.count and not path.exists()
-            descriptor = os.open(
-                path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
+            flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor, whole = os.open(path, flags, 0o600), ledger.size
             try:
                 tree = Frontier(ledger.count, ledger.frontier)
                 if ledger.torn_bytes:
-                    os.ftruncate(descriptor, ledger.size)
-                    cut = _payload({"type": "cut", "offset": ledger.size, "torn_bytes": ledger.torn_bytes})
-                    _write(descriptor, tree.size, cut)
+                    os.ftruncate(descriptor, whole)
+                    cut = _payload({"type": "cut", "offset": whole, "torn_bytes": ledger.torn_bytes})
+                    whole += _write(descriptor, tree.size, cut)
                     tree.add(leaf_hash(cut))
                 payload = _payload(entry)
                 if guarded and signer is not None:
                     payload = signing.signed(payload, signer, tree.size, tree.root())
                 _write(descriptor, tree.size, payload)
                 os.fsync(descriptor)
+                if made:
+                    sync_directory(path.parent)
+                after = read_ledger(path, replace(ledger, torn_bytes=0) if ledger.count else None)
+                if signer is not None:
+                    head = Checkpoint(origin, after.count, after.root)
+                    keys.write_checkpoint(layout, head.signed(signer))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, whole)
+                raise
             finally:
                 os.close(descriptor)
-            if made:
-                sync_directory(path.parent)
-            after = read_ledger(path, replace(ledger, torn_bytes=0) if ledger.count else None)
-            if signer is not None:
-                head = Checkpoint(origin, after.count, after.root)
-                keys.write_checkpoint(layout, head.signed(signer))
         except OSError as error:
-            msg = f"The ledger {path} cannot be appended to: {error.strerror}. Nothing was removed; try again when it can."
+            msg = f"The ledger {path} cannot be appended to: {error.strerror}. Nothing was done; try again when it can."
             raise StoreError(msg) from None
         if after.count - after.cached >= CACHED_EVERY:
             ledger_cache.keep(layout.cache, state_of(after))
@@ -318,10 +323,11 @@ def _payload(entry: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"v": FORMAT, "time": time.time_ns(), **entry})
 
 
-def _write(descriptor: int, sequence: int, payload: bytes) -> None:
+def _write(descriptor: int, sequence: int, payload: bytes) -> int:
     frame = frame_of(sequence, payload)
     if os.write(descriptor, frame) != len(frame):
         raise OSError(28, "the disk took only a part of the entry")
+    return len(frame)
 
 
 def _bytes(path: Path, offset: int) -> bytes:

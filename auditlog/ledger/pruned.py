@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlog.errors import StoreError
 from auditlog.layout import sync_directory
 from auditlog.ledger.ledger import read_ledger
 from auditlog.values import utc
@@ -55,20 +56,31 @@ def pruned(layout: Layout, conversation_id: str) -> Pruned | None:
 
 
 def write_ids(layout: Layout, conversations: set[str]) -> dict[str, Any]:
-    """Write the ids of pruned conversations; give what the entry says of them."""
+    """Write the ids of pruned conversations; give what the entry says of them.
+
+    Raises:
+        StoreError: the file system refuses.
+    """
     data = b"".join(sorted(map(_prefix, conversations)))
     digest = hashlib.sha256(data).hexdigest()
     directory = layout.ledger / "pruned"
-    directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / f"{digest[:32]}.ids"
     draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_directory(directory)
-    sync_directory(layout.ledger)
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_directory(directory)
+        sync_directory(layout.ledger)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}. Nothing was pruned; try again when it can."
+        raise StoreError(msg) from None
     return {"file": path.name, "sha256": digest, "count": len(conversations)}
 
 

@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 
 from auditlog import normalise
-from auditlog.errors import StoreError
+from auditlog.errors import DamageError
 from auditlog.record import LEAF_BYTES, PARTS, commitments_of, leaf_hash
 from auditlog.sealing import rows
 
@@ -102,9 +102,9 @@ def _derived(row: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     return leaf, rows.row_of(row["entry"], orjson.loads(row["entry"]), parts)
 
 
-def _damaged(sealed: pa.Table, position: int, root: Path) -> StoreError:
+def _damaged(sealed: pa.Table, position: int, root: Path) -> DamageError:
     segment, span = sealed.column("segment")[position].as_py(), sealed.column("span_id")[position].as_py()
-    return StoreError(
+    return DamageError(
         f"{root / segment} is damaged: the content of span {span!r} is not what was recorded. "
         "Put the file back from a copy of the store."
     )

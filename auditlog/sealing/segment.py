@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from auditlog.errors import ContentKeyError, FormatError, StoreError
+from auditlog.errors import ContentKeyError, DamageError, FormatError, StoreError
 from auditlog.layout import Layout, sync_directory
 from auditlog.ledger.ledger import Segment
 from auditlog.ledger.merkle import Frontier
@@ -155,7 +155,7 @@ def read_tables(
             if not file.num_row_groups:
                 yield arrow_schema().empty_table().select(columns or arrow_schema().names)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+        raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
 
 def open_file(
@@ -239,10 +239,10 @@ def refuse_other_columns(path: Path) -> None:
     try:
         schema = pq.read_schema(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+        raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
     refuse_other_format(path, schema)
     if schema.remove_metadata() != _file_schema(encrypted=key_named(schema) is not None):
-        raise StoreError(damaged(path, "its columns are not those of a segment"))
+        raise DamageError(damaged(path, "its columns are not those of a segment"))
 
 
 def refuse_other_format(path: Path, schema: pa.Schema) -> None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from auditlog.errors import StoreError
+from auditlog.errors import DamageError
 from auditlog.sealing.rows import arrow_schema
 from auditlog.sealing.segment import (
     damaged,
@@ -130,7 +130,7 @@ class Contents:
                         yield (read_closed if closed else read_group)(file, number, columns, inside)
                     first = last
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise StoreError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+            raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
 
     def _keep(self, segment: str, footer: pq.FileMetaData) -> None:
         self._footers[segment] = footer

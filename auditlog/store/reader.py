@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditlog.errors import AuditlogError, FilterError, StoreError
+from auditlog.errors import AuditlogError, DamageError, FilterError, StoreError
 from auditlog.journal import entry_of, read_frames
 from auditlog.layout import Layout, refuse_irregular
 from auditlog.ledger.ledger import Ledger, Segment, read_ledger
@@ -300,10 +300,10 @@ class Reader:
         for segment in self.ledger.segments:
             path = self._layout.root / segment.path
             if refuse_irregular(path) != segment.bytes:
-                raise StoreError(damaged(path, "its size is not the ledger's"))
+                raise DamageError(damaged(path, "its size is not the ledger's"))
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != segment.sha256:
-                    raise StoreError(damaged(path, "its SHA-256 is not the ledger's"))
+                    raise DamageError(damaged(path, "its SHA-256 is not the ledger's"))
 
 
 def _holds_spans(file: JournalFile) -> bool:

@@ -1,6 +1,10 @@
 """Hostile filters and queries: bound parameters, refused statements, and work that is stopped."""
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +114,41 @@ def test_work_without_end_is_killed_at_the_limit(text, filled, run_apart):
     assert done.returncode == Exit.ERROR
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_query_ends_with_whoever_asked_it(filled):
+    """A query without end does not outlive its asker, however that ended."""
+    query = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t"
+    code = (
+        "import sys; from auditlog.cli.main import main; main(['sql', sys.argv[1], '--store', sys.argv[2]])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, query, str(filled.path)]) as asker:
+        children = Path(f"/proc/{asker.pid}/task/{asker.pid}/children")
+        child = once(lambda: children.read_text().split())[0]
+        once(lambda: ticks_of(child) > 300)
+        asker.kill()
+    assert once(lambda: is_over(child))
+
+
+def once(ask):
+    """Ask until there is an answer."""
+    for _ in range(600):
+        if answer := ask():
+            return answer
+        time.sleep(0.05)
+    return None
+
+
+def ticks_of(process):
+    """Give the processor time of a process: three seconds are more than its start takes."""
+    times = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times))
+
+
+def is_over(process):
+    """Say whether a process has ended, be it that nobody has asked how."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

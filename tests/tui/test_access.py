@@ -115,6 +115,21 @@ async def test_a_changed_ledger_is_invalid_in_every_title(own_store, app_on, unt
         await until(pilot, "INVALID")
 
 
+async def test_a_damaged_file_is_in_every_title_from_then_on(own_store, app_on, until):
+    """A conversation whose file was changed is not shown, and no title calls the store in order after that."""
+    [segment] = own_store.glob("segments/*/*.parquet")
+    content = bytearray(segment.read_bytes())
+    for at in range(4, len(content), 50):
+        content[at] ^= 1
+    async with app_on(own_store).run_test(size=(100, 24)) as pilot:
+        await until(pilot, "case-1")
+        segment.write_bytes(content)
+        await pilot.press("enter")
+        assert "Nothing to show" in await until(pilot, "store DAMAGED")
+        await pilot.press("q")
+        assert "store DAMAGED" in await until(pilot, "› Conversations")
+
+
 async def test_standing_counts_what_is_signed(own_store):
     """What the title says is what the ledger says."""
     with Store.open(own_store) as store:

@@ -145,6 +145,7 @@ class AuditScreen(Screen[None]):
     def on_answer(self, answer: Answer) -> None:
         """Show an answer, or say what went wrong."""
         if answer.error is not None:
+            self.audit.damaged |= answer.damage
             self.failed(answer.topic, answer.error)
         else:
             getattr(self, f"got_{answer.topic}")(answer.value)

@@ -281,7 +281,8 @@ class ConversationsScreen(AuditScreen):
         self.app.push_screen(Note("Replay them against a new version", self.audit.replay_command(ids)))
 
     def action_refresh(self) -> None:
-        """Read what was recorded since."""
+        """Read what was recorded since; whether a damaged file was put back, the next one that reads it tells."""
+        self.audit.damaged = False
         self._previewed = None
         self._read(keep=True, anew=True)
 

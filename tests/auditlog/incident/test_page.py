@@ -1,7 +1,7 @@
 """The page of an incident: the same story in HTML and Markdown, the same bytes for the same input, and nothing that acts."""
 
 import re
-from datetime import timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
@@ -160,3 +160,36 @@ def test_a_folder_never_goes_over_another(tmp_path):
     with pytest.raises(AuditlogError, match="is there already"):
         write_folder(files, tmp_path / "incident")
     assert [p.name for p in tmp_path.iterdir()] == ["incident"]
+
+
+def test_the_page_says_who_made_it_when_it_was_sealed_and_who_else_may_have_looked():
+    """Facts that a reader asks for first: when the records became fixed, who made this file and why, and other readings."""
+    made = Access(BEGAN + 5 * 10**9, "mara", "export incident", 6, "court order 7")
+    known = evidence(accesses=(made,), other_accesses=2, sealed_ns=(BEGAN + 3 * 86_400 * 10**9,))
+    for name in ("incident.html", "incident.md"):
+        text = files_of(conversation("my mail is <email:7f3a9c>"), known, ZONE)[name].decode()
+        for wanted in (
+            "by mara: court order 7",
+            "2 lists or searches that named no conversation",
+            "more than a day after",
+        ):
+            assert wanted in text
+        assert "stand where personal data was taken out" in text
+        assert "the list, only ever added to" in text
+    imported = files_of(conversation(source="import"), known, ZONE)["incident.md"].decode()
+    assert "imported from a file" in imported
+    assert "more than a day after" not in imported
+
+
+def test_code_within_a_sentence_stands_apart_from_its_words():
+    """In Markdown, what is code keeps the spaces around it."""
+    assert (
+        "Files: `sha256sum -c SHA256SUMS` compares"
+        in files_of(conversation(), evidence(), ZONE)["incident.md"].decode()
+    )
+
+
+def test_a_time_is_said_once_where_the_local_zone_is_utc():
+    """A page for UTC does not give each time twice."""
+    page = files_of(conversation(), evidence(), UTC)["incident.md"].decode()
+    assert "UTC+00:00" not in page

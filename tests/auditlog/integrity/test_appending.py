@@ -12,6 +12,7 @@ from auditlog.layout import ensure
 from auditlog.ledger import cache as ledger_cache
 from auditlog.ledger import keys
 from auditlog.ledger import ledger as ledgers
+from auditlog.ledger.entries import frame_of
 from auditlog.ledger.ledger import append_entry, begin, read_ledger
 
 APPENDS = (
@@ -185,3 +186,26 @@ def test_a_disk_that_takes_no_entry_leaves_the_old_head(store_path, monkeypatch)
             append_entry(layout, {"type": "access", "who": "u"})
     assert before == keys.checkpoint_path(layout).read_bytes()
     assert "VALID-BUT-UNANCHORED" == verify(layout).outcome
+
+
+@pytest.mark.parametrize("torn", [b"", b"LEDG"])
+@pytest.mark.parametrize("step", ["write_checkpoint", "fsync"])
+def test_an_entry_that_cannot_be_signed_or_synced_is_taken_back(store_path, monkeypatch, step, torn):
+    """What a command says that it could not do is not done: a full disk leaves no entry behind the checkpoint."""
+    layout = ensure(store_path)
+    append_entry(layout, {"type": "access", "who": "u"})
+    with layout.entries.open("ab") as file:
+        file.write(frame_of(1, b"{}")[: len(torn)])
+    with monkeypatch.context() as patch:
+
+        def full(*_arguments):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(*((keys, step, full) if step == "write_checkpoint" else (os, step, full)))
+        with pytest.raises(StoreError, match=r"No space left.* Nothing was done"):
+            append_entry(layout, {"type": "hold", "conversation": "c", "reason": "r"})
+    assert "hold" not in [entry["type"] for entry in read_ledger(layout.entries).entries]
+    append_entry(layout, {"type": "access", "who": "u"})
+    types = [entry["type"] for entry in read_ledger(layout.entries).entries]
+    assert ["access", *(["cut"] if torn else []), "access"] == types
+    assert ("VALID-BUT-UNANCHORED", 0) == (verify(layout).outcome, verify(layout).unsigned)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from auditlog.errors import StoreError
+from auditlog.integrity import verify_files
 from auditlog.integrity.verify import state
 from auditlog.keeping import holds
 from auditlog.keeping.compact import compact
@@ -334,3 +335,17 @@ def test_a_poisoned_cache_is_found(attacker, outcome_of):
     ledger_cache.keep(attacker.layout.cache, {**state, "segments": state["segments"][1:]})
     assert 2 == len(read_ledger(attacker.layout.entries).segments)
     assert ("INVALID", ["cache/ledger.json"]) == outcome_of(attacker.verify())
+
+
+def test_a_file_that_is_being_sealed_meanwhile_is_no_fault(attacker, monkeypatch):
+    """A journal that began, and was sealed but for its entry, while the store was looked at makes nobody say INVALID."""
+    real = verify_files._files
+
+    def meanwhile(directory):
+        stem = "0badcafe-1-1795438075319053973"
+        (attacker.layout.journal / f"{stem}.wal").write_bytes(b"")
+        (attacker.segments()[0].parent / f"{stem}.parquet").write_bytes(b"PAR1")
+        return real(directory)
+
+    monkeypatch.setattr(verify_files, "_files", meanwhile)
+    assert "VALID-BUT-UNANCHORED" == attacker.verify().outcome

@@ -2,11 +2,11 @@
 
 import pytest
 
-from auditlog.errors import NotFoundError
+from auditlog.errors import NotFoundError, StoreError
 from auditlog.integrity.proof import check_proof
 from auditlog.integrity.prove import prove
 from auditlog.integrity.verify import verify
-from auditlog.keeping import compact
+from auditlog.keeping import compact, rewrite
 from auditlog.keeping.holds import held, holds, place, release
 from auditlog.keeping.prune import plan, prune
 from auditlog.ledger.ledger import read_ledger
@@ -162,3 +162,37 @@ def test_compacted_files_are_pruned_as_well(days):
     compact.compact(days, grace=0)
     assert conversations(days) == (["both", "day-1", "day-2"], ["day-0", "run-1/x"])
     assert verify(days.layout, deep=True, jobs=1).faults == []
+
+
+@pytest.mark.parametrize("step", ["ids", "entry", "file"])
+def test_a_prune_that_cannot_be_written_leaves_everything_as_it_was(days, monkeypatch, step):
+    """On a disk that fills up nothing is pruned, nothing half made stays, and pruning again does it."""
+    place(days, conversation="both", where=None, reason="complaint")
+    before = {path for path in days.path.rglob("*") if path.is_file() and "cache" not in path.parts}
+    ledger = read_ledger(days.layout.entries)
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if step == "ids":
+            patch.setattr("auditlog.ledger.pruned.os.fsync", full)
+        elif step == "entry":
+            patch.setattr("auditlog.ledger.keys.write_checkpoint", full)
+        else:
+            real, made = rewrite.write_tables, []
+
+            def second(*arguments):
+                if made:
+                    raise StoreError("No space left on device")
+                made.append(1)
+                return real(*arguments)
+
+            patch.setattr(rewrite, "write_tables", second)
+        with pytest.raises(StoreError, match="No space left"):
+            prune_to(days, 3)
+    after = {path for path in days.path.rglob("*") if path.is_file() and "cache" not in path.parts}
+    assert set() == {path for path in after - before if path.suffix != ".ids"}
+    assert (ledger, set()) == (read_ledger(days.layout.entries), before - after)
+    assert prune_to(days, 3).conversations
+    assert "VALID-BUT-UNANCHORED" == verify(days.layout, deep=True).outcome
