@@ -358,7 +358,11 @@ async def _drive_async(call: ActiveCall, source: AsyncGenerator[Any, Any]) -> As
             call.exhaust()
             return
         except BaseException as error:
-            call.fail(error)
+            # A loop that ends cancels the closing of a stream that was left: that is no failure of the stream.
+            if error is argument and type(error).__name__ == "CancelledError":
+                call.exhaust(abandoned=True)
+            else:
+                call.fail(error)
             raise
         finally:
             call.leave()

@@ -287,6 +287,8 @@ def _refuse_foreign(layout: Layout) -> None:
 
 def _not_a_store(root: Path) -> str:
     wrong = "does not exist" if _mode(root) is None else "is not a store (it has no store.toml)"
+    if any((root / "journal").glob("*.wal")):
+        wrong += ", and its journal holds records: a store that vanished while it was recorded into"
     near = nearest_store(root)
     hint = f"A store lies in {_shown(near)}." if near else f"Make one with `auditlog init {_shown(root)}`."
     return f"{_shown(root)} {wrong}. {hint}"

@@ -14,6 +14,8 @@ import contextlib
 import io
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,10 +96,21 @@ def demo(directory: str, model: str, no_tui: bool, again: bool) -> None:
         _command("tui", "--store", store, "--run", run_id)
         return
     _command("replay", "diff", run_id, "--examples", "1", "--store", store)
-    words = store_words(store)
+    words, command = store_words(store), _this_command()
     narrate(
-        f"\n`auditlog tui --run {run_id}{words}` opens them, `auditlog ls{words}` lists the conversations."
+        f"\n`{command} tui --run {run_id}{words}` opens them, `{command} ls{words}` lists the conversations."
     )
+
+
+def _this_command() -> str:
+    """Give what to type for this command: `make` runs it from an environment that the user's shell may not know."""
+    here = Path(sys.argv[0])
+    if here.name != "auditlog" or shutil.which("auditlog") == str(here.absolute()):
+        return "auditlog"
+    try:
+        return shlex.quote(str(here.absolute().relative_to(Path.cwd())))
+    except ValueError:
+        return shlex.quote(str(here))
 
 
 def _store(directory: str) -> str:

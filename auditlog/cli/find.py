@@ -53,7 +53,7 @@ COLUMNS = (
 @click.argument("text", nargs=-1, metavar="[TEXT]...")
 @selection_options
 @subject_option
-@click.option("--case", is_flag=True, help="Upper and lower case as they stand.")
+@click.option("--case", is_flag=True, help="Tell upper and lower case apart.")
 @click.option("--no-index", is_flag=True, help="Read everything, and ask no full-text index.")
 @limit_option("At most N matches; 0 for all.", default=50)
 @format_option()

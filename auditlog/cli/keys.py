@@ -35,9 +35,9 @@ def keys() -> None:
 @keys.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 def new(file: Path) -> None:
-    """Make a key that reveals: the private one into FILE, the public one to stdout.
+    """Make the key that reveals.
 
-    Give the public one to who records; the private one stays with the privacy officer.
+    The private part goes into FILE and stays with the privacy officer; the public part goes to stdout, for who records.
     """
     from auditlog.redaction.vault import generate
 

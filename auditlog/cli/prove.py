@@ -9,7 +9,7 @@ import click
 
 from auditlog.cli.known import checkpoints_of
 from auditlog.cli.options import open_store, record_access, store_option
-from auditlog.cli.output import destination, narrate
+from auditlog.cli.output import destination, many, narrate
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -62,7 +62,7 @@ def prove(
             with destination(str(place)) as output:
                 output.write(text.encode())
     narrate(
-        f"{proof.spans} spans in {len(proof.document['segments'])} segments are proven. "
+        f"Proven: {many(proof.spans, 'span')} in {many(len(proof.document['segments']), 'segment')}. "
         "`auditlog verify --proof FILE` checks it."
     )
     if proof.unsealed:

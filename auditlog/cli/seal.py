@@ -9,7 +9,7 @@ import click
 
 from auditlog.cli.exits import Exit
 from auditlog.cli.options import open_store, store_option
-from auditlog.cli.output import narrate, print_line
+from auditlog.cli.output import many, narrate, print_line
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -56,33 +56,29 @@ def _print(report: SealReport, store: Store) -> None:
         print_line("Nothing to seal.")
     else:
         print_line(
-            f"Sealed {_many(len(report.sealed), 'journal file')}: {_many(report.spans, 'span')} "
-            f"in {_many(len(report.segments), 'segment')}."
+            f"Sealed {many(len(report.sealed), 'journal file')}: {many(report.spans, 'span')} "
+            f"in {many(len(report.segments), 'segment')}."
         )
     for segment in report.segments:
         print_line(f"  {safe_text(segment.path)}")
     _print_checkpoint(store)
     if report.live:
-        print_line(f"{_many(len(report.live), 'journal file')} still being written.")
+        print_line(f"{many(len(report.live), 'journal file')} still being written.")
     if report.incomplete:
-        print_line(f"{_many(report.incomplete, 'span')} without an end: the process went away.")
+        print_line(f"{many(report.incomplete, 'span')} without an end: the process went away.")
     for torn in report.torn:
         narrate(
             f"{torn.writer}: {torn.bytes} bytes behind offset {torn.offset} are torn; what is before them is sealed."
         )
-    for gap in report.gaps:
-        narrate(f"{_many(gap.lost, 'record')} could not be written while recording.")
+    if report.lost:
+        narrate(f"{many(report.lost, 'record')} could not be written while recording.")
     for number, what in (
         (report.duplicates, "repeated record"),
         (report.conflicts, "conflicting record"),
         (report.unreadable, "unreadable record"),
     ):
         if number:
-            narrate(f"{_many(number, what)}.")
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+            narrate(f"{many(number, what)}.")
 
 
 def _print_checkpoint(store: Store) -> None:

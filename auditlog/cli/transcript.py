@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from auditlog.cli.formats import count, dollars, milliseconds, moment
+from auditlog.cli.output import many
 from auditlog.safe_text import cell_width, clip, safe_text, wrap
 from auditlog.taken_out import taken_out_of
 from auditlog.values import Conversation, Document, Json, Span, Turn
@@ -52,7 +53,7 @@ def conversation_lines(
     first = conversation.turns[0].agent
     facts = [
         safe_text(conversation.conversation_id),
-        _many(len(conversation.turns), "turn"),
+        many(len(conversation.turns), "turn"),
         moment(first.start),
         _agent(first),
         f"user {safe_text(first.user_id)}" if first.user_id else "",
@@ -136,7 +137,7 @@ def _span_lines(span: Span, style: Style) -> Iterator[str]:
             if span.fault is None and span.status != "incomplete":
                 yield from _labelled("", f"→ {_json(span.output)}", style)
         case "retriever":
-            found = _many(len(span.documents), "document") if span.documents else _json(span.output)
+            found = many(len(span.documents), "document") if span.documents else _json(span.output)
             yield from _labelled(
                 "retrieved", f"{span.name} {_arguments(span.input)} → {found}{_tier(span)}", style
             )
@@ -225,7 +226,3 @@ def _to(span: Span) -> str:
 def _fault(span: Span) -> str:
     assert span.fault is not None
     return f"{span.fault.type}: {span.fault.message}" if span.fault.message else span.fault.type
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

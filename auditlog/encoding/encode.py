@@ -33,6 +33,8 @@ _FAITHFUL = (
 _SCALARS = frozenset({str, int, bool, type(None)})
 _LEAVES = _SCALARS | {float}
 _JSON = _LEAVES | {dict, list}
+_SEVERAL = 16
+"""From here on, how much stands in the items of a level is counted before it is looked at."""
 _MANY = 1000
 """From here on, the length of texts counts, and not only their number."""
 _VERY_MANY = 1_000_000
@@ -99,8 +101,16 @@ def is_json(value: Any) -> bool:
             return True
         if not _JSON.issuperset(kinds):
             return False
+        if len(level) > _SEVERAL and _explodes(level, seen):
+            return False
         level = gc.get_referents(*level)
     return False
+
+
+def _explodes(level: Collection[Any], seen: int) -> bool:
+    """Whether what stands in some items is more than is taken; asked before it is all listed."""
+    below = sum([len(item) for item in level if type(item) is list or type(item) is dict])
+    return below > _VERY_MANY and (seen + below > MAX_PLAIN_ITEMS or _repeats(level))
 
 
 def _are_finite(level: Iterable[Any], kinds: set[type]) -> bool:

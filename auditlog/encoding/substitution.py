@@ -32,6 +32,7 @@ import orjson
 
 from auditlog.encoding.encode import MARK, MAX_BYTES, Encoded, type_name
 from auditlog.encoding.error_facts import error_facts
+from auditlog.encoding.moments import moment_text
 from auditlog.encoding.object_fields import dict_of, field_of, members_of, slot_of
 
 MAX_DEPTH = 100
@@ -150,10 +151,18 @@ class _Walk:
         else:
             self.lossy = True
             tree = {"as": "dict", **(tree or {}), "keys": "other"}
-        named = {_key(key): item for key, item in pairs}
-        if len(named) < len(pairs):
-            self.lossy = True
-        return self._below(tree, named, depth)
+        return self._below(tree, self._named(pairs), depth)
+
+    def _named(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        """Give keys as text. Keys that are different, and have one text, are numbered: no value is lost."""
+        named: dict[str, Any] = {}
+        for key, item in pairs:
+            name = _key(key)
+            if name in named:
+                self.lossy = True
+                name = f"{name} ({len(named) + 1})"
+            named[name] = item
+        return named
 
     def _below(self, tree: Tree | None, fields: dict[str, Any], depth: int) -> Written:
         """Write a mapping with text keys."""
@@ -304,8 +313,10 @@ class _Walk:
         return self._mark("bytes", base64=base64.b64encode(value.tobytes()).decode())
 
     def write_moment(self, value: Any, _depth: int) -> Written:
+        text, exact = moment_text(value)
+        self.lossy = self.lossy or not exact
         if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-            return self.tagged(value.isoformat(), "date")
+            return self.tagged(text, "date")
         tag = "datetime" if isinstance(value, dt.datetime) else "time"
         zone = value.tzinfo
         more: dict[str, Any] = {"fold": 1} if value.fold else {}
@@ -313,7 +324,7 @@ class _Walk:
             more["zone"] = zone.key
         elif zone is not None and type(zone) is not dt.timezone:
             self.lossy = True
-        return self.tagged(value.isoformat(), tag, **more)
+        return self.tagged(text, tag, **more)
 
     def write_duration(self, value: Any, _depth: int) -> Written:
         seconds = value.total_seconds()
@@ -385,7 +396,7 @@ class _Walk:
             return found
         bases = (dt.datetime, dt.date, dt.time, dt.timedelta)
         base: Any = next(base for base in bases if issubclass(type(value), base))
-        plain = dt.timedelta.total_seconds(value) if base is dt.timedelta else base.isoformat(value)
+        plain = dt.timedelta.total_seconds(value) if base is dt.timedelta else moment_text(value)[0]
         return self.tagged(plain, f"subclass of {base.__name__}", type=type_name(type(value)))
 
 
@@ -466,9 +477,9 @@ def _key(key: Any) -> str:
         return str(key)
     if kind is int:
         return _digits(key)
-    if kind in (decimal.Decimal, uuid.UUID, dt.date, dt.datetime, bytes) or (
-        kind is tuple and _is_small(key)
-    ):
+    if kind in (dt.date, dt.datetime):
+        return moment_text(key)[0]
+    if kind in (decimal.Decimal, uuid.UUID, bytes) or (kind is tuple and _is_small(key)):
         return str(key)
     if issubclass(kind, str):
         return str.__str__(key)

@@ -11,6 +11,7 @@ The rules:
 from __future__ import annotations
 
 import base64
+import collections
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,25 @@ def _width(value: Any, library: str) -> int:
 def _rows(value: Any, library: str, kept: int) -> Any:
     match library:
         case "pandas":
-            return value.iloc[:kept].to_dict(orient="records")
+            shown = value.iloc[:kept]
+            if not value.columns.is_unique:
+                shown = shown.set_axis(_apart(value.columns.to_list()), axis=1)
+            return shown.to_dict(orient="records")
         case "polars":
             return value.head(kept).to_dicts()
         case _:
-            return value.slice(0, kept).to_pylist()
+            shown = value.slice(0, kept)
+            names = list(value.schema.names)
+            if len(set(names)) < len(names):
+                shown = shown.rename_columns(_apart(names))
+            return shown.to_pylist()
+
+
+def _apart(names: list[Any]) -> list[str]:
+    """Give columns of one name a number each: no value is lost."""
+    seen: collections.Counter[str] = collections.Counter()
+    told = []
+    for name in map(str, names):
+        seen[name] += 1
+        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return told

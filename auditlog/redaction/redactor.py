@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from auditlog.errors import ConfigurationError
-from auditlog.redaction import stream, token
+from auditlog.redaction import marks, stream, token
 from auditlog.redaction.bounded import SECONDS, Bounded
 from auditlog.redaction.kinds import DEFAULT, Kind, chosen, known_kinds
 from auditlog.redaction.recogniser import Recogniser, checked
 from auditlog.redaction.scanner import Scanner, Span
 from auditlog.redaction.validators import words
-from auditlog.redaction.view import View, quoted, strings
+from auditlog.redaction.view import Inside, View, quoted, strings
 
 log = logging.getLogger("auditlog")
 
@@ -175,19 +175,26 @@ class Redactor:
                 return Redacted(
                     rest.text, _sum(joined.counts, rest.counts), joined.originals | rest.originals
                 )
+        if marks.stand_in(raw):
+            opened = marks.redacted(raw, self.text)
+            if opened is not None:
+                rest = self.text(opened.text)
+                return Redacted(
+                    rest.text, _sum(opened.counts, rest.counts), opened.originals | rest.originals
+                )
         spans = self.find(raw)
         if not spans:
             return Redacted(raw, {}, {})
         counts: dict[str, int] = {}
         originals: dict[str, str] = {}
         pieces: list[bytes] = []
-        at = 0
+        at, inside = 0, Inside(raw)
         for start, end, kind, value in spans:
             told = value.decode("utf-8", "replace")
             made = self._replacement(kind, told)
             if made is None or start < at:
                 continue
-            first, last, replacement = quoted(raw, start, end, made.encode())
+            first, last, replacement = quoted(raw, start, end, made.encode(), inside)
             pieces += (raw[at:first], replacement)
             at = last
             counts[kind] = counts.get(kind, 0) + 1
@@ -212,9 +219,10 @@ class Redactor:
         """Give the token of a value; None where nothing is left of it in its normal form."""
         made = self._tokens.get((kind, value))
         if made is None:
-            if not normal_form(kind, value):
+            shown = View(value.encode("utf-8", "replace"), escapes=False).text.decode("utf-8", "replace")
+            if not normal_form(kind, shown):
                 return None
-            made = self.token(kind, value)
+            made = self.token(kind, shown)
             if len(self._tokens) >= MAX_TOKENS_KNOWN:
                 self._tokens.clear()
             self._tokens[kind, value] = made
@@ -258,11 +266,16 @@ class Redactor:
     def _spans_of_string(self, text: str) -> list[tuple[int, int, str]]:
         """Give the values of a plain text, in characters."""
         raw = text.encode("utf-8", "replace")
-        found = [*self._scanner.find(raw)]
+        view = View(raw, escapes=False)
+        found = [*self._scanner.find(view.text)]
         if self.recognisers:
-            found = self._scanner.apart([*found, *self._recognised(raw)])
+            found = self._scanner.apart([*found, *self._recognised(view.text)])
         return [
-            (len(raw[:start].decode("utf-8", "replace")), len(raw[:end].decode("utf-8", "replace")), kind)
+            (
+                len(raw[: view.raw(start)].decode("utf-8", "replace")),
+                len(raw[: view.raw(end)].decode("utf-8", "replace")),
+                kind,
+            )
             for start, end, kind in found
         ]
 

@@ -18,6 +18,7 @@ import re2
 
 from auditlog.redaction.kinds import Kind, Pattern
 from auditlog.redaction.token import TOKEN
+from auditlog.redaction.view import has_folded
 
 _MEMORY = 64 << 20
 _SHORT = 64
@@ -63,6 +64,8 @@ class Scanner:
         """Say of JSON bytes, cheaply, that there is nothing in them."""
         if not self._patterns:
             return True
+        if has_folded(raw):
+            return False
         if b"\\" in raw:
             # Any other escape could hide a character of a value.
             if _ESCAPED.search(raw):

@@ -1,6 +1,8 @@
 """Parents, turns and conversations survive tasks, threads, executors and a user's own provider."""
 
 import asyncio
+import gc
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -180,3 +182,32 @@ def test_a_call_that_cannot_be_recorded_leaves_no_span_open(recording, provider,
     monkeypatch.setattr("auditlog.call.attributes_text", fail)
     assert 4 == step(4)
     assert ["execute_tool step"] == [span.name for span in provider.exporter.get_finished_spans()]
+
+
+def test_a_stream_that_is_left_as_the_loop_ends_was_abandoned(recording):
+    """A consumer that breaks off, alone or inside another stream, and a loop that then ends, make no error of the stream."""
+
+    @auditlog.tool
+    async def words():
+        for word in ("a", "b"):
+            yield word
+
+    @auditlog.tool
+    async def passed_on():
+        async for word in words():
+            yield word
+
+    async def leave():
+        async for _ in words():
+            break
+        stream = passed_on()
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(leave())
+    gc.collect()
+    assert [("words", "ok"), ("passed_on", "ok"), ("words", "ok")] == [
+        (row["name"], row["status"]) for row in recording.rows
+    ]
+    told = [json.loads(row["attributes"]) for row in recording.rows]
+    assert [True] * 3 == [found.get("auditlog.stream.abandoned") for found in told]

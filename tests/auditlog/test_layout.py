@@ -21,8 +21,7 @@ def test_a_store_is_made_once_and_keeps_its_id(store_path):
 def test_processes_that_make_one_store_at_once_agree_on_its_id(store_path):
     """Of several processes that make a store at once one wins, and all see the same id."""
     code = (
-        "import sys; from auditlog import layout; "
-        "print(layout.read_settings(layout.ensure(sys.argv[1])).id)"
+        "import sys; from auditlog import layout; print(layout.read_settings(layout.ensure(sys.argv[1])).id)"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", code, store_path], stdout=subprocess.PIPE, text=True)
@@ -153,3 +152,13 @@ def test_a_ledger_that_is_a_fifo_is_refused(store_path):
     os.mkfifo(store_path / "ledger" / "entries.log")
     with pytest.raises(StoreError, match="is a FIFO"):
         Store.open(store_path)
+
+
+def test_records_in_a_place_that_is_no_store_any_more_are_told(store_path):
+    """Where a store vanished while it was recorded into, its records are there, and making the store again finds them."""
+    store_path.mkdir()
+    (store_path / "journal").mkdir()
+    (store_path / "journal" / "boot-1-1.wal").write_bytes(b"")
+    with pytest.raises(StoreError, match="its journal holds records: a store that vanished"):
+        Store.open(store_path)
+    Store.create(store_path).close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from auditlog.cli.exits import Exit
+from auditlog.cli.exits import Exit, Verdict
 from auditlog.cli.main import main
 from auditlog.filters.language import FIELDS
 
@@ -84,9 +84,11 @@ def test_every_field_of_the_filter_is_documented() -> None:
 
 
 def test_every_exit_code_is_documented() -> None:
-    """The table of exit codes names each one."""
+    """The tables of exit codes name each one, those of `verify` among them."""
     table = re.findall(r"^\| ([\d, ]+) \|", REFERENCE, re.MULTILINE)
-    assert {str(code.value) for code in Exit} == {code for row in table for code in row.split(", ")}
+    assert {str(code.value) for code in (*Exit, *Verdict)} == {
+        code for row in table for code in row.split(", ")
+    }
 
 
 def test_every_command_explains_itself() -> None:

@@ -10,6 +10,7 @@ import time
 import pyte
 import pytest
 
+from auditlog.cli.demo import _this_command
 from auditlog.cli.exits import Exit
 
 
@@ -45,6 +46,16 @@ def test_the_demo_shows_what_version_two_gets_wrong(run_apart, tmp_path):
     assert "executions" not in again.stderr
 
     assert "issue_refund" in screen_of(["demo"], tmp_path, until="issue_refund")
+
+
+def test_the_hint_works_in_a_shell_that_does_not_know_the_command(monkeypatch, tmp_path):
+    """Run by `make`, whose environment the user's shell does not know, it names the command by its path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [".venv/bin/auditlog", "demo"])
+    assert _this_command() == ".venv/bin/auditlog"
+    monkeypatch.setattr(sys, "argv", ["/usr/lib/python/auditlog/cli/__main__.py", "demo"])
+    assert _this_command() == "auditlog"
 
 
 def screen_of(arguments, directory, *, until, seconds=60):

@@ -11,6 +11,7 @@ import pathlib
 import sys
 import threading
 import uuid
+import zoneinfo
 
 import numpy as np
 import orjson
@@ -298,3 +299,49 @@ def test_anything_becomes_json(value):
     encoded = encode(value)
     decode(encoded.text)
     assert encoded.types is None or encoded.types == decode(orjson.dumps(encoded.types))
+
+
+class Hanging(dt.tzinfo):
+    """A time zone whose code never ends."""
+
+    def utcoffset(self, moment):
+        """Never end."""
+        raise SystemExit
+
+    dst = tzname = utcoffset
+
+
+def test_a_time_zone_of_a_stranger_is_not_asked():
+    """A time in a zone that Python does not bring is written as its clock shows it, and is lossy."""
+    moment = dt.datetime(2026, 11, 3, 4, 5, 6, 7, tzinfo=Hanging())
+    late = type("Late", (dt.datetime,), {})(2026, 11, 3, tzinfo=Hanging())
+    found = encode([moment, moment.timetz(), late])
+    assert ["2026-11-03T04:05:06.000007", "04:05:06.000007", "2026-11-03T00:00:00"] == decode(found.text)
+    assert found.lossy
+    zoned = dt.datetime(2026, 11, 3, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))
+    assert ('"2026-11-03T00:00:00+01:00"', False) == (encode(zoned).text.decode(), encode(zoned).lossy)
+
+
+def test_keys_that_are_one_text_lose_no_value():
+    """Values of different keys with one text are all kept, and the mapping is lossy."""
+    found = encode({1: "a", "1": "b", None: "c", "None": "d"})
+    assert {"1": "a", "1 (2)": "b", "None": "c", "None (4)": "d"} == decode(found.text)
+    assert found.lossy
+
+
+def test_columns_of_one_name_lose_no_value(recwarn):
+    """Tables with a column's name twice keep both, and warn nobody."""
+    for table in (
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]),
+    ):
+        assert [{"a": 1, "a (2)": 2}] == decode(encode(table).text)
+    assert not recwarn.list
+
+
+def test_a_list_that_stands_in_itself_a_hundred_million_times_is_cut():
+    """What would be a hundred million items is not listed before it is refused."""
+    shared = ["x" * 100] * 100_000
+    found = encode([shared] * 1000)
+    assert found.lossy
+    assert 200 * 2**20 > len(found.text)

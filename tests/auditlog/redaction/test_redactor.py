@@ -1,5 +1,7 @@
 """The redactor: JSON in, JSON out, nothing left of a value, and never written in clear."""
 
+import base64
+import json
 import re
 
 import orjson
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditlog.encoding.encode import encode
 from auditlog.redaction import Found, Redactor
 from auditlog.redaction.token import TOKEN, token
 
@@ -298,3 +301,60 @@ def test_choices_and_tool_calls_of_one_stream_are_told_apart():
         for text in ('{"to": "anna@exam', 'ple.com"}')
     ]
     assert b"exam" not in streamed(call)["output"]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "plain"),
+    [
+        ("anna.smith\u200b@example.com", "anna.smith@example.com"),
+        ("anna\u200b.smith@exam\u2060ple.com", "anna.smith@example.com"),
+        ("anna.smi\u00adth@example.com", "anna.smith@example.com"),
+        ("anna.smith＠example.com", "anna.smith@example.com"),
+        ("anna.smith%2540example.com", "anna.smith@example.com"),
+        ("anna.smith&#64;example.com", "anna.smith@example.com"),
+        ("４１１１１１１１１１１１１１１１", "4111111111111111"),
+        ("٤١١١ ١١١١ ١١١١ ١١١١", "4111111111111111"),
+        ("4111\u200b1111\u200b1111\u200b1111", "4111111111111111"),
+    ],
+)
+@pytest.mark.parametrize(
+    "dump", [orjson.dumps, lambda value: json.dumps(value).encode()], ids=["utf-8", "escaped"]
+)
+def test_signs_that_hide_a_value_do_not(hidden, plain, dump):
+    """A value between signs that do not show, or in letters of another width, is found, and is the same customer."""
+    found = orjson.loads(REDACTOR.text(dump(f"it is {hidden}, you see")).text)
+    assert f"it is {redacted(plain)}, you see" == found
+    pieces = orjson.loads(REDACTOR.text(orjson.dumps([hidden[:6], hidden[6:]]), chunks=True).text)
+    assert redacted(plain) == "".join(pieces)
+
+
+def test_a_text_between_hidden_signs_stays_as_it_is():
+    """Full-width letters and signs that do not show stay where no value stands among them."""
+    text = "\u200bＡ ５００ %25 &amp; \u2060 and anna.smith@example.com \u200b５"
+    assert text.replace("anna.smith@example.com", redacted("anna.smith@example.com")) == redacted(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"I am anna.smith@example.com",
+        b"\xff\xfe anna.smith@example.com \x80",
+        "\ud83d anna.smith@example.com",
+        {"deep": [bytearray(b"anna.smith@example.com"), memoryview(b"anna.smith@example.com")]},
+        {b"anna.smith@example.com": ("\udc00anna.smith@example.com",)},
+    ],
+)
+def test_what_the_encoder_wrote_as_base64_is_redacted(value):
+    """Bytes, and texts that are no Unicode, hold no value either."""
+    text = REDACTOR.text(encode(value).text).text.decode()
+    opened = re.sub(r'"base64":"([^"]*)"', lambda match: base64.b64decode(match[1]).decode("latin-1"), text)
+    assert "anna" not in opened
+    assert "<email:" in opened
+    clean = encode([b"\xff nothing", "\ud83d"]).text
+    assert clean == REDACTOR.text(clean).text
+
+
+def test_numbers_among_many_texts_take_no_time_of_their_square():
+    """Ten thousand card numbers between texts are redacted in a list, and the list stays JSON."""
+    value = ["x", 4111111111111111] * 10_000
+    assert ["x", redacted("4111111111111111")] * 10_000 == redacted(value)

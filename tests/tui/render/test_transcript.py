@@ -36,6 +36,18 @@ def test_a_turn_reads_as_it_was_said():
     ]
 
 
+def test_what_was_erased_is_said_where_it_stood():
+    """A turn without its content says so, and does not look like one in which nothing was said."""
+    agent = Span(trace_id="t", span_id="a", kind="agent", name="bot", end_ns=10, erased=True)
+    turn = Turn(agent, (agent, call(kind="tool", name="pay", effect="write", erased=True)))
+    assert [line.text for block in transcript.turn_blocks(turn)[1:] for line in block.draw(60)] == [
+        "user    (its content is gone: erased or pruned)",
+        "  ● tool pay write 2 ms",
+        "      (its content is gone: erased or pruned)",
+        "agent   (its content is gone: erased or pruned)",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 30, 60, 100])
 def test_no_call_has_a_blank_line(width):
     """A narrow window clips a call's facts and leaves no empty line."""
