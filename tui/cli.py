@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from auditlog.cli.exits import Exit
 from auditlog.cli.options import store_option
 
 _HUNG_UP = 129
@@ -67,6 +68,7 @@ def tui(
     from tui.keys import load
 
     _end_with_the_terminal(sys.stdin.fileno())
+    _take_any_bytes()
     # From here on the reader's thread alone uses the store, and closes it.
     app = AuditApp(
         lambda: opened,
@@ -81,7 +83,22 @@ def tui(
     if app.reader.busy:
         # Nothing is written, so nothing is lost; unwinding under a query would only print the engine's complaints.
         sys.stderr.flush()
-        os._exit(app.return_code or 0)
+        os._exit(Exit.BUG if app.return_code else Exit.OK)
+    if app.return_code:
+        raise click.exceptions.Exit(Exit.BUG)
+
+
+def _take_any_bytes() -> None:
+    """Let what is typed or pasted be any bytes: Textual's own decoder is strict, and would end the program."""
+    import codecs
+    import functools
+
+    from textual.drivers import linux_driver
+
+    def decoder(encoding: str) -> functools.partial[codecs.IncrementalDecoder]:
+        return functools.partial(codecs.getincrementaldecoder(encoding), "replace")
+
+    setattr(linux_driver, "getincrementaldecoder", decoder)  # noqa: B010 - it is the module's own import
 
 
 def _end_with_the_terminal(descriptor: int) -> None:

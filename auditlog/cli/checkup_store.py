@@ -8,6 +8,7 @@ The rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from auditlog.cli.checkup import Finding
 from auditlog.cli.checkup_journal import gaps_told, journals, many
 from auditlog.cli.checkup_redaction import redaction
 from auditlog.errors import AuditlogError
+from auditlog.ledger.keys import key_path
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -93,11 +95,17 @@ def _writable(store: Store) -> Iterator[Finding]:
             f"the store's file system is {skew:+.0f} s off this machine's clock",
             _CLOCKS,
         )
-    loose = [
-        p
-        for p in (store.path, store.path / "journal", store.path / "keys")
-        if p.exists() and p.stat().st_mode & 0o007
-    ]
+    keys = store.path / "keys"
+    with contextlib.suppress(OSError):
+        key = key_path(store.layout)
+        if key.stat().st_mode & 0o007 and keys.stat().st_mode & 0o001:
+            yield Finding(
+                "wrong",
+                "keys",
+                f"everybody on this machine can read {key}: whoever can sign can write the ledger anew",
+                f"chmod -R o= {keys}; then take the key for a stolen one, and anchor (docs/integrity.md)",
+            )
+    loose = [p for p in (store.path, store.path / "journal", keys) if p.exists() and p.stat().st_mode & 0o007]
     if loose:
         yield Finding(
             "note",

@@ -42,13 +42,17 @@ def hold(
     ID is a conversation's id, or a beginning of it that no other has.
     """
     from auditlog.keeping.holds import held, holds, place
+    from auditlog.ledger import signing
     from auditlog.ledger.ledger import read_ledger
 
     if show:
         if id or where or reason:
             raise FilterError("--list takes no conversation, filter or reason.")
         with open_store(store) as opened:
-            placed = holds(read_ledger(opened.layout.entries))
+            head = signing.head_of(opened.layout)
+            ledger = read_ledger(opened.layout.entries)
+            signing.refuse_other_past(opened.layout, ledger, head)
+            placed = holds(ledger)
             write_rows([_row(opened, each) for each in placed], _COLUMNS, format, output)
         raise click.exceptions.Exit(Exit.OK if placed else Exit.NO)
     _refuse_other_than_one(id, where, reason)

@@ -15,6 +15,7 @@ The rules:
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,13 +190,22 @@ def _plan(store: Store, subject: Subject, progress: Progress) -> Plan:
 
 def _leftovers(store: Store, subject: Subject, whole: set[str]) -> list[Path]:
     """Give the damaged files, kept beside the journals and where records spilled to, that hold something of the subject."""
-    wanted = [name.encode("utf-8", "surrogatepass") for name in (*subject.names, *whole) if name]
+    names = {form for name in (*subject.names, *whole) if name for form in (name, name.lower(), name.upper())}
+    spelled = names | {
+        json.dumps(name, ensure_ascii=plain)[1:-1] for name in names for plain in (True, False)
+    }
+    wanted = [form.lower().encode("utf-8", "surrogatepass") for form in spelled]
     found = []
     for place in (store.layout.journal, *spill.directories(store.layout.journal)):
         for path in sorted(place.glob(f"*{KEPT_SUFFIX}")):
             if path.is_symlink() or not path.is_file():
                 continue
-            data = path.read_bytes()
+            data = (
+                path.read_bytes()
+                .decode("utf-8", "surrogateescape")
+                .lower()
+                .encode("utf-8", "surrogateescape")
+            )
             if any(word in data for word in wanted):
                 found.append(path)
     return found

@@ -16,6 +16,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
+import re2
+
 _FOLDED = (
     # Signs that do not show, full-width letters and digits, Arabic digits, percent signs that are encoded themselves, "@".
     rb"\xe2\x80[\x8b-\x8f]|\xe2\x81[\xa0-\xa4]|\xef\xbb\xbf|\xc2\xad|\xef\xbc[\x81-\xbf]|\xef\xbd[\x80-\x9e]"
@@ -23,6 +25,9 @@ _FOLDED = (
 )
 _FOLD = re.compile(rb"(" + _FOLDED + rb")")
 _ESCAPE = re.compile(rb'(\\+(?:u[0-9a-fA-F]{4}|["/bfnrt])?|' + _FOLDED + rb")")
+_LATIN = re2.Options()
+_LATIN.encoding = re2.Options.Encoding.LATIN1
+_UNSEEN = re2.compile(_FOLDED.partition(b"|%")[0], _LATIN)
 _MOST_ESCAPES = 1_000
 _PLAIN = {b"n": b"\n", b"r": b"\n", b"t": b"\t", b"b": b" ", b"f": b" ", b'"': b'"', b"/": b"/"}
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -32,8 +37,10 @@ _LOOK_BACK = 200
 
 
 def has_folded(raw: bytes) -> bool:
-    """Whether signs stand in some text that the view shows as others."""
-    return not (raw.isascii() and b"%25" not in raw and b"&" not in raw) and _FOLD.search(raw) is not None
+    """Whether signs may stand in some text that the view shows as others."""
+    if (b"%" in raw and b"%25" in raw) or (b"&" in raw and (b"&#" in raw or b"&commat;" in raw)):
+        return True
+    return not raw.isascii() and _UNSEEN.search(raw) is not None
 
 
 def _folded(sign: bytes) -> bytes:

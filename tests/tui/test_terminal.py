@@ -164,3 +164,16 @@ def test_keys_typed_at_once_reach_the_prompt(fixed_store, terminal):
     window.type("\x1bf")
     window.type("fstatus:error\r")
     window.until("1 match")
+
+
+def test_bytes_that_are_no_text_do_not_end_it(fixed_store, terminal):
+    """A paste of bytes that are not UTF-8 lands in the prompt as far as it is text, and nothing ends."""
+    window = terminal("tui", "--store", str(fixed_store), columns=120)
+    window.until("Where is my parcel?")
+    window.type("/")
+    os.write(window.master, b"\x1b[200~ab\xff\xfe\x9b2Jcd[@click=app.quit]\x1b[201~")
+    window.until("cd[@click=app.quit]")
+    window.type("\r")
+    window.until("holds")
+    window.type("q")
+    assert window.finish() == 0

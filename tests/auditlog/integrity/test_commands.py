@@ -210,3 +210,25 @@ def test_taking_away_needs_the_key(run, attacker):
         assert (3, True) == (found.exit_code, "This needs a signed entry" in found.stderr), found.output
     assert before == attacker.entries()
     assert "VALID-BUT-UNANCHORED" == attacker.verify().outcome
+
+
+def test_doctor_tells_of_a_key_that_others_can_read(run, attacker):
+    """A signing key that everybody can read is wrong; one that its directory protects is not."""
+    key = attacker.path / "keys" / "ledger.key"
+    key.chmod(0o644)
+    assert 0 == run("doctor").exit_code
+    key.parent.chmod(0o755)
+    found = run("doctor")
+    assert (1, True) == (
+        found.exit_code,
+        "everybody on this machine can read" in " ".join(found.stdout.split()),
+    )
+
+
+def test_a_release_that_nobody_signed_is_not_listed_as_one(run, attacker):
+    """Listing holds says that the ledger cannot be relied upon, rather than that nothing is held."""
+    assert 0 == run("hold", "case-0", "--reason", "complaint").exit_code
+    release = {"v": 2, "time": 1, "type": "release", "conversation": "case-0"}
+    attacker.write_entries([*attacker.entries(), json.dumps(release).encode()])
+    found = run("hold", "--list")
+    assert (3, True) == (found.exit_code, "nobody who holds the key wrote it" in found.stderr)

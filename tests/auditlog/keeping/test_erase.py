@@ -155,6 +155,14 @@ def test_damaged_leftovers_that_hold_the_customer_go_too(shop):
     assert [p.name for p in journal.glob("*.damaged")] == ["2-2-2.damaged"]
 
 
+@pytest.mark.parametrize("spelling", ['ÄNNE "Q" Öhm', 'änne \\"q\\" öhm', '\\u00e4nne \\"Q\\" \\u00f6hm'])
+def test_a_leftover_holds_the_customer_in_any_case_and_as_json_escapes_it(shop, spelling):
+    """A damaged file is looked through as recorded content is: capitals and escapes make no difference."""
+    left = shop.path / "journal" / "1-1-1.damaged"
+    left.write_bytes(b"\xff\x00" + spelling.encode() + b"\xfe")
+    assert erase(shop, subject_of(shop, 'Änne "Q" Öhm', ())).leftovers == [left]
+
+
 def test_a_held_conversation_is_not_erased_unless_somebody_says_so(shop):
     """A hold refuses the whole erasure; releasing it, or overriding it, lets it go on, and the ledger says so."""
     place(shop, conversation="ada-2", where=None, reason="case 7")
