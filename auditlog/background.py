@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 VARIABLE = "AUDITLOG_SEAL"
+_KEY = "AUDITLOG_CONTENT_KEY"
 
 _CHILD = """
 import os, sys
@@ -55,6 +56,8 @@ def start(root: Path, *, wait: bool = True) -> bool:
         return False
     package = str(Path(__file__).resolve().parents[1])
     found = os.environ.get("PYTHONPATH")
+    # The process runs elsewhere, and a key may be named from here.
+    key = {name: os.path.abspath(os.environ[name]) for name in (_KEY,) if os.environ.get(name)}  # noqa: PTH100 - no path is had
     try:
         child = subprocess.Popen(
             [executable, "-c", _CHILD, str(root.resolve())],
@@ -62,7 +65,7 @@ def start(root: Path, *, wait: bool = True) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": f"{found}{os.pathsep}{package}" if found else package},
+            env={**os.environ, **key, "PYTHONPATH": f"{found}{os.pathsep}{package}" if found else package},
             start_new_session=True,
         )
         if wait:

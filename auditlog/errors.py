@@ -27,6 +27,10 @@ class StoreError(AuditlogError):
     """A path is not a store, or the store cannot be read or written."""
 
 
+class ContentKeyError(StoreError):
+    """What is asked for is encrypted, and the content key is not here."""
+
+
 class DamageError(StoreError):
     """A file of the store is not what was sealed; the message names it."""
 

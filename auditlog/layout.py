@@ -86,6 +86,8 @@ class Settings:
     """The key that verifies those signatures."""
     access_required: bool = False
     """Whether nothing may be shown that is not recorded as an access."""
+    content_key: str | None = None
+    """The id of the key that encrypts content; None where nothing does."""
 
 
 def ensure(path: Path | str) -> Layout:
@@ -145,6 +147,7 @@ def read_settings(layout: Layout) -> Settings:
             ledger.get("origin"),
             ledger.get("public_key"),
             found.get("access", {}).get("required") is True,
+            str(found["content"]["key"]) if "content" in found else None,
         )
     except OSError as error:
         msg = f"{layout.settings} cannot be read: {error.strerror}. Check its owner and mode."

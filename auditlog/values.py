@@ -179,6 +179,8 @@ class Span:
     """The sealed file that holds it, relative to the store; None while it is still in the journal."""
     erased: bool = False
     """Its content was taken away since; its place in the ledger still proves."""
+    closed: str | None = None
+    """The id of the content key that its content is encrypted with, where that is not here."""
 
     @property
     def start(self) -> datetime:

@@ -136,6 +136,8 @@ def unreplayable(turn: Turn | None) -> str | None:
     """
     if turn is None:
         return "the recorded turn is not in the store any more"
+    if any(span.closed for span in turn.spans):
+        return "its content is encrypted, and the content key is not here"
     if any(span.erased for span in turn.spans):
         return "its content, or some of it, was erased or pruned"
     if turn.agent.status == "incomplete":

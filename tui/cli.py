@@ -51,6 +51,7 @@ def tui(
         raise click.UsageError("--run and --conversation each open a screen: give one of them.")
     # What the command line names is looked up before the screen is taken, so that a miss is a sentence.
     opened = Store.open(store)
+    opened.shows_structure = True
     background.start_for_reader(opened.path)
     if conversation is not None:
         conversation = opened.conversation(conversation).conversation_id

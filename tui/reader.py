@@ -111,6 +111,7 @@ class Reader:
             try:
                 if store is None:
                     store = self._opened()
+                    store.shows_structure = True
                 value = question.work(store)
                 if isinstance(value, Generator):
                     value = self._exhausted(question, value)

@@ -49,7 +49,16 @@ def the_store(path: str) -> Iterator[Finding]:
         return
     with store:
         yield Finding("ok", "store", f"{store.path}, format {store.settings.format}, id {store.id}")
-        for check in (_writable, _room, redaction, _journals, _sealed, _ledger, _records):
+        for check in (
+            _writable,
+            _room,
+            redaction,
+            _content_key,
+            _journals,
+            _sealed,
+            _ledger,
+            _records,
+        ):
             try:
                 yield from check(store)
             except AuditlogError as error:
@@ -113,6 +122,23 @@ def _room(store: Store) -> Iterator[Finding]:
         yield Finding("wrong", "disk", text, "Make room: records that find none are lost, and counted.")
     else:
         yield Finding("note" if usage.free < _LITTLE_ROOM else "ok", "disk", text)
+
+
+def _content_key(store: Store) -> Iterator[Finding]:
+    from auditlog.sealing.content_key import VARIABLE
+
+    key = store.content_key
+    if key is None:
+        return
+    if key.secret is None:
+        yield Finding(
+            "note",
+            "content",
+            f"the content key {key.id} is not here: what was said does not show, and journals wait to be sealed",
+            f"If you have its file, name it in {VARIABLE}.",
+        )
+    else:
+        yield Finding("ok", "content", f"encrypted with {key.id}, which is here")
 
 
 def _journals(store: Store) -> Iterator[Finding]:

@@ -93,7 +93,9 @@ def find(
             chosen = chosen.and_subject(tokens)
         words = [wanted] if wanted else tokens
         found = opened.summaries(chosen.where, chosen.since, chosen.until)
-        if opened.search.unindexed > _MANY_SPANS and not no_index:
+        if opened.content_key is not None and wanted:
+            narrate("Content is encrypted here, so no index holds its words: everything was read.")
+        elif opened.search.unindexed > _MANY_SPANS and not no_index:
             narrate(
                 f"{opened.search.unindexed:,} spans were read whole: `auditlog index` makes an index of their words, "
                 "which serves words of three letters and more that not every conversation holds."

@@ -54,6 +54,9 @@ def import_(paths: Sequence[Path], tags: Sequence[str], format: str | None, stor
     labels = _labels(tags)
     reports, failed = [], 0
     with Store.create(store) as opened:
+        key = opened.content_key
+        if key is not None and key.secret is None:
+            raise key.needed("Importing, which seals,")
         for path in _files(paths):
             try:
                 reports.append(_import(opened, path, format, labels))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from auditlog.cli.options import open_store, store_option
-from auditlog.cli.output import Progress, print_line
+from auditlog.cli.output import Progress, narrate, print_line
 from auditlog.errors import StoreError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def index(no_text: bool, remove: bool, store: str) -> None:
             opened.remove_index()
             print_line("Removed the indexes.")
             return
+        if opened.content_key is not None and not no_text:
+            narrate("Content is encrypted here, so no index holds its words: searching reads everything.")
         with Progress("Indexing:") as progress:
             done = opened.update_index(
                 text=not no_text,

@@ -13,12 +13,17 @@ from auditlog.cli.options import store_option
 @click.command()
 @click.argument("directory", required=False, metavar="DIR")
 @click.option(
+    "--encrypt-content",
+    is_flag=True,
+    help="Encrypt what was said in sealed files, with a key that is made for it.",
+)
+@click.option(
     "--redact",
     is_flag=True,
     help="Have every recorder take personal data and secrets out before it writes: the setting stands in store.toml.",
 )
 @store_option
-def init(directory: str | None, store: str, *, redact: bool) -> None:
+def init(directory: str | None, store: str, *, encrypt_content: bool, redact: bool) -> None:
     """Make a store in DIR, or in ./audit.
 
     A store is a directory with everything in it. Making one that is there already changes nothing, but that --redact turns
@@ -31,6 +36,11 @@ def init(directory: str | None, store: str, *, redact: bool) -> None:
     path = directory or store
     there = Layout(Path(path).absolute()).settings.exists()
     layout = ensure(path)
+    if encrypt_content:
+        from auditlog.sealing.content_key import make
+
+        name, place = make(layout)
+        narrate(f"The content key {name} is in {place}. Keep a copy: without it, nobody reads what was said.")
     begin(layout)
     narrate(f"{'There is a store already in' if there else 'Made a store in'} {layout.root}")
     if redact:

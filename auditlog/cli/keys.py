@@ -98,7 +98,28 @@ def _rows(store: Any) -> list[dict[str, Any]]:
             "here": "never",
             "public": said(store.layout).get("reveal_key"),
         },
+        *_content(store),
     ]
+
+
+def _content(store: Any) -> list[dict[str, Any]]:
+    from auditlog.sealing.content_key import places
+
+    key = store.content_key
+    if key is None:
+        return []
+    here = "yes" if key.secret is not None else max(map(_held, places(store.layout)), key=_STATES.index)
+    return [
+        {
+            "key": "content",
+            "lets": "seal, and read what was said",
+            "here": "another" if here == "yes" and key.secret is None else here,
+            "public": key.id,
+        }
+    ]
+
+
+_STATES = ("no", "closed to you", "yes")
 
 
 def _held(path: Path) -> str:

@@ -13,6 +13,7 @@ from auditlog.cli.options import (
     limit_option,
     open_store,
     record_access,
+    say_closed,
     selection,
     selection_options,
     store_option,
@@ -72,6 +73,7 @@ def ls(
         if subject is not None:
             chosen = chosen.and_subject(tokens_of(opened, subject))
         found = opened.summaries(chosen.where, chosen.since, chosen.until, limit=limit or None)
+        say_closed(opened)
         record_access(opened, "ls", filter=chosen.words, rows=len(found))
         if not found:
             say_nothing_found(opened, chosen)

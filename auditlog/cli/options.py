@@ -65,6 +65,15 @@ def open_store(path: str) -> Store:
     return Store.open(path)
 
 
+def say_closed(store: Store) -> None:
+    """Say on stderr that sealed content does not show, and which key is missing."""
+    from auditlog.cli.output import narrate
+
+    key = store.content_key
+    if key is not None and key.secret is None and store.segments():
+        narrate(str(key.needed()))
+
+
 def record_access(
     store: Store,
     action: str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditlog.cli.options import open_store, record_access, store_option
+from auditlog.cli.options import open_store, record_access, say_closed, store_option
 from auditlog.cli.output import destination, print_line, safe_json, styled, terminal_width
 from auditlog.errors import NotFoundError
 
@@ -44,12 +44,14 @@ def show(
     shows the turn that it belongs to.
     """
     with open_store(store) as opened:
+        opened.shows_structure = True
         conversation = opened.conversation(id)
         turn = _turn_of(conversation, id) if turn is None else turn
         refuse_missing_turn(conversation, turn)
         chosen = None if turn is None else f"turn {turn}"
         shown = conversation.turns if turn is None else (conversation.turns[turn - 1],)
         spans = sum(len(each.spans) for each in shown)
+        say_closed(opened)
         record_access(opened, "show", filter=chosen, ids=[conversation.conversation_id], rows=spans)
     write_conversation(conversation, turn, "json" if raw and format == "text" else format, output, full=full)
 

@@ -23,6 +23,7 @@ from auditlog.values import Conversation, Document, Json, Span, Turn
 _LABEL = 10
 _LINE = "─"
 _ERASED = "(its content is gone: erased or pruned)"
+_CLOSED = "(encrypted: the content key is not here)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,9 @@ def turn_lines(turn: Turn, turns: int, style: Style) -> Iterator[str]:
     yield head + " " + _LINE * (style.width - cell_width(head) - 1)
     if style.full and turn.system_prompt:
         yield from _labelled("system", turn.system_prompt, style)
-    if turn.agent.erased:
-        yield from _labelled("user", _ERASED, style)
+    gone = _gone(turn.agent)
+    if gone is not None:
+        yield from _labelled("user", gone, style)
     elif turn.user_text or turn.agent.input is not None:
         yield from _labelled("user", turn.user_text or _json(turn.agent.input), style)
     for span in turn.spans:
@@ -97,16 +99,29 @@ def turn_lines(turn: Turn, turns: int, style: Style) -> Iterator[str]:
     if turn.agent.fault is not None:
         yield from _labelled("error", _fault(turn.agent), style)
     answer = turn.answer_text
-    if turn.agent.erased:
-        yield from _labelled("answer", _ERASED, style)
+    if gone is not None:
+        yield from _labelled("answer", gone, style)
     elif answer or turn.agent.output is not None:
         yield from _labelled("answer", answer or _json(turn.agent.output), style)
 
 
+def _gone(span: Span) -> str | None:
+    """Say why a span has no content to show; None where it has."""
+    return _ERASED if span.erased else _CLOSED if span.closed else None
+
+
+def _times(span: Span) -> str:
+    """Say how a call whose content does not show went."""
+    facts = [] if span.status == "ok" else [span.status]
+    facts += [] if span.duration_ms is None else [milliseconds(span.duration_ms)]
+    return "".join(f" · {fact}" for fact in facts) if span.closed else ""
+
+
 def _span_lines(span: Span, style: Style) -> Iterator[str]:
-    if span.erased:
+    gone = _gone(span)
+    if gone is not None:
         label = {"retriever": "retrieved", "handoff": "hand-off"}.get(span.kind, span.kind)
-        yield from _labelled(label, f"{span.name} {_ERASED}", style)
+        yield from _labelled(label, f"{span.name}{_times(span)} {gone}", style)
         return
     match span.kind:
         case "model":

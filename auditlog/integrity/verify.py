@@ -100,7 +100,9 @@ def verify(
         found = _verify(layout, report, known, key, jobs, progress)
         if deep and found.whole:
             from auditlog.integrity.verify_rows import check_rows
+            from auditlog.sealing import content_key
 
+            content_key.require(layout.root, "Making every row again")
             check_rows(layout, found, report, jobs, progress)
         if not report.faults or _size(layout) == found.size:
             break

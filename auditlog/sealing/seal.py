@@ -33,6 +33,7 @@ from auditlog.journal.gap import Gap
 from auditlog.layout import Layout, sync_directory
 from auditlog.ledger import locks
 from auditlog.ledger.ledger import Ledger, Segment, append_entry, read_ledger, seal_entry
+from auditlog.sealing import content_key
 from auditlog.sealing.batch import write_spans
 from auditlog.sealing.merge import MergedSpan, Merger
 from auditlog.sealing.scan import JournalFile, by_process, feed, journal_files
@@ -96,6 +97,7 @@ def seal(layout: Layout, *, wait: bool = True) -> SealReport:
         if not held:
             return SealReport(busy=True)
         try:
+            content_key.require(layout.root, "Sealing")
             with _without_collecting():
                 return _Sealing(layout).run()
         except OSError as error:

@@ -6,6 +6,8 @@ The rules:
 2. It is written beside its place, read back and compared, synced, and only then renamed; the directory is synced after that.
 3. Page checksums are on: a flipped bit is an error, and no other value.
 4. The file says which format it has and what wrote it.
+5. In a store that encrypts, the columns of `content_key.COLUMNS` are encrypted; without the key none is written, and none
+   of them read.
 """
 
 from __future__ import annotations
@@ -19,20 +21,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from auditlog.errors import DamageError, FormatError, StoreError
+from auditlog.errors import ContentKeyError, DamageError, FormatError, StoreError
 from auditlog.layout import Layout, sync_directory
 from auditlog.ledger.ledger import Segment
 from auditlog.ledger.merkle import Frontier
-from auditlog.record import PACKED, leaf_hash
-from auditlog.sealing import packing
+from auditlog.record import PACKED, PARTS, leaf_hash
+from auditlog.sealing import content_key, packing
 from auditlog.sealing.rows import arrow_schema, leaves
 
 FORMAT = 2
 """The version of a segment's columns."""
 
 _FORMAT_KEY = b"auditlog.format"
+_KEY_KEY = b"auditlog.content-key"
 
 DRAFT_SUFFIX = ".draft"
 
@@ -86,12 +90,16 @@ def write_groups(layout: Layout, name: str, day: str, groups: Callable[[], Itera
     """
     path = layout.segments / f"day={day}" / f"{name}.parquet"
     draft = path.with_suffix(DRAFT_SUFFIX)
+    key = content_key.of(layout.root)
+    secret = None if key is None else key.secret
+    if key is not None and secret is None:
+        raise key.needed("Writing sealed files")
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             sync_directory(layout.segments)
-        told = _write(draft, groups())
-        _compare(draft, groups())
+        told = _write(draft, groups(), secret)
+        _compare(draft, groups(), secret)
         with draft.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
@@ -139,14 +147,41 @@ def read_tables(
         FormatError: it is of another format.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_file(path, content_key.of_file(path)) as file:
             refuse_other_format(path, file.schema_arrow)
+            refuse_closed(path, file, columns)
             for number in range(file.num_row_groups) if groups is None else groups:
                 yield read_group(file, number, columns)
             if not file.num_row_groups:
                 yield arrow_schema().empty_table().select(columns or arrow_schema().names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
+
+
+def open_file(
+    path: Path, key: content_key.ContentKey | None, footer: pq.FileMetaData | None = None
+) -> pq.ParquetFile:
+    """Open a sealed file to read, with the content key of its store where that is here."""
+    decryption = None if key is None or key.secret is None else content_key.decryption(key.secret)
+    return pq.ParquetFile(
+        path, metadata=footer, page_checksum_verification=True, decryption_properties=decryption
+    )
+
+
+def key_named(schema: pa.Schema) -> str | None:
+    """Give the id of the content key that a file is encrypted with; None where it is not."""
+    return (schema.metadata or {}).get(_KEY_KEY, b"").decode("ascii", "replace") or None
+
+
+def refuse_closed(path: Path, file: pq.ParquetFile, columns: Sequence[str] | None) -> None:
+    """Raise ContentKeyError where columns are asked for that are encrypted with a key that is not here."""
+    name = key_named(file.schema_arrow)
+    if name is None:
+        return
+    names = packing.stored_schema().names if columns is None else packing.stored_names(columns)
+    key = content_key.of_file(path)
+    if set(names) & set(content_key.COLUMNS) and (key is None or key.secret is None or key.id != name):
+        raise ContentKeyError(content_key.missing(name))
 
 
 def read_group(
@@ -173,6 +208,32 @@ def read_group(
     return packing.unpacked(found, columns)
 
 
+def read_closed(
+    file: pq.ParquetFile, number: int, columns: Sequence[str], rows: Sequence[tuple[int, int]]
+) -> pa.Table:
+    """Read rows of a file that is encrypted without its key: what is encrypted is null."""
+    schema = arrow_schema()
+    closed = {*content_key.COLUMNS, *PARTS}
+    plain = [name for name in columns if name not in closed]
+    found = file.read_row_group(number, [*plain, content_key.ESCALATED], use_threads=True)
+    found = pa.concat_tables([found.slice(first, last - first) for first, last in rows])
+    escalated = pc.call_function(
+        "if_else",
+        [found.column(content_key.ESCALATED), pa.scalar(content_key.ENCRYPTED), pa.scalar(None, pa.string())],
+    )
+
+    def column(name: str) -> pa.ChunkedArray:
+        if name == "escalation_reason":
+            return escalated.cast(pa.string())
+        if name in closed:
+            return pa.chunked_array([pa.nulls(found.num_rows, schema.field(name).type)])
+        return found.column(name)
+
+    return pa.table(
+        [column(name) for name in columns], schema=pa.schema([schema.field(name) for name in columns])
+    )
+
+
 def refuse_other_columns(path: Path) -> None:
     """Raise StoreError when a file's footer does not read, or has other columns than a segment."""
     try:
@@ -180,7 +241,7 @@ def refuse_other_columns(path: Path) -> None:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None
     refuse_other_format(path, schema)
-    if schema.remove_metadata() != packing.stored_schema():
+    if schema.remove_metadata() != _file_schema(encrypted=key_named(schema) is not None):
         raise DamageError(damaged(path, "its columns are not those of a segment"))
 
 
@@ -206,12 +267,26 @@ class _Written(NamedTuple):
     last: int
 
 
-def _write(draft: Path, groups: Iterator[Group]) -> _Written:
+def _file_schema(*, encrypted: bool) -> pa.Schema:
+    schema = packing.stored_schema()
+    return schema.append(pa.field(content_key.ESCALATED, pa.bool_())) if encrypted else schema
+
+
+def _with_escalated(columns: pa.Table) -> pa.Table:
+    """Say beside what is encrypted which rows have a reason of an escalation."""
+    return columns.append_column(
+        content_key.ESCALATED, pc.call_function("is_valid", [columns.column("escalation_reason")])
+    )
+
+
+def _write(draft: Path, groups: Iterator[Group], secret: bytes | None) -> _Written:
     told = {
         _FORMAT_KEY: str(FORMAT).encode(),
         b"auditlog.writer": f"auditlog-replay {_version()}".encode(),
     }
-    schema = packing.stored_schema().with_metadata(told)
+    if secret is not None:
+        told[_KEY_KEY] = content_key.id_of(secret).encode()
+    schema = _file_schema(encrypted=secret is not None).with_metadata(told)
     tree = Frontier()
     starts: list[int] = []
     with (
@@ -225,10 +300,11 @@ def _write(draft: Path, groups: Iterator[Group]) -> _Written:
             use_dictionary=[field.name for field in schema if field.name not in _NEVER_ALIKE],
             data_page_size=_PAGE_BYTES,
             dictionary_pagesize_limit=_PAGE_BYTES,
+            encryption_properties=None if secret is None else content_key.encryption(secret),
         ) as writer,
     ):
         for group in groups:
-            columns = group.columns
+            columns = group.columns if secret is None else _with_escalated(group.columns)
             writer.write_table(columns.replace_schema_metadata(told), row_group_size=columns.num_rows or 1)
             for leaf in group.leaves():
                 tree.add(leaf)
@@ -240,14 +316,15 @@ def _write(draft: Path, groups: Iterator[Group]) -> _Written:
     return _Written(tree.size, tree.root().hex(), min(starts, default=0), max(starts, default=0))
 
 
-def _compare(draft: Path, groups: Iterator[Group]) -> None:
+def _compare(draft: Path, groups: Iterator[Group], secret: bytes | None) -> None:
     """Read a draft back, its page checksums verified, beside what it was made of."""
     try:
-        with pq.ParquetFile(draft, page_checksum_verification=True) as file:
-            same = file.schema_arrow.remove_metadata() == packing.stored_schema()
+        with open_file(draft, None if secret is None else content_key.ContentKey("", secret)) as file:
+            same = file.schema_arrow.remove_metadata() == _file_schema(encrypted=secret is not None)
+            names = packing.stored_schema().names
             number = 0
             for group in groups:
-                same = same and file.read_row_group(number, use_threads=False).equals(group.columns)
+                same = same and file.read_row_group(number, names, use_threads=False).equals(group.columns)
                 number += 1
             same = same and number == file.num_row_groups
     except (ValueError, pa.ArrowException):

@@ -7,7 +7,8 @@ The rules:
    claimed), from where, when, with which tool and action, by which filter or ids, how many rows, and why where a reason is
    given. It never holds content.
 3. The text of a filter may hold what a customer said: where the store redacts, it is redacted before it is written, and
-   where that cannot be done it is withheld.
+   where that cannot be done it is withheld. Where the store encrypts content, it is encrypted with the same key; whoever looks
+   without the key can only name what is theirs.
 4. Where nothing can be written, such as in a store that is mounted read-only, reading goes on and the caller says so;
    `[access] required = true` in `store.toml` makes it an error.
 5. What reads a store in Python through `Store` writes nothing by itself: it calls `record`, or does not.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from auditlog.layout import Layout, read_settings
 
 MOST_CHARACTERS = 2_000
 """Of a filter or a reason; what is longer is cut, and its SHA-256 stands behind it."""
+_ENCRYPTED = "encrypted:"
 MOST_IDS = 100
 """How many ids an entry names."""
 
@@ -111,10 +113,16 @@ def accesses(layout: Layout) -> Iterator[Access]:
         StoreError: the ledger is damaged, or cannot be read.
     """
     from auditlog.ledger.ledger import read_ledger
+    from auditlog.sealing import content_key
 
+    key = content_key.of(layout.root)
     for sequence, entry in enumerate(read_ledger(layout.entries).each_entry()):
         if entry["type"] == "access":
-            yield _access(entry, sequence)
+            found = _access(entry, sequence)
+            if key is not None and (found.filter or "").startswith(_ENCRYPTED):
+                yield replace(found, filter=_opened(key.secret, found.filter or ""))
+            else:
+                yield found
 
 
 def _entry(
@@ -135,7 +143,7 @@ def _entry(
         "pid": os.getpid(),
         "tool": tool,
         "action": action,
-        "filter": _clipped(redacted_text(layout, condition)),
+        "filter": _sealed(layout, _clipped(redacted_text(layout, condition))),
         "ids": [_text(name)[:MOST_CHARACTERS] for name in ids[:MOST_IDS]],
         "rows": rows,
         "reason": _clipped(redacted_text(layout, reason)),
@@ -178,6 +186,25 @@ def _redacts(layout: Layout) -> bool:
         return "[redaction]" in layout.settings.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return True
+
+
+def _sealed(layout: Layout, text: str | None) -> str | None:
+    """Encrypt a filter as the store encrypts content."""
+    if text is None or read_settings(layout).content_key is None:
+        return text
+    from auditlog.sealing import content_key
+
+    key = content_key.of(layout.root)
+    if key is None or key.secret is None:
+        return text
+    return _ENCRYPTED + content_key.sealed_text(key.secret, text)
+
+
+def _opened(secret: bytes | None, text: str) -> str:
+    from auditlog.sealing import content_key
+
+    found = None if secret is None else content_key.opened_text(secret, text.removeprefix(_ENCRYPTED))
+    return "(encrypted)" if found is None else found
 
 
 def _clipped(text: str | None) -> str | None:

@@ -129,6 +129,7 @@ def span_of(row: Row) -> Span:
         replay=_replay(row),
         segment=row["segment"],
         erased=row.get("erased", False),
+        closed=row.get("closed"),
     )
 
 

@@ -4,7 +4,8 @@ The rules:
 
 1. Only the row groups that the index names are read, and only the columns that are asked for.
 2. Page checksums are verified; a file that does not read is damage, and an error that names it.
-3. What the index says is where to look, and not what is there: rows of other conversations are left out.
+3. Without the content key, what is encrypted is null.
+4. What the index says is where to look, and not what is there: rows of other conversations are left out.
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ import pyarrow.parquet as pq
 
 from auditlog.errors import DamageError
 from auditlog.sealing.rows import arrow_schema
-from auditlog.sealing.segment import damaged, read_group, refuse_other_format
+from auditlog.sealing.segment import (
+    damaged,
+    key_named,
+    open_file,
+    read_closed,
+    read_group,
+    refuse_closed,
+    refuse_other_format,
+)
 
 if TYPE_CHECKING:
+    from auditlog.sealing.content_key import ContentKey
     from auditlog.store.index.reading import Place
 
 _KEPT_FOOTERS = 64
@@ -30,9 +40,15 @@ _KEPT_FOOTERS = 64
 class Contents:
     """Reads rows of one store's segments; footers of the last files stay read."""
 
-    def __init__(self, root: Path) -> None:
-        """Begin with nothing read."""
+    def __init__(self, root: Path, key: ContentKey | None = None) -> None:
+        """Begin with nothing read.
+
+        Args:
+            root: the store.
+            key: of its content; None where nothing is encrypted.
+        """
         self._root = root
+        self._key = key
         self._footers: dict[str, pq.FileMetaData] = {}
 
     def rows(
@@ -92,11 +108,16 @@ class Contents:
     ) -> Iterator[pa.Table]:
         path = self._root / segment
         try:
-            with pq.ParquetFile(
-                path, metadata=self._footers.get(segment), page_checksum_verification=True
-            ) as file:
+            with open_file(path, self._key, self._footers.get(segment)) as file:
                 self._keep(segment, file.metadata)
                 refuse_other_format(path, file.schema_arrow)
+                if self._key is None:
+                    refuse_closed(path, file, columns)
+                closed = (
+                    key_named(file.schema_arrow) is not None
+                    and self._key is not None
+                    and self._key.secret is None
+                )
                 first = 0
                 for number in range(file.num_row_groups):
                     last = first + file.metadata.row_group(number).num_rows
@@ -106,7 +127,7 @@ class Contents:
                         if a < last and b > first
                     ]
                     if inside:
-                        yield read_group(file, number, columns, inside)
+                        yield (read_closed if closed else read_group)(file, number, columns, inside)
                     first = last
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise DamageError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlog import normalise
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 100_000
 """How many spans a reader takes into the index before it answers: what takes a second or two."""
+
+_MOST_NAMED = 1_000
 
 T = TypeVar("T")
 
@@ -103,6 +105,9 @@ class Lists:
             is_there = update(
                 self._layout, self._id, wait=wait, progress=lambda done, total: told("Indexing:", done, total)
             )
+            if self._reader.key is not None:
+                # Words in plain would tell what the files do not.
+                return is_there
             if text or (text is None and shards.exists(self._layout)):
                 is_there &= shards.build(
                     self._layout,
@@ -162,7 +167,9 @@ class Lists:
     def summaries(self, where: Where, limit: int | None, offset: int) -> list[ConversationSummary]:
         """Summarise conversations, newest first."""
         return self._asked(
-            lambda index: index.summaries(where.terms, where.range, limit, offset, self._found(where)),
+            lambda index: self._told(
+                index.summaries(where.terms, where.range, limit, offset, self._found(where))
+            ),
             lambda: self._scanned_summaries(where, limit, offset),
         )
 
@@ -262,7 +269,7 @@ class Lists:
                 from auditlog.store.index import pieces
 
                 with contextlib.closing(pieces.engine()) as engine:
-                    index.set_live(*pieces.of_rows(engine, rows))
+                    index.set_live(*pieces.of_rows(engine, rows, encrypted=self._reader.key is not None))
         except UnusableError:
             self._let_go()
 
@@ -292,6 +299,21 @@ class Lists:
             found[place] = self._searched(term)
         return found
 
+    def _told(self, found: list[ConversationSummary]) -> list[ConversationSummary]:
+        """Add what the index of a store that encrypts does not hold: what was said last."""
+        if self._reader.key is None or not found:
+            return found
+        names = [summary.conversation_id for summary in found]
+        condition, params = among(names) if len(names) <= _MOST_NAMED else ("true", [])
+        source = "structure" if self._reader.is_closed else "all_spans"
+        rows = self._reader.table(
+            "SELECT conversation_id AS id, arg_max(user_text, start_ns) AS said "
+            f"FROM {source} WHERE span_id = turn_id AND user_text <> '' AND replay_run_id IS NULL AND {condition} GROUP BY id",
+            params,
+        )
+        said = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "said")), strict=True))
+        return [replace(summary, last_user_text=said.get(summary.conversation_id, "")) for summary in found]
+
     def _searched(self, term: Match) -> list[str]:
         return self.search.find(term, self._content)
 
@@ -304,7 +326,7 @@ class Lists:
         if places is None:
             return None
         if self._contents is None:
-            self._contents = Contents(self._layout.root)
+            self._contents = Contents(self._layout.root, self._reader.key)
         return self._contents.rows(places, None, ordered, (*normalise.columns(), "segment"), ordinary=True)
 
     def _scanned_summaries(self, where: Where, limit: int | None, offset: int) -> list[ConversationSummary]:

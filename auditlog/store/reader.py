@@ -23,6 +23,7 @@ from auditlog.journal import entry_of, read_frames
 from auditlog.layout import Layout, refuse_irregular
 from auditlog.ledger.ledger import Ledger, Segment, read_ledger
 from auditlog.record import FORMAT
+from auditlog.sealing import content_key
 from auditlog.sealing.scan import JournalFile, journal_files
 from auditlog.store import views
 
@@ -54,10 +55,17 @@ class Reader:
         self._chosen: tuple[str | None, str | None] = (None, None)
         self._has_replayed = False
         self._checked: set[str] = set()
+        self.key = content_key.of(layout.root)
+        """The key of its content; None where nothing is encrypted."""
         self.ledger = Ledger()
         self.live_rows: pa.Table | None = None
         """The rows of the journals that are not sealed; None where there are none."""
         self.refresh()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether sealed content is encrypted, and the key is not here."""
+        return self.key is not None and self.key.secret is None
 
     @property
     def paths(self) -> list[str]:
@@ -170,6 +178,8 @@ class Reader:
             msg = f"The query broke the engine ({first_line(error)}). The store is unharmed; ask in another way."
             raise StoreError(msg) from None
         except (duckdb.Error, OSError, ValueError, RuntimeError) as error:
+            if self.key is not None and self.key.secret is None and self.key.id in str(error):
+                raise self.key.needed() from None
             if is_about_text(error):
                 self.name_damaged_footer()
             else:
@@ -195,7 +205,8 @@ class Reader:
                     "autoload_known_extensions": "false",
                     "preserve_insertion_order": "false",
                     "python_enable_replacements": "false",
-                    "temp_directory": str(self._layout.cache / "duckdb"),
+                    # What is encrypted in the files is not to lie beside them in plain.
+                    "temp_directory": str(self._layout.cache / "duckdb") if self.key is None else "",
                 },
             )
             self._connection.execute("SET TimeZone = 'UTC'")
@@ -208,12 +219,27 @@ class Reader:
             connection.register("live", self.live)
         if before is None or before[0] != segments or (before[1] is None) != (live is None):
             root, with_live = str(self._layout.root), live is not None
-            connection.execute(views.all_spans(self.paths, root, with_live=with_live))
+            encrypted = self._encrypted(connection)
+            connection.execute(views.all_spans(self.paths, root, with_live=with_live, encrypted=encrypted))
+            if encrypted is not None and not encrypted.opened:
+                connection.execute(
+                    views.structure(self.paths, root, with_live=with_live, encrypted=encrypted)
+                )
         if before is None:
             for statement in views.derived_views():
                 connection.execute(statement)
         self._shown = (segments, live)
         return connection
+
+    def _encrypted(self, connection: duckdb.DuckDBPyConnection) -> views.Encrypted | None:
+        """Let the engine read what is encrypted, where the key is here."""
+        if self.key is None:
+            return None
+        if self.key.secret is not None:
+            from auditlog.store.decrypted import sealed_rows
+
+            connection.register("sealed", sealed_rows(str(self._layout.root), self.paths, self.key.secret))
+        return views.Encrypted(content_key.missing(self.key.id), self.key.secret is not None)
 
     def _choose(self, connection: duckdb.DuckDBPyConnection, run: str | None, arm: str | None) -> None:
         """Let `spans`, `turns` and `conversations` mean the ordinary ones, or those of a run."""

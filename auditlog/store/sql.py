@@ -30,6 +30,8 @@ from auditlog.errors import FilterError, StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from auditlog.sealing.content_key import ContentKey
+
 MEMORY = 2 << 30
 """What the engine may use, in bytes."""
 SECONDS = 60.0
@@ -78,7 +80,14 @@ class Query:
         self._process.wait()
 
     def run(
-        self, root: Path, paths: Sequence[str], live: pa.Table, text: str, limit: int, seconds: float
+        self,
+        root: Path,
+        paths: Sequence[str],
+        live: pa.Table,
+        text: str,
+        limit: int,
+        seconds: float,
+        key: ContentKey | None = None,
     ) -> pa.Table:
         """Run one SELECT.
 
@@ -89,6 +98,7 @@ class Query:
             text: the user's SQL.
             limit: how many rows at most.
             seconds: how long at most.
+            key: of its content; None where nothing is encrypted.
 
         Raises:
             FilterError: the text is not one SELECT, does not run, reaches for what it may not, or for too much.
@@ -107,6 +117,9 @@ class Query:
             "limit": limit,
             "seconds": seconds,
             "memory": MEMORY,
+            "key": None
+            if key is None
+            else {"id": key.id, "secret": key.secret.hex() if key.secret is not None else None},
         }
         self._watch(_START_SECONDS)
         with contextlib.suppress(BrokenPipeError):

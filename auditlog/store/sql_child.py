@@ -100,7 +100,7 @@ def _answer(asked: dict[str, Any], live: pa.Table) -> None:
     timer.daemon = True
     try:
         refuse_all_but_select(connection, asked["text"])
-        lock_down(connection, asked["root"], asked["paths"], live)
+        lock_down(connection, asked["root"], asked["paths"], live, asked["key"])
         _say(sql.READY)
         timer.start()
         _give(connection, asked["text"], asked["limit"])
@@ -110,6 +110,10 @@ def _answer(asked: dict[str, Any], live: pa.Table) -> None:
     except (duckdb.Error, pa.ArrowException, OSError, ValueError, RuntimeError, MemoryError) as error:
         said = first_line(error).encode("utf-8", "replace").decode()
         kind = sql.REFUSED
+        if asked["key"] is not None and asked["key"]["id"] in said:
+            from auditlog.sealing.content_key import missing
+
+            return _say(kind, missing(asked["key"]["id"]).encode())
         if is_late.is_set():
             said = sql.too_late(seconds)
         elif isinstance(error, duckdb.PermissionException) or said.startswith("Permission Error"):
@@ -146,13 +150,28 @@ def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, text: str) -> N
         raise FilterError(msg)
 
 
-def lock_down(connection: duckdb.DuckDBPyConnection, root: str, paths: list[str], live: pa.Table) -> None:
+def lock_down(
+    connection: duckdb.DuckDBPyConnection,
+    root: str,
+    paths: list[str],
+    live: pa.Table,
+    key: dict[str, Any] | None = None,
+) -> None:
     """Make the views, and let the engine open nothing but the files that they read."""
     from auditlog.store import views
 
     connection.register("live", live)
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(views.all_spans(paths, root, with_live=bool(live.num_rows)))
+    encrypted = None
+    if key is not None:
+        from auditlog.sealing.content_key import missing
+
+        encrypted = views.Encrypted(missing(key["id"]), key["secret"] is not None)
+        if key["secret"] is not None:
+            from auditlog.store.decrypted import sealed_rows
+
+            connection.register("sealed", sealed_rows(root, paths, bytes.fromhex(key["secret"])))
+    connection.execute(views.all_spans(paths, root, with_live=bool(live.num_rows), encrypted=encrypted))
     for statement in views.derived_views():
         connection.execute(statement)
     connection.execute("SET python_enable_replacements = false")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from auditlog.filters.language import Term
+    from auditlog.sealing.content_key import ContentKey
     from auditlog.sealing.seal import SealReport
     from auditlog.store.content import Contents
     from auditlog.store.index.reading import Place
@@ -52,6 +53,8 @@ class Store:
         self._reader = Reader(layout)
         self._lists = Lists(layout, self._settings.id, self._reader)
         self._contents: Contents | None = None
+        self.shows_structure = False
+        """Whether conversations come without content where its key is not here; otherwise they do not come."""
 
     @classmethod
     def create(cls, path: Path | str) -> Self:
@@ -208,7 +211,8 @@ class Store:
         """
         with sql.Query() as query:
             try:
-                return query.run(self.path, self._reader.paths, self._reader.live, text, limit, seconds)
+                reader = self._reader
+                return query.run(self.path, reader.paths, reader.live, text, limit, seconds, reader.key)
             except (FilterError, StoreError) as error:
                 if self._reader.is_behind():
                     self.refresh()
@@ -245,6 +249,11 @@ class Store:
     def count(self, where: str = "", since: datetime | None = None, until: datetime | None = None) -> int:
         """Count the conversations that `summaries` would give."""
         return self._lists.count(_where(where, since, until))
+
+    @property
+    def content_key(self) -> ContentKey | None:
+        """The key of its content; None where nothing is encrypted."""
+        return self._reader.key
 
     @property
     def search(self) -> TextSearch:
@@ -357,16 +366,32 @@ class Store:
             where_sql: trusted SQL, with `?` for each value.
             params: the values.
         """
-        from auditlog.sealing.evidence import EVIDENCE_COLUMNS, refuse_changed
-        from auditlog.store.build import READ_COLUMNS, spans_of
+        from auditlog.sealing.evidence import EVIDENCE_COLUMNS
+        from auditlog.store.build import READ_COLUMNS
 
+        source = "structure" if self._reader.is_closed else "all_spans"
         found = self._reader.table(
-            f"SELECT {', '.join((*READ_COLUMNS, *EVIDENCE_COLUMNS))} FROM all_spans WHERE {where_sql} ORDER BY start_ns, span_id",
+            f"SELECT {', '.join((*READ_COLUMNS, *EVIDENCE_COLUMNS))} FROM {source} WHERE {where_sql} ORDER BY start_ns, span_id",
             params,
         )
-        refuse_changed(found, self.path)
+        return self._checked(found)
+
+    def _checked(self, found: pa.Table) -> Iterator[Span]:
+        """Give the spans of rows, which have to be what was sealed."""
+        from auditlog.sealing.evidence import EVIDENCE_COLUMNS, refuse_changed
+        from auditlog.store.build import spans_of
+
         erased = found.column("commitments").is_valid()
-        return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)).append_column("erased", erased))
+        rows = found.drop_columns(list(EVIDENCE_COLUMNS)).append_column("erased", erased)
+        key = self._reader.key
+        if key is not None and key.secret is None:
+            # What is not there cannot be compared with its leaf.
+            closed = [None if segment is None else key.id for segment in found.column("segment").to_pylist()]
+            if not self.shows_structure and any(closed):
+                raise key.needed()
+            return spans_of(rows.append_column("closed", [closed]))
+        refuse_changed(found, self.path)
+        return spans_of(rows)
 
     def _read(
         self, ids: Sequence[str], *, run: str | None = None, arm: str | None = None, ordinary: bool = False
@@ -402,19 +427,17 @@ class Store:
         self, places: Sequence[Place], ids: Sequence[str], run: str | None, arm: str | None, *, ordinary: bool
     ) -> Iterator[Span]:
         """Give the spans of conversations whose places are known, by start."""
-        from auditlog.sealing.evidence import EVIDENCE_COLUMNS, refuse_changed
-        from auditlog.store.build import READ_COLUMNS, spans_of
+        from auditlog.sealing.evidence import EVIDENCE_COLUMNS
+        from auditlog.store.build import READ_COLUMNS
         from auditlog.store.content import Contents
 
         if self._contents is None:
-            self._contents = Contents(self.path)
+            self._contents = Contents(self.path, self._reader.key)
         columns = (*READ_COLUMNS, *EVIDENCE_COLUMNS)
         found = self._contents.rows(
             places, self._reader.live_rows, ids, columns, run=run, arm=arm, ordinary=ordinary
         )
-        refuse_changed(found, self.path)
-        erased = found.column("commitments").is_valid()
-        return spans_of(found.drop_columns(list(EVIDENCE_COLUMNS)).append_column("erased", erased))
+        return self._checked(found)
 
     def _complete(self, beginning: str) -> str:
         """Give the one id that begins so, or raise NotFoundError with what is near."""

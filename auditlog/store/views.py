@@ -7,28 +7,51 @@ The rules:
 3. `turns` and `conversations` are made of `spans` and touch no content: DuckDB reads only the columns that are used.
 4. The schema `replayed` has the same views over the spans of one replay run; the session variables `run` and `arm`
    say which.
-5. No recorded value enters SQL text; file names do, quoted, and only those that the ledger's rules allow.
+5. Of a store that encrypts, the sealed rows come decrypted under the name `sealed`; without its key, straight from the
+   files, with errors in the place of content.
+6. No recorded value enters SQL text; file names do, quoted, and only those that the ledger's rules allow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from auditlog.normalise import columns
 from auditlog.record import PACKED, PARTS
+from auditlog.sealing import content_key
 
 REPLAYED = "replayed"
 
 
-def all_spans(paths: Iterable[str], root: str, *, with_live: bool = True) -> str:
+class Encrypted(NamedTuple):
+    """How a store that encrypts is read."""
+
+    told: str
+    """What a query is told that reads what it has no key for."""
+    opened: bool
+    """Whether the sealed rows are registered as `sealed`, decrypted."""
+
+
+def all_spans(
+    paths: Iterable[str], root: str, *, with_live: bool = True, encrypted: Encrypted | None = None
+) -> str:
     """Give the view of everything.
 
     Args:
         paths: the sealed files, absolute.
         root: the store's path; what follows it is a row's `segment`.
         with_live: whether the journals hold rows; planning is quicker without them.
+        encrypted: how it is read, where content is encrypted.
     """
-    return f"CREATE OR REPLACE VIEW all_spans AS {_every_span(paths, root, with_live=with_live)}"
+    every = _every_span(paths, root, with_live=with_live, encrypted=encrypted)
+    return f"CREATE OR REPLACE VIEW all_spans AS {every}"
+
+
+def structure(paths: Iterable[str], root: str, *, with_live: bool, encrypted: Encrypted) -> str:
+    """Give the view of everything in which encrypted content is null."""
+    every = _every_span(paths, root, with_live=with_live, encrypted=encrypted, nothing="NULL")
+    return f"CREATE OR REPLACE VIEW structure AS {every}"
 
 
 def some_spans(paths: Iterable[str], root: str, *, with_live: bool) -> str:
@@ -41,15 +64,27 @@ def ordinary(source: str) -> str:
     return f"SELECT {_span_columns()} FROM {source} WHERE replay_run_id IS NULL"
 
 
-def _every_span(paths: Iterable[str], root: str, *, with_live: bool) -> str:
+def _every_span(
+    paths: Iterable[str],
+    root: str,
+    *,
+    with_live: bool,
+    encrypted: Encrypted | None = None,
+    nothing: str | None = None,
+) -> str:
     listed = ", ".join(_quoted(literal_path(path)) for path in paths)
     live = "SELECT *, NULL::VARCHAR AS segment FROM live"
     if not listed:
         return live
     # The engine matches names whatever their case, and a result must have them as we write them.
-    named = ", ".join(f"{_stored(name)} AS {name}" for name in columns())
+    values = {name: _stored(name) for name in columns()}
+    if encrypted is not None and not encrypted.opened:
+        values |= _closed(nothing or f"error({_quoted(encrypted.told)})")
+    named = ", ".join(f"{value} AS {name}" for name, value in values.items())
     sealed = (
-        f"SELECT {named}, substr(filename, {len(root) + 2}) AS segment "
+        f"SELECT {named}, segment FROM sealed"
+        if encrypted is not None and encrypted.opened
+        else f"SELECT {named}, substr(filename, {len(root) + 2}) AS segment "
         f"FROM read_parquet([{listed}], filename = true, hive_partitioning = false, union_by_name = false)"
     )
     return f"{sealed} UNION ALL BY NAME {live}" if with_live else sealed
@@ -73,6 +108,16 @@ def _derived(schema: str, condition: str) -> list[str]:
         f"CREATE OR REPLACE VIEW {schema}.turns AS {_TURNS.format(schema=schema)}",
         f"CREATE OR REPLACE VIEW {schema}.conversations AS {_CONVERSATIONS.format(schema=schema)}",
     ]
+
+
+def _closed(nothing: str) -> dict[str, str]:
+    """Give what stands for columns that are encrypted with a key that is not here."""
+    return {
+        **dict.fromkeys((*PARTS, "salt"), f"{nothing}::BLOB"),
+        "user_text": f"{nothing}::VARCHAR",
+        "answer_text": f"{nothing}::VARCHAR",
+        "escalation_reason": f"CASE WHEN {content_key.ESCALATED} THEN '{content_key.ENCRYPTED}' END",
+    }
 
 
 def _stored(name: str) -> str:

@@ -103,6 +103,7 @@ def of_span(span: Span, width: int, proven: Mapping[str, str] | None = None) -> 
             width,
             role="warn",
         ),
+        *field("encrypted", "the content key is not here" if span.closed else "", width, role="warn"),
     ]
     asked = asked_of(span)
     if span.kind == "model" and asked:

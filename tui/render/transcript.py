@@ -5,7 +5,7 @@ The rules:
 1. Conversation first, JSON second: a call takes one line, its result one more, its documents one each.
 2. Every block can be opened whole; what is clipped says so.
 3. `/` finds what a block holds, also what its lines clip.
-4. What was erased is said where it stood; it never looks like something that was not said.
+4. What was erased or is encrypted is said where it stood; it never looks like something that was not said.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LABEL = 8
 MESSAGE_LINES = 14
 DOCUMENTS_SHOWN = 8
 ERASED = "(its content is gone: erased or pruned)"
+CLOSED = "(encrypted: the content key is not here)"
 
 
 def blocks(conversation: Conversation, *, message_lines: int = MESSAGE_LINES) -> list[Block]:
@@ -43,8 +44,8 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
     if user := turn.user_text:
         draw = partial(_said, "user", user, message_lines)
         made.append(Block(f"{agent.span_id}/user", draw, user, Whole("user", user)))
-    elif agent.erased:
-        made.append(Block(f"{agent.span_id}/user", partial(_gone, "user"), ERASED, agent))
+    elif missing := _missing(agent):
+        made.append(Block(f"{agent.span_id}/user", partial(_gone, "user", missing), missing, agent))
     depths = _depths(turn)
     for span in turn.spans:
         if span.span_id != agent.span_id:
@@ -59,8 +60,8 @@ def turn_blocks(turn: Turn, *, message_lines: int = MESSAGE_LINES) -> list[Block
                 f"{agent.span_id}/answer", partial(_output, agent), partial(searchable, agent.output), agent
             )
         )
-    elif agent.erased:
-        made.append(Block(f"{agent.span_id}/answer", partial(_gone, "agent"), ERASED, agent))
+    elif missing := _missing(agent):
+        made.append(Block(f"{agent.span_id}/answer", partial(_gone, "agent", missing), missing, agent))
     if agent.fault is not None:
         text = f"{agent.fault.type}: {agent.fault.message}"
         made.append(Block(f"{agent.span_id}/fault", partial(_fault, agent), text, agent))
@@ -139,8 +140,13 @@ def _said(role: str, text: str, most: int, width: int) -> list[Line]:
     return wrapped(text, width, kind, first=first, indent=LABEL, most=most)
 
 
-def _gone(label: str, width: int) -> list[Line]:
-    return [fitted(line((label.ljust(LABEL), f"{label}-label"), (ERASED, "warn")), width)]
+def _missing(span: Span) -> str:
+    """Say why a call has no content; nothing where it may have."""
+    return ERASED if span.erased else CLOSED if span.closed else ""
+
+
+def _gone(label: str, missing: str, width: int) -> list[Line]:
+    return [fitted(line((label.ljust(LABEL), f"{label}-label"), (missing, "warn")), width)]
 
 
 def _output(span: Span, width: int) -> list[Line]:
@@ -198,8 +204,8 @@ def _call(span: Span, depth: int, width: int) -> list[Line]:
     lines += [_document(document, inner, width) for document in span.documents[:DOCUMENTS_SHOWN]]
     if len(span.documents) > DOCUMENTS_SHOWN:
         lines.append(line(inner, (f"… {len(span.documents) - DOCUMENTS_SHOWN} more documents", "muted")))
-    if span.erased:
-        lines.append(fitted(line(inner, (ERASED, "warn")), width))
+    if missing := _missing(span):
+        lines.append(fitted(line(inner, (missing, "warn")), width))
     elif span.fault is not None:
         lines += wrapped(
             f"{span.fault.type}: {span.fault.message}", width, "error", indent=len(inner), most=2

@@ -12,6 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from auditlog import normalise
+from auditlog.record import PARTS
+from auditlog.sealing.content_key import COLUMNS as CLOSED
+from auditlog.sealing.content_key import ESCALATED as ESCALATED_COLUMN
 from auditlog.store import views
 from auditlog.store.index.rollup import (
     ERROR,
@@ -74,7 +78,11 @@ def engine() -> duckdb.DuckDBPyConnection:
 
 
 def of_segments(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[str], only: Sequence[str] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    paths: Sequence[str],
+    only: Sequence[str] | None = None,
+    *,
+    encrypted: bool = False,
 ) -> tuple[list[Piece], list[Fact]]:
     """Read the pieces of sealed files.
 
@@ -82,17 +90,25 @@ def of_segments(
         connection: the engine.
         paths: the files.
         only: the conversations to look at; all where it is None.
+        encrypted: whether their content is; the index then holds none of it.
     """
     listed = ", ".join("'" + views.literal_path(path).replace("'", "''") + "'" for path in paths)
     source = f"read_parquet([{listed}], filename = true, file_row_number = true, hive_partitioning = false)"
+    if encrypted:
+        reason = f"CASE WHEN {ESCALATED_COLUMN} THEN '' END"
+        source = f"(SELECT {_PLAIN}, NULL::VARCHAR AS user_text, {reason} AS escalation_reason FROM {source})"
     condition, params = (
         ("true", []) if only is None else ("conversation_id IN (SELECT unnest(?))", [list(only)])
     )
     return _read(connection, source, condition, params)
 
 
-def of_rows(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> tuple[list[Piece], list[Fact]]:
-    """Read the pieces of live rows."""
+def of_rows(
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, *, encrypted: bool = False
+) -> tuple[list[Piece], list[Fact]]:
+    """Read the pieces of live rows; without what was said, where the store encrypts that."""
+    if encrypted:
+        rows = rows.drop_columns("user_text").append_column("user_text", _nothing(rows.num_rows))
     connection.register("pieces_of", rows)
     try:
         source = "(SELECT *, NULL::VARCHAR AS filename, 0::BIGINT AS file_row_number FROM pieces_of)"
@@ -120,6 +136,12 @@ def _run(connection: duckdb.DuckDBPyConnection, text: str, params: list[Any]) ->
     return (connection.sql(text, params=params) if params else connection.sql(text)).to_arrow_table()
 
 
+def _nothing(rows: int) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.nulls(rows, pa.string())
+
+
 def _rows(found: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in found.columns), strict=True)
 
@@ -131,6 +153,9 @@ def _pieces(found: pa.Table) -> Iterator[Piece]:
         yield Piece(segment, name, run, arm, first, last, rollup)
 
 
+_PLAIN = ", ".join(
+    ("filename", "file_row_number", *(name for name in normalise.columns() if name not in {*PARTS, *CLOSED}))
+)
 _ROOT = "span_id = turn_id"
 _CALL = "kind IN ('model', 'embedding')"
 _ESCALATED = "(escalation_reason IS NOT NULL OR kind = 'handoff')"

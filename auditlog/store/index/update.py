@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from auditlog.fold import fold
+from auditlog.layout import read_settings
 from auditlog.ledger.ledger import read_ledger
 from auditlog.store.index.rollup import COLUMNS, Rollup, merged
 from auditlog.store.index.schema import UnusableError, open_for_reading, open_for_writing
@@ -135,6 +136,7 @@ class _Update:
         self._segments = segments
         self._progress = progress or (lambda _done, _total: None)
         self._engine: duckdb.DuckDBPyConnection | None = None
+        self._encrypted = read_settings(layout).content_key is not None
 
     def run(self) -> bool:
         known = {
@@ -292,7 +294,7 @@ class _Update:
         if self._engine is None:
             self._engine = pieces.engine()
         try:
-            return pieces.of_segments(self._engine, paths, only)
+            return pieces.of_segments(self._engine, paths, only, encrypted=self._encrypted)
         except duckdb.IOException as error:
             if all(map(os.path.exists, paths)):
                 raise UnusableError(str(error).partition("\n")[0]) from None

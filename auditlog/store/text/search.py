@@ -59,6 +59,8 @@ class TextSearch:
             term: what is searched.
             read: gives the rows of conversations, or None where only reading everything gives them.
         """
+        if self._reader.key is not None and self._reader.key.secret is None and self._reader.segments:
+            raise self._reader.key.needed("Searching what was said")
         picture = (self._reader.segments, self._reader.live_rows)
         if (
             self._picture[0] != picture[0]
@@ -99,7 +101,9 @@ class TextSearch:
         # A shard of which a segment is gone counts for those that are left.
         kept = [
             s
-            for s in (shards.listed(self._layout, self._id) if self.is_used else ())
+            for s in (
+                shards.listed(self._layout, self._id) if self.is_used and self._reader.key is None else ()
+            )
             if live & set(s.segments)
         ]
         if not kept or term.field != "text":
