@@ -18,7 +18,10 @@ KILLS = int(os.environ.get("AUDITLOG_KILLS", "1000"))
 SEED = int(os.environ.get("AUDITLOG_SEED", "0"))
 NURSERY = Path(__file__).with_name("nursery.py")
 CHILD = Path(__file__).with_name("recorder_child.py")
-SEALER = "import sys; from auditlog import layout; from auditlog.sealing import seal; print('ready', flush=True); seal.seal(layout.find(sys.argv[1]))"
+SEALER = (
+    "import sys; from auditlog import layout; from auditlog.sealing import seal; "
+    "print('ready', flush=True); seal.seal(layout.find(sys.argv[1]))"
+)
 
 
 def record_until_killed(path, seed, *flags, rotate_bytes=20_000):
