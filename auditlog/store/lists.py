@@ -15,14 +15,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from auditlog import normalise
 from auditlog.errors import StoreError
 from auditlog.filters.index import content_terms
 from auditlog.store.index.reading import Index, Place
 from auditlog.store.index.schema import UnusableError, open_for_reading, remove
 from auditlog.store.index.update import index_path, update
 from auditlog.store.summary import SUMMARY_COLUMNS, summaries_of
-from auditlog.store.text.search import TextSearch
+from auditlog.store.text.search import READ, TextSearch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -327,7 +326,7 @@ class Lists:
             return None
         if self._contents is None:
             self._contents = Contents(self._layout.root, self._reader.key)
-        return self._contents.rows(places, None, ordered, (*normalise.columns(), "segment"), ordinary=True)
+        return self._contents.rows(places, None, ordered, READ, ordinary=True)
 
     def _scanned_summaries(self, where: Where, limit: int | None, offset: int) -> list[ConversationSummary]:
         condition, params = where.sql()

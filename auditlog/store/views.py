@@ -14,7 +14,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from auditlog.normalise import columns
@@ -59,9 +59,10 @@ def some_spans(paths: Iterable[str], root: str, *, with_live: bool) -> str:
     return ordinary(f"({_every_span(paths, root, with_live=with_live)})")
 
 
-def ordinary(source: str) -> str:
-    """Give the view `spans` over rows of `all_spans`."""
-    return f"SELECT {_span_columns()} FROM {source} WHERE replay_run_id IS NULL"
+def ordinary(source: str, names: Sequence[str] = ()) -> str:
+    """Give the view `spans` over rows of `all_spans`, or only some of its recorded columns."""
+    chosen = ", ".join(map(_shown, names)) or _span_columns()
+    return f"SELECT {chosen} FROM {source} WHERE replay_run_id IS NULL"
 
 
 def _every_span(
@@ -124,16 +125,17 @@ def _stored(name: str) -> str:
     return f"{PACKED}[{PARTS.index(name) + 1}]" if name in PARTS else name
 
 
+def _shown(name: str) -> str:
+    if columns()[name]["type"] == "binary":
+        # Content that is no UTF-8 must not make a query fail: it shows as escaped bytes.
+        return f"coalesce(TRY(decode({name})), CAST({name} AS VARCHAR)) AS {name}"
+    return name
+
+
 def _span_columns() -> str:
-    chosen = []
-    for name, column in columns().items():
-        if column["origin"] in ("evidence", "sealed"):
-            continue
-        if column["type"] == "binary":
-            # Content that is no UTF-8 must not make a query fail: it shows as escaped bytes.
-            chosen.append(f"coalesce(TRY(decode({name})), CAST({name} AS VARCHAR)) AS {name}")
-        else:
-            chosen.append(name)
+    chosen = [
+        _shown(name) for name, column in columns().items() if column["origin"] not in ("evidence", "sealed")
+    ]
     chosen.append("(end_ns - start_ns) / 1e6 AS duration_ms")
     chosen.append("segment")
     return ", ".join(chosen)

@@ -6,11 +6,15 @@ The rules:
    that it is stored as.
 2. A text that is searched for is found anywhere, also inside of words: of its words, only one with something else on
    both sides has to be a whole word; the first may be the end of a word, the last the beginning, an only one any part.
-3. What a filter's `*` parts is searched for part by part.
+3. What a filter's `*` parts is searched for part by part. The words of a part stand in a row in the text, except over a
+   quotation mark: between two of those, a text of the index is what stands there in the content, whatever it is.
+4. Of the queries that all find it, the cheapest is asked first: whole words are looked up, those whose beginning is known are
+   found beside each other, and for the others the index goes through every word there is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -47,56 +51,89 @@ def analyzer() -> Any:
     return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).build()
 
 
-def words(term: Match, analyzer: Any) -> list[list[list[Word]]] | None:
+Run = list[Word]
+"""Words that stand in a row."""
+Way = list[Run]
+"""What is all there."""
+
+
+def words(term: Match, analyzer: Any) -> list[list[Way]] | None:
     """Say which words a text holds that a term finds.
 
     Returns:
-        For each value of the term, for each way that its text may be written: the words. Any of the ways of any of the values
-        has to be there. None where a value says nothing.
+        For each value of the term, the ways in which its text may be written. Any of the ways of any of the values has to be
+        there. None where a value says nothing.
     """
     found = []
     for value in term.values:
         written = [[_json(piece) for piece in value.pieces], list(value.pieces)]
         ways = []
         for pieces in written[: 1 if written[0] == written[1] else 2]:
-            way = [word for piece in pieces for word in _words(fold(_plain(piece)), analyzer)]
-            if not any(len(word.text) >= SHORTEST for word in way):
+            way = [run for piece in pieces for run in _runs(fold(_plain(piece)), analyzer)]
+            if not any(len(word.text) >= SHORTEST for run in way for word in run):
                 return None
             ways.append(way)
         found.append(ways)
     return found
 
 
-def _words(piece: str, analyzer: Any) -> list[Word]:
-    found = analyzer.analyze(piece)
+def _runs(piece: str, analyzer: Any) -> Iterator[Run]:
+    parts = piece.split('"')
+    last = len(parts) - 1
+    for at, part in enumerate(parts):
+        run = _words('"' * (at > 0) + part + '"' * (at < last), analyzer)
+        if run:
+            yield run
+
+
+def _words(part: str, analyzer: Any) -> Run:
+    found = analyzer.analyze(part)
     if not found:
         return []
-    # A letter before a piece becomes a part of its first word only where nothing stands between them.
-    begins = analyzer.analyze("x" + piece)[0] == "x"
-    ends = analyzer.analyze(piece + "x")[-1] == "x"
+    # A letter before a part becomes a part of its first word only where nothing stands between them.
+    begins = analyzer.analyze("x" + part)[0] == "x"
+    ends = analyzer.analyze(part + "x")[-1] == "x"
     last = len(found) - 1
     return [Word(word, begins or at > 0, ends or at < last) for at, word in enumerate(found)]
 
 
-def query(ways: list[list[list[Word]]], schema: Any) -> Any:
-    """Make the query that finds what may hold a term."""
+def queries(ways: list[list[Way]], schema: Any) -> Iterator[Any]:
+    """Make queries that each find all that may hold a term, and less than the one before at a higher price."""
     import tantivy
 
-    def of(word: Word) -> Any:
+    def of(run: Run) -> Any:
+        if len(run) == 1:
+            word = run[0]
+            if word.begins and word.ends:
+                return tantivy.Query.term_query(schema, FIELD, word.text, "basic")
+            return tantivy.Query.regex_query(schema, FIELD, word.pattern)
+        if all(word.begins and word.ends for word in run):
+            return tantivy.Query.phrase_query(schema, FIELD, [word.text for word in run])
+        # The prefix phrase of the library looks at the first fifty words that begin so, and no further.
+        return tantivy.Query.regex_phrase_query(schema, FIELD, [word.pattern for word in run])
+
+    asked = None
+    for level in range(3):
+        every = [[_known(run, level) for run in way] for value in ways for way in value]
+        if every != asked and all(any(way) for way in every):
+            asked = every
+            each = [
+                tantivy.Query.boolean_query([(tantivy.Occur.Must, of(run)) for run in way if run])
+                for way in every
+            ]
+            each.append(tantivy.Query.term_query(schema, "unread", "1", "basic"))
+            yield tantivy.Query.boolean_query([(tantivy.Occur.Should, one) for one in each])
+
+
+def _known(run: Run, level: int) -> Run:
+    """Leave out the words at the ends of a run that a level does not ask for."""
+
+    def is_asked(word: Word) -> bool:
         if word.begins and word.ends:
-            return tantivy.Query.term_query(schema, FIELD, word.text, "basic")
-        return tantivy.Query.regex_query(schema, FIELD, word.pattern)
+            return True
+        return len(word.text) >= SHORTEST and level >= (1 if word.begins else 2)
 
-    def of_way(way: list[Word]) -> Any:
-        telling = [word for word in way if len(word.text) >= SHORTEST or (word.begins and word.ends)]
-        whole = [word for word in telling if word.begins]
-        # Words whose beginning is known are found at once; the others by going through every word there is.
-        chosen = whole or telling
-        return tantivy.Query.boolean_query([(tantivy.Occur.Must, of(word)) for word in chosen])
-
-    every = [of_way(way) for value in ways for way in value]
-    every.append(tantivy.Query.term_query(schema, "unread", "1", "basic"))
-    return tantivy.Query.boolean_query([(tantivy.Occur.Should, one) for one in every])
+    return [word for word in run if is_asked(word)]
 
 
 def _json(piece: str) -> str:

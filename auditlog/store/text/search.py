@@ -26,8 +26,20 @@ if TYPE_CHECKING:
     from auditlog.store.reader import Reader
 
 _REMEMBERED = 32
-_MOST_CANDIDATES = 2_000
-"""Beyond these, reading everything in order is quicker than reading here and there."""
+_LEAST_LIMIT = 200
+_ROWS_A_CANDIDATE = 400
+"""With a candidate for so many rows, reading everything in order is as quick as reading here and there."""
+_MOST_CANDIDATES = 10_000
+"""What memory has room for."""
+
+
+_FEW_CANDIDATES = 50
+"""Up to these, reading them is about as quick as going through all words."""
+
+
+_ASKED = ("conversation_id", "stream", *shards.COLUMNS)
+READ = (*_ASKED, "replay_run_id", "start_ns", "span_id", "segment")
+"""The columns of candidates that a search needs."""
 
 
 class TextSearch:
@@ -112,24 +124,35 @@ class TextSearch:
         ways = needle.words(term, self._analyzer)
         if ways is None:
             return set(), []
+        rows = sum(segment.rows for segment in self._reader.segments)
+        limit = min(_MOST_CANDIDATES, max(_LEAST_LIMIT, rows // _ROWS_A_CANDIDATE))
         names: set[str] = set()
         held: set[tuple[str, str]] = set()
         for shard in kept:
             try:
-                names.update(self._named(shard, ways))
+                names.update(self._named(shard, ways, limit))
             except (ValueError, OSError, RuntimeError):
                 # Damaged, foreign or just replaced: its segments are read whole.
                 continue
             held.update(live & set(shard.segments))
-            if len(names) > _MOST_CANDIDATES:
+            if len(names) > limit:
                 return set(), []
         return held, sorted(names)
 
-    def _named(self, shard: Shard, ways: list[list[list[needle.Word]]]) -> Iterator[str]:
+    def _named(self, shard: Shard, ways: list[list[needle.Way]], limit: int) -> Iterator[str]:
         index, schema = self._open(shard)
-        searcher = index.searcher()
-        query = needle.query(ways, schema)
-        for _, address in searcher.search(query, limit=_MOST_CANDIDATES + 1, count=False).hits:
+        searcher, hits = index.searcher(), None
+        for query in needle.queries(ways, schema):
+            try:
+                hits = searcher.search(query, limit=limit + 1, count=False).hits
+            except ValueError:
+                # Too many words begin or end so; what a wider query found holds all that this one would.
+                if hits is None:
+                    raise
+                break
+            if len(hits) <= _FEW_CANDIDATES:
+                break
+        for _, address in hits or ():
             yield searcher.doc(address)["conversation"][0]
 
     def _open(self, shard: Shard) -> tuple[Any, Any]:
@@ -157,5 +180,5 @@ class TextSearch:
 
     def _asked_rows(self, term: Match, rows: pa.Table) -> list[str]:
         condition, params = spans_where(term)
-        sql = f"SELECT DISTINCT conversation_id AS id FROM ({views.ordinary('(SELECT * FROM candidates)')}) WHERE {condition}"
+        sql = f"SELECT DISTINCT conversation_id AS id FROM ({views.ordinary('candidates', _ASKED)}) WHERE {condition}"
         return self._reader.table(sql, params, tables={"candidates": rows}).column("id").to_pylist()

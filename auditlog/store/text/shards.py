@@ -33,16 +33,17 @@ if TYPE_CHECKING:
     from auditlog.layout import Layout
     from auditlog.ledger.ledger import Segment
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = ("input", "output", "input_messages", "output_messages", "documents")
 """The content that people search."""
 
 _HEAP = 256 << 20
 _LONGEST = 60_000
-"""Characters of a string that is cut into words; what is longer is read whenever something is searched for."""
+"""Bytes of a string that is cut into words; what is longer is read whenever something is searched for."""
 _SHARD_ROWS = 3_000_000
 _SMALL_ROWS = 100_000
 _MOST_SMALL = 8
+_EXPONENT = re.compile(r"(?:^|[\[:,])-?[0-9.]+e")
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -181,7 +182,7 @@ def schema() -> Any:
 
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("conversation", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field(FIELD, tokenizer_name=FIELD, index_option="basic")
+    builder.add_text_field(FIELD, tokenizer_name=FIELD, index_option="position")
     builder.add_text_field("unread", tokenizer_name="raw", index_option="basic")
     return builder.build()
 
@@ -204,36 +205,50 @@ def documents(path: Path) -> Iterator[tuple[str, set[str], bool]]:
                 if name:
                     yield name, strings, is_unread
                 name, strings, is_unread = conversation, set(), False
-            for content in {content for content in contents if content}:
-                is_unread |= _add(strings, content)
-            if stream and contents[1]:
-                is_unread |= _add(strings, _joined(contents[1]))
+            is_unread |= add(strings, contents, is_stream=bool(stream))
     if name:
         yield name, strings, is_unread
 
 
-def _add(strings: set[str], content: bytes) -> bool:
-    """Add the strings of a JSON text; say whether one is too long."""
+def add(strings: set[str], contents: Sequence[bytes | None], *, is_stream: bool) -> bool:
+    """Add the strings of a span's content; say whether some of it is not among them.
+
+    Args:
+        strings: the texts between quotation marks; what recurs in a conversation recurs as whole strings.
+        contents: as `COLUMNS` has them.
+        is_stream: whether the output is what came chunk by chunk.
+    """
+    try:
+        texts = {content.decode() for content in contents if content}
+        if is_stream and contents[1]:
+            texts.add(_joined(contents[1]))
+    except ValueError:
+        # The database shows the bytes of what is no UTF-8, reads some that is no JSON, and writes some numbers otherwise.
+        return True
     is_unread = False
-    # No word goes over a quotation mark, and what recurs in a conversation recurs as whole strings.
-    for string in fold(content.decode("utf-8", "replace")).split('"'):
-        if len(string) > _LONGEST:
-            is_unread = True
-        else:
-            strings.add(string)
+    for text in texts:
+        for string in fold(text).split('"'):
+            if len(string) > _LONGEST // 4 and len(string.encode()) > _LONGEST:
+                is_unread = True
+            else:
+                strings.add(string)
     return is_unread
 
 
-def _joined(content: bytes) -> bytes:
+def _joined(content: bytes) -> str:
     """Put the chunks of a stream together, as people look for what it said."""
-    try:
-        chunks = orjson.loads(content)
-    except ValueError:
-        return b""
+    chunks = orjson.loads(content)
     if not isinstance(chunks, list):
-        return b""
-    texts = (c if isinstance(c, str) else orjson.dumps(c).decode() for c in chunks if c is not None)
-    return "".join(texts).encode()
+        return ""
+    texts = []
+    for chunk in chunks:
+        if isinstance(chunk, str):
+            texts.append(chunk)
+        elif chunk is not None:
+            texts.append(orjson.dumps(chunk).decode())
+            if _EXPONENT.search(texts[-1]):
+                raise ValueError
+    return "".join(texts)
 
 
 def _grouped(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
