@@ -9,12 +9,12 @@ The rules:
 3. What a filter's `*` parts is searched for part by part. The words of a part stand in a row in the text, except over a
    quotation mark: between two of those, a text of the index is what stands there in the content, whatever it is.
 4. Of the queries that all find it, the cheapest is asked first: whole words are looked up, those whose beginning is known are
-   found beside each other, and for the others the index goes through every word there is.
+   found beside each other, and for the others every word there is has to be gone through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -97,8 +97,14 @@ def _words(part: str, analyzer: Any) -> Run:
     return [Word(word, begins or at > 0, ends or at < last) for at, word in enumerate(found)]
 
 
-def queries(ways: list[list[Way]], schema: Any) -> Iterator[Any]:
-    """Make queries that each find all that may hold a term, and less than the one before at a higher price."""
+def queries(ways: list[list[Way]], schema: Any, pattern: Callable[[Word], str]) -> Iterator[Any]:
+    """Make queries that each find all that may hold a term, and less than the one before at a higher price.
+
+    Args:
+        ways: the words.
+        schema: of the index.
+        pattern: gives a regular expression of the words of the index that a word may be.
+    """
     import tantivy
 
     def of(run: Run) -> Any:
@@ -106,11 +112,11 @@ def queries(ways: list[list[Way]], schema: Any) -> Iterator[Any]:
             word = run[0]
             if word.begins and word.ends:
                 return tantivy.Query.term_query(schema, FIELD, word.text, "basic")
-            return tantivy.Query.regex_query(schema, FIELD, word.pattern)
+            return tantivy.Query.regex_query(schema, FIELD, pattern(word))
         if all(word.begins and word.ends for word in run):
             return tantivy.Query.phrase_query(schema, FIELD, [word.text for word in run])
         # The prefix phrase of the library looks at the first fifty words that begin so, and no further.
-        return tantivy.Query.regex_phrase_query(schema, FIELD, [word.pattern for word in run])
+        return tantivy.Query.regex_phrase_query(schema, FIELD, [pattern(word) for word in run])
 
     asked = None
     for level in range(3):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.filters.sql import spans_where
 from auditlog.store import views
-from auditlog.store.text import needle, shards
+from auditlog.store.text import needle, shards, vocabulary
 from auditlog.store.text.shards import Shard
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _MOST_CANDIDATES = 10_000
 """What memory has room for."""
 
 
-_FEW_CANDIDATES = 50
-"""Up to these, reading them is about as quick as going through all words."""
+_FEW_CANDIDATES = 20
+"""Up to these, reading them is about as quick as asking the index more closely."""
 
 
 _ASKED = ("conversation_id", "stream", *shards.COLUMNS)
@@ -142,7 +142,8 @@ class TextSearch:
     def _named(self, shard: Shard, ways: list[list[needle.Way]], limit: int) -> Iterator[str]:
         index, schema = self._open(shard)
         searcher, hits = index.searcher(), None
-        for query in needle.queries(ways, schema):
+        place = shards.directory_of(self._layout) / shard.name
+        for query in needle.queries(ways, schema, lambda word: vocabulary.pattern(place, word)):
             try:
                 hits = searcher.search(query, limit=limit + 1, count=False).hits
             except ValueError:

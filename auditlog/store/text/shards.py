@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from auditlog.fold import fold
+from auditlog.store.text import vocabulary
 from auditlog.store.text.needle import FIELD, analyzer
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ class _Build:
             self._progress(done, total)
         writer.commit()
         writer.wait_merging_threads()
+        index.reload()
+        vocabulary.write(place, index.searcher(), FIELD)
 
     def _list(self, shards: Sequence[Shard]) -> None:
         path = _list_path(self._layout)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from auditlog.filters.language import Match, Pattern
 from auditlog.filters.sql import spans_where
-from auditlog.store.text import needle, shards
+from auditlog.store.text import needle, shards, vocabulary
 
 SIGNS = st.sampled_from(
     ["refund", "re", "Fund", "a", "b", "é", "É", "Σ", "ß", "İ", "日本", "7", "1e5", "x1", "u001f", "n"]
@@ -106,7 +106,7 @@ def found_by_reading(engine, term, some):
     return {n for (n,) in engine.execute(sql, [*given_rows, *params]).fetchall()}
 
 
-def indexed(some):
+def indexed(some, place):
     """Index spans as the conversations of a shard."""
     index = tantivy.Index(shards.schema())
     index.register_tokenizer(needle.FIELD, needle.analyzer())
@@ -121,13 +121,14 @@ def indexed(some):
     writer.commit()
     writer.wait_merging_threads()
     index.reload()
+    vocabulary.write(place, index.searcher(), needle.FIELD)
     return index
 
 
-def named(index, ways):
+def named(index, ways, place):
     """Ask the index at every price."""
     searcher = index.searcher()
-    for query in needle.queries(ways, index.schema):
+    for query in needle.queries(ways, index.schema, lambda word: vocabulary.pattern(place, word)):
         hits = searcher.search(query, limit=100, count=False).hits
         yield {int(searcher.doc(address)["conversation"][0]) for _, address in hits}
 
@@ -135,18 +136,18 @@ def named(index, ways):
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_the_words_of_a_text_never_miss_it(engine, data):
+def test_the_words_of_a_text_never_miss_it(engine, tmp_path, data):
     """Whatever a search through everything finds, each query of the index names, and no query more than the one before."""
     some = data.draw(st.lists(spans(), min_size=1, max_size=6))
     texts = [text for contents, _ in some for text in _texts(contents)]
-    index = indexed(some)
+    index = indexed(some, tmp_path)
     for _ in range(8):
         term = Match("text", tuple(data.draw(st.lists(wanted(texts), min_size=1, max_size=2))))
         ways = needle.words(term, needle.analyzer())
         if ways is None:
             continue
         found = found_by_reading(engine, term, some)
-        names = list(named(index, ways))
+        names = list(named(index, ways, tmp_path))
         assert names
         for each in names:
             assert found - each == set(), (term, [some[n] for n in found - each])
@@ -175,3 +176,39 @@ def _texts(contents):
                 found += one
             elif isinstance(one, dict):
                 found += [*one, *one.values()]
+
+
+@pytest.mark.parametrize("size", [None, 0, 5])
+def test_where_the_words_are_not_whole_the_dictionary_answers(tmp_path, size):
+    """A file of words that is gone or cut short hides nothing."""
+    some = [([b'"a refund"', *[None] * 4], False), ([b'"prefund it"', *[None] * 4], False)]
+    index = indexed(some, tmp_path)
+    path = tmp_path / "words"
+    assert [b"a", b"it", b"prefund", b"refund"] == sorted(path.read_bytes().split())
+    if size is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:size])
+    ways = needle.words(Match("text", (Pattern(("fund",)),)), needle.analyzer())
+    assert [{0, 1}] == list(named(index, ways, tmp_path))
+
+
+def test_a_word_in_the_middle_of_many_is_found_beside_its_neighbours(tmp_path):
+    """A phrase whose ends are parts of more words than a query names is still found."""
+    some = [([f'"x{n}fund it{n}"'.encode(), *[None] * 4], False) for n in range(150)]
+    index = indexed(some, tmp_path)
+    ways = needle.words(Match("text", (Pattern(("fund it14",)),)), needle.analyzer())
+    *_, closest = named(index, ways, tmp_path)
+    assert {14, *range(140, 150)} == closest
+
+
+def test_signs_between_two_words_make_no_difference_to_the_index(tmp_path):
+    """What only looks like the phrase is named and left to its content; words in another order are not."""
+    some = [
+        ([content, *[None] * 4], False)
+        for content in (b'"double charge"', b'"double-charge"', b'"charge double"')
+    ]
+    index = indexed(some, tmp_path)
+    ways = needle.words(Match("text", (Pattern((" double charge",)),)), needle.analyzer())
+    *_, closest = named(index, ways, tmp_path)
+    assert {0, 1} == closest
