@@ -120,15 +120,11 @@ def questions(store: Store, made: lake.Lake, repeats: int, *, text: bool) -> Non
     if text:
         rows += [
             (
-                f"search {phrase!r}, indexed",
-                lambda _: search(phrase, indexed=True),
-                lambda _: ask(holds, *[f"%{phrase}%"] * 2),
-            ),
-            (
-                f"search {rare!r}, indexed",
-                lambda _: search(rare, indexed=True),
-                lambda _: ask(holds, *[f"%{rare}%"] * 2),
-            ),
+                f"search {words!r}, indexed",
+                lambda _, words=words: search(words, indexed=True),
+                lambda _, words=words: ask(holds, *[f"%{words}%"] * 2),
+            )
+            for words in (phrase, " ".join(said[2:4]), said[2].strip(".,"), rare)
         ]
     for name, ours, theirs in rows:
         mine, other = medians(ours, repeats), None if theirs is None else medians(theirs, repeats)

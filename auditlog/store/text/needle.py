@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FIELD = "words"
 SHORTEST = 3
 """Letters of a part of a word that tells texts apart."""
+_LEVELS = 4
+"""Whole words, then beginnings of words, then parts of words, then beginnings of a letter or two."""
 
 
 class Word(NamedTuple):
@@ -119,7 +121,7 @@ def queries(ways: list[list[Way]], schema: Any, pattern: Callable[[Word], str]) 
         return tantivy.Query.regex_phrase_query(schema, FIELD, [pattern(word) for word in run])
 
     asked = None
-    for level in range(3):
+    for level in range(_LEVELS):
         every = [[_known(run, level) for run in way] for value in ways for way in value]
         if every != asked and all(any(way) for way in every):
             asked = every
@@ -137,9 +139,18 @@ def _known(run: Run, level: int) -> Run:
     def is_asked(word: Word) -> bool:
         if word.begins and word.ends:
             return True
-        return len(word.text) >= SHORTEST and level >= (1 if word.begins else 2)
+        if len(word.text) < SHORTEST:
+            return word.begins and level == _LEVELS - 1
+        return level >= (1 if word.begins else 2)
 
-    return [word for word in run if is_asked(word)]
+    known = [word for word in run if is_asked(word)]
+    # By itself, a beginning of a letter or two is that of too many words.
+    return known if len(known) > 1 or any(map(_telling, known)) else []
+
+
+def _telling(word: Word) -> bool:
+    """Say whether a word can be looked for by itself."""
+    return len(word.text) >= SHORTEST or (word.begins and word.ends)
 
 
 def _json(piece: str) -> str:
