@@ -143,16 +143,15 @@ class TextSearch:
         index, schema = self._open(shard)
         searcher, hits = index.searcher(), None
         place = shards.directory_of(self._layout) / shard.name
-        for query in needle.queries(ways, schema, lambda word: vocabulary.pattern(place, word)):
-            try:
+        try:
+            for query in needle.queries(ways, schema, lambda word: vocabulary.pattern(place, word)):
                 hits = searcher.search(query, limit=limit + 1, count=False).hits
-            except ValueError:
-                # Too many words begin or end so; what a wider query found holds all that this one would.
-                if hits is None:
-                    raise
-                break
-            if len(hits) <= _FEW_CANDIDATES:
-                break
+                if len(hits) <= _FEW_CANDIDATES:
+                    break
+        except ValueError:
+            # Too many words begin or end so; what a wider query found holds all that this one would.
+            if hits is None:
+                raise
         for _, address in hits or ():
             yield searcher.doc(address)["conversation"][0]
 

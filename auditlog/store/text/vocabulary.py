@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from auditlog.store.text.needle import Word
 
 _FILE = "words"
-_MOST_WORDS = 100
-"""How many words a query names one by one."""
+_MOST_LETTERS = 600
+"""Of words that a query names one by one; the library's expressions have some thousand states."""
 
 
 def write(shard: Path, searcher: Any, field: str) -> None:
@@ -54,11 +54,14 @@ def _holding(path: Path, word: Word) -> list[str] | None:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as words:
             if words[:1] != b"\n" or words[-2:] != b"\n\n":
                 return None
-            found, at = [], words.find(part)
+            found, at = list[str](), words.find(part)
+            # The part is named itself as well, and with something before it.
+            left = _MOST_LETTERS - 2 * len(part)
             while at >= 0:
-                if len(found) == _MOST_WORDS:
-                    return None
                 first, last = words.rfind(b"\n", 0, at) + 1, words.find(b"\n", at)
+                left -= last - first
+                if left < 0:
+                    return None
                 found.append(words[first:last].decode())
                 at = words.find(part, last)
             return found

@@ -202,6 +202,15 @@ def test_a_word_in_the_middle_of_many_is_found_beside_its_neighbours(tmp_path):
     assert {14, *range(140, 150)} == closest
 
 
+def test_parts_of_many_long_words_are_found_where_they_are_too_many_to_name(tmp_path):
+    """However many words hold a part, and however long they are, a query can be made of it."""
+    for many in (3, 10, 30, 100, 300):
+        some = [([f'"{n:019x}fund"'.encode(), *[None] * 4], False) for n in range(many)]
+        index = indexed(some, tmp_path)
+        ways = needle.words(Match("text", (Pattern(("fund",)),)), needle.analyzer())
+        assert [min(many, 100)] == [len(found) for found in named(index, ways, tmp_path)]
+
+
 def test_signs_between_two_words_make_no_difference_to_the_index(tmp_path):
     """What only looks like the phrase is named and left to its content; words in another order are not."""
     some = [
