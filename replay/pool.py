@@ -103,7 +103,9 @@ class Worker:
             await self._connect(ours_in, ours_out)
         await self._say(protocol.setup_message(replace(self._launch.setup, scratch=scratch)))
         try:
-            message = await asyncio.wait_for(self._hear(), START_SECONDS)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes in the moment of the answer.
+            async with asyncio.timeout(START_SECONDS):
+                message = await self._hear()
         except TimeoutError:
             msg = f"{self._launch.setup.target} is not imported after {START_SECONDS:.0f} s. Does its import wait for something?"
             raise TargetError(msg) from None
@@ -182,7 +184,8 @@ class Worker:
     async def _ended(self) -> int | None:
         assert self._process is not None
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._process.wait(), 5.0)
+            async with asyncio.timeout(5.0):
+                return await self._process.wait()
         return None
 
     async def _last_words(self, log: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -16,7 +17,8 @@ import pytest
 import replay
 from auditlog.store import Store
 from replay.errors import RunError
-from replay.pool import _scratch_prefix, sweep
+from replay.pool import Launch, Worker, _scratch_prefix, sweep
+from replay.protocol import Setup
 from replay.records import RUN_END
 from replay.runs import is_under_way
 
@@ -41,6 +43,22 @@ def store_path(agents, record, tmp_path):
     path = tmp_path / "audit"
     record(path, agents.v1, [["hello", "refund A1", "refund B9"] for _ in range(12)])
     return path
+
+
+@pytest.fixture
+def start_worker():
+    """Give what starts a worker, and ends it as soon as it is ready or interrupted."""
+
+    async def start():
+        setup = Setup("shop_agents:v1", False, "live", (str(AGENTS),), "")
+        worker = Worker(Launch(setup, str(AGENTS)), dict(os.environ))
+        try:
+            await worker.start()
+            await asyncio.sleep(0)
+        finally:
+            await worker.kill()
+
+    return start
 
 
 @pytest.fixture
@@ -176,6 +194,25 @@ def test_an_interrupted_run_keeps_what_is_done(start, store_path):
         assert "complete" == replay.run(store, plan, progress=ticks.append).status
         assert (ticks[0].before, ticks[-1].done, ticks[-1].total) == (done, 90, 90)
         assert {1} == set(executions(store).values())
+
+
+def test_a_worker_that_answers_as_the_run_is_interrupted_is_interrupted(start_worker, monkeypatch):
+    """Ctrl-C in the very moment in which a worker says that it is ready is not lost: its task ends."""
+    hear = Worker._hear
+
+    async def starting():
+        task = asyncio.current_task()
+
+        async def hear_and_interrupt(worker):
+            message = await hear(worker)
+            asyncio.get_running_loop().call_soon(task.cancel)
+            return message
+
+        monkeypatch.setattr(Worker, "_hear", hear_and_interrupt)
+        await start_worker()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(starting())
 
 
 def test_a_worker_that_is_killed_costs_its_case_and_no_other(start, store_path):
