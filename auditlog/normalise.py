@@ -316,13 +316,17 @@ def _error_type(error: bytes | None, attributes: Mapping[str, Any]) -> str | Non
             return name if isinstance(name, str) else None
 
 
+_MOST = 1 << 48
+"""The largest count that is believed: sums of such fit into 64 bits, and the attribute keeps what was said."""
+
+
 def _typed(kind: str, value: Any) -> Any:
     match kind:
         case "string":
             return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else None
         case "int64":
-            fits = isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
-            return value if fits else None
+            is_count = isinstance(value, int) and not isinstance(value, bool) and -_MOST <= value <= _MOST
+            return value if is_count else None
         case "double":
             return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
         case "bool":
