@@ -4,7 +4,8 @@ import pyarrow.parquet as pq
 
 from auditlog import layout as layouts
 from auditlog.integrity.verify import verify
-from auditlog.ledger.ledger import read_ledger
+from auditlog.ledger.keys import read_checkpoint
+from auditlog.ledger.ledger import append_entry, read_ledger
 from auditlog.sealing import seal
 from auditlog.store.live import LiveRows
 
@@ -57,6 +58,7 @@ def check(root, promised, *, deep=True):
         again = shown(layout)
         _holds(again, promised)
         _valid(layout)
+        _signs(layout)
         report = seal.seal(layout)
         if report.sealed or report.cleaned:
             raise PromiseError("sealing again found something to do")
@@ -88,3 +90,10 @@ def _valid(layout):
     ]
     if faults:
         raise PromiseError(f"it does not verify: {faults[0]}")
+
+
+def _signs(layout):
+    count = append_entry(layout, {"type": "access", "who": "the oracle"}).count
+    checkpoint = read_checkpoint(layout)
+    if checkpoint is None or checkpoint.size < count:
+        raise PromiseError("the key that store.toml names is not there to sign with")
