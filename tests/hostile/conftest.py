@@ -44,6 +44,31 @@ def run_apart(tmp_path):
     return start
 
 
+MEASURED = """
+import pathlib, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+pathlib.Path(sys.argv[1]).write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def run_measured(tmp_path):
+    """Give a function that runs the command as a process of its own, and gives its peak memory in kilobytes, too."""
+
+    def start(*arguments, timeout=120):
+        peak = tmp_path / "peak"
+        # Linux counts what a process had before its `exec` as its own: the process between is small, and has no other child.
+        command = [sys.executable, "-c", MEASURED, peak, sys.executable, "-m", "auditlog.cli", *arguments]
+        options = {"capture_output": True, "text": True, "timeout": timeout, "cwd": tmp_path}
+        done = subprocess.run(
+            list(map(str, command)), env=dict(os.environ), check=False, stdin=subprocess.DEVNULL, **options
+        )
+        return done, int(peak.read_text())
+
+    return start
+
+
 def a_span(number=1, attributes=None, **fields):
     """Make a span as OTLP-JSON has it; a string is a string value, anything else is given as it is."""
     pairs = [
