@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replay.comparisons import save_comparison
-    from replay.loading import load_report, load_runs
-    from replay.planning import plan, resume
-    from replay.report import CaseResult, Report, RunSummary
-    from replay.run_plan import RunPlan
-    from replay.runner import run
+    from replay.results.comparisons import save_comparison
+    from replay.results.loading import load_report, load_runs
+    from replay.results.report import CaseResult, Report, RunSummary
+    from replay.running.planning import plan, resume
+    from replay.running.run_plan import RunPlan
+    from replay.running.runner import run
 
 __all__ = [
     "CaseResult",
@@ -30,16 +30,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "CaseResult": "report",
-    "Report": "report",
-    "RunPlan": "run_plan",
-    "RunSummary": "report",
-    "load_report": "loading",
-    "load_runs": "loading",
-    "plan": "planning",
-    "resume": "planning",
-    "run": "runner",
-    "save_comparison": "comparisons",
+    "CaseResult": "results.report",
+    "Report": "results.report",
+    "RunPlan": "running.run_plan",
+    "RunSummary": "results.report",
+    "load_report": "results.loading",
+    "load_runs": "results.loading",
+    "plan": "running.planning",
+    "resume": "running.planning",
+    "run": "running.runner",
+    "save_comparison": "results.comparisons",
 }
 
 

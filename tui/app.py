@@ -34,7 +34,7 @@ from tui.theme import Colorless, Guard, Look
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-    from replay.report import Report
+    from replay.results.report import Report
 
 
 ROOMY = 80

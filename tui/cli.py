@@ -56,7 +56,7 @@ def tui(
     if conversation is not None:
         conversation = opened.conversation(conversation).conversation_id
     if run_id is not None:
-        from replay.runs import load_manifest
+        from replay.running.runs import load_manifest
 
         run_id = str(load_manifest(opened, run_id)["run_id"])
     # Textual draws on stderr and reads from stdin.

@@ -12,7 +12,7 @@ from replay.diff import CLASSES, Diff, compare
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-    from replay.report import CaseResult, Report, RunSummary
+    from replay.results.report import CaseResult, Report, RunSummary
 
 TOLD_EVERY = 16
 """Cases."""
@@ -29,7 +29,7 @@ class Pair:
 
 def runs(store: Store) -> list[RunSummary]:
     """Read the runs, newest first."""
-    from replay.loading import load_runs
+    from replay.results.loading import load_runs
 
     return load_runs(store)
 
@@ -42,16 +42,16 @@ def runs_refreshed(store: Store) -> list[RunSummary]:
 
 def report(store: Store, run_id: str) -> Report:
     """Read what a run found."""
-    from replay.loading import load_report
+    from replay.results.loading import load_report
 
     return load_report(store, run_id)
 
 
 def report_in_steps(store: Store, run_id: str) -> Generator[tuple[int, int], None, Report]:
     """Read what a run found; yield how many of how many cases are read."""
-    from replay.loading import case_results, load_report, summary_of
-    from replay.report import Report
-    from replay.runs import load_manifest
+    from replay.results.loading import case_results, load_report, summary_of
+    from replay.results.report import Report
+    from replay.running.runs import load_manifest
 
     manifest = load_manifest(store, run_id)
     if manifest["kind"] == "compare":

@@ -26,7 +26,7 @@ def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
     from auditlog.cli.formats import write_rows
     from auditlog.cli.output import narrate
     from replay.cli.summary import RUN_COLUMNS, run_row
-    from replay.loading import load_runs
+    from replay.results.loading import load_runs
 
     with open_store(store) as opened:
         runs = load_runs(opened)[: limit or None]
@@ -51,7 +51,7 @@ def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
 def show(run_id: str, format: str, store: str) -> None:
     """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
     from replay.cli.summary import write_summary
-    from replay.loading import load_report
+    from replay.results.loading import load_report
 
     with open_store(store) as opened:
         report = load_report(opened, run_id)
@@ -100,8 +100,8 @@ def diff(
     RUN is an id, a beginning of one, or `last`.
     """
     from replay.cli.summary import write_case, write_report
-    from replay.loading import load_report
     from replay.render.grouping import differs
+    from replay.results.loading import load_report
 
     with open_store(store) as opened:
         report = load_report(opened, run_id)
@@ -143,9 +143,9 @@ def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> 
     from auditlog.cli.output import Progress
     from auditlog.filters.language import parse
     from replay.cli.summary import write_summary
-    from replay.compare import compare_conversations
-    from replay.comparisons import save_comparison
-    from replay.loading import load_report
+    from replay.results.compare import compare_conversations
+    from replay.results.comparisons import save_comparison
+    from replay.results.loading import load_report
 
     one, other = str(parse(baseline)), str(parse(candidate))
     with open_store(store) as opened:

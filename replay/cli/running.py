@@ -19,8 +19,8 @@ from auditlog.cli.options import (
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-    from replay.planning import RunPlan
-    from replay.report import RunSummary
+    from replay.results.report import RunSummary
+    from replay.running.planning import RunPlan
 
 
 def _target_options(command: Any) -> Any:
@@ -250,10 +250,10 @@ def _refuse_empty(store: Store) -> None:
 def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
     from auditlog.cli.output import narrate
     from replay.cli.summary import write_summary
-    from replay.loading import load_report
-    from replay.progress import ProgressLine
     from replay.render.wording import plural
-    from replay.runner import run as execute
+    from replay.results.loading import load_report
+    from replay.running.progress import ProgressLine
+    from replay.running.runner import run as execute
 
     for note in planned.notes:
         narrate(note)

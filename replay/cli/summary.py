@@ -21,7 +21,7 @@ from auditlog.cli.output import destination, is_terminal, narrate, require_stdou
 from auditlog.errors import NotFoundError
 from replay.diff import CaseClass
 from replay.render.grouping import differs
-from replay.report import CaseResult, Report, RunSummary
+from replay.results.report import CaseResult, Report, RunSummary
 
 FILE_WIDTH = 100
 """Columns of text that goes to a file."""

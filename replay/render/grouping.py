@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from replay.diff import Diff, NoiseTable, noise_table
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 
 _FINDING_RANK = {
     "new write": 0,

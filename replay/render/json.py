@@ -19,7 +19,7 @@ from json import dumps
 from auditlog.values import Json
 from replay.diff import Diff, Step, StepDiff
 from replay.render.grouping import counts_of, differs, groups_of, noise_of
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 
 FORMAT = "auditlog-replay-report"
 VERSION = 1

@@ -19,7 +19,7 @@ from auditlog.safe_text import safe_text
 from replay.render.grouping import counts_of, differs
 from replay.render.text import case_text
 from replay.render.wording import where_line
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 
 _Outcome = Literal["passed", "failure", "error", "skipped"]
 

@@ -27,7 +27,7 @@ from replay.render.wording import (
     total_lines,
     where_line,
 )
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 
 MOST_CASES = 10
 _PER_GROUP = 2

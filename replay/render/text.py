@@ -30,7 +30,7 @@ from replay.render.wording import (
     total_lines,
     where_line,
 )
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 
 NARROWEST = 40
 """Columns below which nothing is broken further."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from replay.compare import Total, Totals
 from replay.diff import StepDiff
 from replay.diff.findings import describe
 from replay.diff.values import clip, show
 from replay.render.grouping import counts_of, noise_of
-from replay.report import CaseResult, Report
+from replay.results.compare import Total, Totals
+from replay.results.report import CaseResult, Report
 
 SIGNS = {"same": " ", "arguments": "~", "missing": "-", "extra": "+", "reordered": "↕"}
 

@@ -21,11 +21,11 @@ from auditlog import config, context
 from auditlog.encoding.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Effect, Json
-from replay.cassette import Cassette, Hit, Miss
 from replay.errors import CaseStop, NotServable, ReplayLeak, ReplayMiss, WriteBlocked
-from replay.recorded import Handoff, Recorded, is_write
-from replay.restore import NotRestorable, restored
-from replay.revive import error_of, value_of
+from replay.matching.cassette import Cassette, Hit, Miss
+from replay.matching.recorded import Handoff, Recorded, is_write
+from replay.matching.restore import NotRestorable, restored
+from replay.matching.revive import error_of, value_of
 from replay.sandbox.state import CaseState, ProcessState, current_case
 
 TIER = "auditlog.replay.match_tier"

@@ -12,10 +12,10 @@ import auditlog
 from auditlog.importers import import_into
 from auditlog.store import Store
 from examples.support_bot import conversations
-from replay.loading import load_report
-from replay.planning import plan
-from replay.report import CaseResult, Report
-from replay.runner import run
+from replay.results.loading import load_report
+from replay.results.report import CaseResult, Report
+from replay.running.planning import plan
+from replay.running.runner import run
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS_FILE = Path(conversations.__file__).with_name("planted_faults.toml")

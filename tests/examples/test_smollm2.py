@@ -10,10 +10,10 @@ import pytest
 import auditlog
 from auditlog.store import Store
 from examples.support_bot import llm, smollm2, v1, v1_brief
-from replay.loading import load_report
-from replay.planning import plan
-from replay.report import Report
-from replay.runner import run
+from replay.results.loading import load_report
+from replay.results.report import Report
+from replay.running.planning import plan
+from replay.running.runner import run
 
 ROOT = Path(__file__).resolve().parents[2]
 

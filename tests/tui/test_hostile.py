@@ -5,8 +5,8 @@ import re
 import pytest
 
 from auditlog.store import Store
-from replay.compare import compare_conversations
-from replay.comparisons import save_comparison
+from replay.results.compare import compare_conversations
+from replay.results.comparisons import save_comparison
 from tui.theme import Guard
 
 ATTACKS = (

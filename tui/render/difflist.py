@@ -16,7 +16,7 @@ from functools import partial
 
 from auditlog.safe_text import safe_text
 from replay.render import grouping, wording
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 from tui.render import formats, outcomes
 from tui.render.block import Block
 from tui.render.flow import flow

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from auditlog.safe_text import safe_text
-from replay.report import RunSummary
+from replay.results.report import RunSummary
 from tui.render import columns, formats, outcomes
 from tui.render.columns import Column
 from tui.render.formats import State

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from auditlog.safe_text import safe_text
 from auditlog.values import Turn
 from replay.diff import Diff, Finding, StepDiff, compare
-from replay.report import CaseResult
+from replay.results.report import CaseResult
 from tui import reports
 from tui.actions import bindings
 from tui.lines import LineView

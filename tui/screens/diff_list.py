@@ -12,7 +12,7 @@ from textual import events, on
 from textual.app import ComposeResult
 
 from auditlog.safe_text import safe_text
-from replay.report import CaseResult, Report
+from replay.results.report import CaseResult, Report
 from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 
-from replay.report import RunSummary
+from replay.results.report import RunSummary
 from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar

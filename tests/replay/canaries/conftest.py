@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from replay.pool import Launch, Worker
-from replay.protocol import LOCKS, Job, Result, Setup
+from replay.running.pool import Launch, Worker
+from replay.running.protocol import LOCKS, Job, Result, Setup
 
 HERE = Path(__file__).parent
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from auditlog.values import Fault, Replay, Span, Turn
-from replay.compare import compare_conversations
 from replay.diff import CLASSES, compare, with_noise
-from replay.report import CaseResult, Report, RunSummary
+from replay.results.compare import compare_conversations
+from replay.results.report import CaseResult, Report, RunSummary
 
 HOSTILE = (
     "\x1b[31mred\x07 \x00 \u202egnp.exe \ud800 ]]> </failure> <script>alert(1)</script> [x](http://evil) "

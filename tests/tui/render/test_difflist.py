@@ -5,7 +5,7 @@ import pytest
 from auditlog.values import Span, Turn
 from replay.diff import compare
 from replay.render.grouping import groups_of
-from replay.report import CaseResult
+from replay.results.report import CaseResult
 from tui.render.difflist import blocks
 
 

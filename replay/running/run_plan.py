@@ -18,10 +18,10 @@ from typing import Any, Literal
 from auditlog.journal import boot_id
 from auditlog.values import Json
 from replay.canonical import digest_of
-from replay.case import Case
-from replay.pool import Launch
-from replay.protocol import Setup
-from replay.runs import process_birth
+from replay.running.cases import Case
+from replay.running.pool import Launch
+from replay.running.protocol import Setup
+from replay.running.runs import process_birth
 from replay.sandbox.hosts import parse_host
 
 DEADLINE_SECONDS = 60.0

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from auditlog.values import Effect, Json
 from replay.canonical import first_words, lost_something, match_key
-from replay.recorded import Recorded, is_read, is_write
+from replay.matching.recorded import Recorded, is_read, is_write
 
 if TYPE_CHECKING:
     from replay.diff.model import PathChange

@@ -86,7 +86,7 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
     agent_version: str | None = None
     types: Mapping[str, Any] | None = None
-    """What stood in the arguments where JSON has another word: see `replay.restore`."""
+    """What stood in the arguments where JSON has another word: see `replay.matching.restore`."""
 
 
 @dataclass(frozen=True, slots=True)

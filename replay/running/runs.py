@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
 from replay.errors import RunError
-from replay.records import MANIFEST, RUN_END
+from replay.running.records import MANIFEST, RUN_END
 
 if TYPE_CHECKING:
     from auditlog.store import Store

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Turn
-from replay.recorded import side_lost
+from replay.matching.recorded import side_lost
 
 if TYPE_CHECKING:
     from auditlog.store import Store

@@ -19,13 +19,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlog.values import Turn
-from replay import comparisons
-from replay.case import Case
 from replay.diff import CLASSES, CaseClass, CaseStatus, Diff, compare
 from replay.diff.noise import with_noise
-from replay.records import WHY
-from replay.report import CaseResult, Report, RunStatus, RunSummary
-from replay.runs import ends, is_under_way, load_manifest, manifests
+from replay.results import comparisons
+from replay.results.report import CaseResult, Report, RunStatus, RunSummary
+from replay.running.cases import Case
+from replay.running.records import WHY
+from replay.running.runs import ends, is_under_way, load_manifest, manifests
 
 if TYPE_CHECKING:
     from auditlog.store import Store

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import StoreError
 from auditlog.values import Conversation
-from replay.compare import Comparison, ConversationPair, compare_pairs
-from replay.records import MANIFEST, RUN_END, run_span
-from replay.report import CaseResult, Report, RunSummary
+from replay.results.compare import Comparison, ConversationPair, compare_pairs
+from replay.results.report import CaseResult, Report, RunSummary
+from replay.running.records import MANIFEST, RUN_END, run_span
 
 if TYPE_CHECKING:
     from auditlog.store import Store

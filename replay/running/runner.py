@@ -27,17 +27,17 @@ from auditlog.errors import StoreError
 from auditlog.journal import entry_of
 from auditlog.recorder import Sink
 from auditlog.redaction.writer import redacting
-from replay.behaviour import Behaviours
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
-from replay.jobs import Execution, Task, executions, tasks_of
-from replay.pool import Worker, sweep
-from replay.progress import Progress
-from replay.protocol import Result
-from replay.records import MANIFEST, RUN_END, run_span, unrun_case
-from replay.report import RunSummary
-from replay.run_plan import PlannedTarget, RunPlan
-from replay.runs import active, done_executions
+from replay.results.report import RunSummary
+from replay.running.behaviour import Behaviours
+from replay.running.jobs import Execution, Task, executions, tasks_of
+from replay.running.pool import Worker, sweep
+from replay.running.progress import Progress
+from replay.running.protocol import Result
+from replay.running.records import MANIFEST, RUN_END, run_span, unrun_case
+from replay.running.run_plan import PlannedTarget, RunPlan
+from replay.running.runs import active, done_executions
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -64,7 +64,7 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         RunError: workers do not start.
         StoreError: the results cannot be written.
     """
-    from replay.loading import case_results, summary_of
+    from replay.results.loading import case_results, summary_of
 
     active.add(plan.run_id)
     sweep()

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlog.encoding.encode import decode, encode
-from replay.restore import NotRestorable, restored
+from replay.matching.restore import NotRestorable, restored
 
 
 class Colour(enum.Enum):

@@ -14,7 +14,7 @@ from auditlog.redaction import for_store
 from auditlog.store import Store
 from replay.errors import RunError, TargetError
 
-AGENTS = Path(__file__).parent / "agents"
+AGENTS = Path(__file__).parent.parent / "agents"
 CANDIDATE = "shop_agents:"
 
 

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 from auditlog.values import Turn
-from replay.compare import EvaluationComparison, Outcome, Totals
 from replay.diff import CaseClass, CaseStatus, Diff
+from replay.results.compare import EvaluationComparison, Outcome, Totals
 
 RunKind = Literal["replay", "verify", "compare"]
 RunStatus = Literal["running", "complete", "interrupted"]

@@ -15,7 +15,7 @@ from auditlog import config
 from auditlog.recorder import Recorder
 from auditlog.store import Store
 
-AGENTS = Path(__file__).parent / "agents"
+AGENTS = Path(__file__).parent.parent / "agents"
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ import pytest
 import replay
 from auditlog.store import Store
 from replay.errors import RunError
-from replay.pool import Launch, Worker, _scratch_prefix, sweep
-from replay.protocol import Setup
-from replay.records import RUN_END
-from replay.runs import is_under_way
+from replay.running.pool import Launch, Worker, _scratch_prefix, sweep
+from replay.running.protocol import Setup
+from replay.running.records import RUN_END
+from replay.running.runs import is_under_way
 
-AGENTS = Path(__file__).parent / "agents"
+AGENTS = Path(__file__).parent.parent / "agents"
 
 RUN = """
 import sys
@@ -263,7 +263,7 @@ def test_a_run_whose_code_changed_is_not_resumed(recorded, tmp_path, monkeypatch
     agent.write_text(source.format("one"), encoding="utf-8")
     plan = replay.plan(recorded, "changing_agent:x", path=tmp_path, workers=1)
     with monkeypatch.context() as patched:
-        patched.setattr("replay.runner.run_span", _without_end)
+        patched.setattr("replay.running.runner.run_span", _without_end)
         replay.run(recorded, plan)
     assert replay.resume(recorded, plan.run_id, path=tmp_path).resumed
     agent.write_text(source.format("two"), encoding="utf-8")
@@ -309,7 +309,7 @@ MANIFEST_OF_R = {
 )
 def test_a_recorded_content_that_is_no_manifest_is_no_run(content, store):
     """A foreign or damaged record that calls itself a run is passed over, and breaks no list."""
-    from replay.records import MANIFEST, run_span
+    from replay.running.records import MANIFEST, run_span
 
     writer = store.writer()
     writer.append(run_span(MANIFEST, "r", content))
@@ -319,7 +319,7 @@ def test_a_recorded_content_that_is_no_manifest_is_no_run(content, store):
 
 
 def _without_end(name, run_id, content, attributes=None):
-    from replay.records import run_span
+    from replay.running.records import run_span
 
     return run_span("lost" if name == RUN_END else name, run_id, content, attributes)
 

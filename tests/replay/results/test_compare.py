@@ -4,7 +4,7 @@ import pytest
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Conversation, Evaluation, Fault, Span, Turn, Usage
-from replay.compare import compare_conversations
+from replay.results.compare import compare_conversations
 
 
 def talk(side, task, *calls, at=0, trial=None, reward=None, tokens=None, failed=(), **tags):
@@ -171,8 +171,8 @@ def test_the_published_retail_pair_of_tau2_bench(tmp_path, shared_data):
     results = shared_data / "tau2-bench" / "results"
     from auditlog.importers import import_into
     from auditlog.store import Store
-    from replay.comparisons import save_comparison
-    from replay.loading import load_report
+    from replay.results.comparisons import save_comparison
+    from replay.results.loading import load_report
 
     with Store.create(tmp_path / "store") as store:
         import_into(store, results / "retail.baseline.gpt-4.1.json", tags={"arm": "base"})

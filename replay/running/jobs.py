@@ -15,12 +15,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditlog.values import Json, Turn
-from replay.case import Case, case_key, unreplayable
-from replay.protocol import Job
-from replay.recorded import recorded_calls, to_json, types_of
-from replay.records import ARM, CANDIDATE_DIGEST, CASE, MODE, REPEAT, RUN, SOURCE_SPAN, SOURCE_TRACE, Place
-from replay.run_plan import PlannedTarget, RunPlan
-from replay.runs import Execution as Done
+from replay.matching.recorded import recorded_calls, to_json, types_of
+from replay.running.cases import Case, case_key, unreplayable
+from replay.running.protocol import Job
+from replay.running.records import (
+    ARM,
+    CANDIDATE_DIGEST,
+    CASE,
+    MODE,
+    REPEAT,
+    RUN,
+    SOURCE_SPAN,
+    SOURCE_TRACE,
+    Place,
+)
+from replay.running.run_plan import PlannedTarget, RunPlan
+from replay.running.runs import Execution as Done
 
 if TYPE_CHECKING:
     from auditlog.store import Store

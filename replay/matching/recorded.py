@@ -50,7 +50,7 @@ class Recorded:
     lossy: bool = False
     """Its result could not be kept as it was."""
     types: Mapping[str, Any] | None = None
-    """What stood in its result where JSON has another word: see `replay.restore`."""
+    """What stood in its result where JSON has another word: see `replay.matching.restore`."""
     epoch: int = 0
     """How many writes were recorded before it."""
     facts: Mapping[str, Json] = field(default_factory=dict)

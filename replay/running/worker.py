@@ -8,7 +8,7 @@ The rules:
 4. What the agent does to this process's recorder (`configure`, `shutdown`) does nothing here.
 5. A case whose thread goes on is invalid, and the worker is spent: nothing after it could be believed.
 
-Started as `python -P -m replay.worker READ WRITE PARENT`, with two pipes' descriptors and the parent's process id.
+Started as `python -P -m replay.running.worker READ WRITE PARENT`, with two pipes' descriptors and the parent's process id.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ import auditlog
 from auditlog import config, interception
 from auditlog.context import conversation
 from auditlog.recorder import ListSink, Recorder
-from replay import protocol
-from replay.cassette import Cassette
 from replay.errors import TargetError
-from replay.protocol import Job, Ready, Result, Setup
-from replay.recorded import from_json
-from replay.records import Place, stamped, unrun_case
-from replay.restore import NotRestorable, restored
+from replay.matching.cassette import Cassette
+from replay.matching.recorded import from_json
+from replay.matching.restore import NotRestorable, restored
+from replay.running import protocol
+from replay.running.protocol import Job, Ready, Result, Setup
+from replay.running.records import Place, stamped, unrun_case
 from replay.sandbox import kernel, rules, threads
 from replay.sandbox.guard import Guard
 from replay.sandbox.hosts import AllowedHosts, Host
 from replay.sandbox.intercept import CaseInterceptor
 from replay.sandbox.state import CaseState, current_case, process
-from replay.target import Target, resolve
+from replay.targets.target import Target, resolve
 
 if TYPE_CHECKING:
     from replay.diff.model import CaseStatus

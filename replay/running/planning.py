@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from auditlog.filters.language import parse
 from replay.canonical import digest_of
-from replay.case import freeze, select
 from replay.errors import RunError
-from replay.pool import probe
-from replay.protocol import Ready
-from replay.run_plan import DEADLINE_SECONDS, PlannedTarget, RunPlan, from_manifest
-from replay.runs import find_unfinished, load_manifest
+from replay.running.cases import freeze, select
+from replay.running.pool import probe
+from replay.running.protocol import Ready
+from replay.running.run_plan import DEADLINE_SECONDS, PlannedTarget, RunPlan, from_manifest
+from replay.running.runs import find_unfinished, load_manifest
 from replay.sandbox.hosts import parse_host
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import replay
-from replay.compare import compare_conversations
+from replay.results.compare import compare_conversations
 
 
 def test_a_kept_comparison_reads_back_as_it_was(script, store):

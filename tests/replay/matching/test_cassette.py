@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from auditlog.values import Fault, Span, Turn
 from replay.canonical import match_key
-from replay.cassette import Cassette, Hit, Miss, describe
 from replay.diff.model import PathChange
-from replay.recorded import Handoff, Recorded, from_json, recorded_calls, to_json
+from replay.matching.cassette import Cassette, Hit, Miss, describe
+from replay.matching.recorded import Handoff, Recorded, from_json, recorded_calls, to_json
 
 
 def call(

@@ -25,10 +25,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from replay import protocol
 from replay.errors import RunError, TargetError
-from replay.protocol import Job, Ready, Result, Setup
-from replay.runs import process_birth
+from replay.running import protocol
+from replay.running.protocol import Job, Ready, Result, Setup
+from replay.running.runs import process_birth
 from replay.sandbox.environment import scrubbed
 
 START_SECONDS = 120.0
@@ -85,7 +85,7 @@ class Worker:
                     sys.executable,
                     "-P",
                     "-m",
-                    "replay.worker",
+                    "replay.running.worker",
                     str(theirs_in),
                     str(theirs_out),
                     str(os.getpid()),

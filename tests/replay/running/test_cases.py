@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlog.values import Span, Turn
-from replay.case import case_key, freeze, select, unreplayable
+from replay.running.cases import case_key, freeze, select, unreplayable
 
 TURNS = st.lists(st.integers(0, 10_000), unique=True, min_size=1, max_size=60).map(
     lambda numbers: [

@@ -7,8 +7,8 @@ import io
 import pytest
 
 from auditlog.values import Span, Turn
-from replay.behaviour import Behaviours
-from replay.progress import Progress, ProgressLine
+from replay.running.behaviour import Behaviours
+from replay.running.progress import Progress, ProgressLine
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ import pytest
 from auditlog.encoding.error_facts import error_facts
 from auditlog.values import Fault
 from replay.errors import ReplayedError
-from replay.revive import error_of, value_of
+from replay.matching.revive import error_of, value_of
 
 
 class OrderNotFoundError(Exception):

@@ -1,0 +1,1 @@
+"""The recorded answers of a case, and which of them answers a call."""

@@ -1,0 +1,1 @@
+"""What runs found: reads it back from the store, as values."""

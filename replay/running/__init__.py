@@ -1,0 +1,1 @@
+"""Plans runs, hands their cases to workers, and appends what these give to the store."""
