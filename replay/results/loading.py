@@ -23,15 +23,11 @@ from replay.diff import CLASSES, CaseClass, CaseStatus, Diff, compare
 from replay.diff.noise import with_noise
 from replay.results import comparisons
 from replay.results.report import CaseResult, Report, RunStatus, RunSummary
-from replay.running.cases import Case
-from replay.running.records import WHY
+from replay.results.trials import CaseTrials, Trial, case_trials
 from replay.running.runs import ends, is_under_way, load_manifest, manifests
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-
-_BATCH = 256
-"""Cases that are read at once."""
 
 _UNSERVED: tuple[CaseStatus, ...] = ("diverged", "blocked", "unreplayable", "invalid")
 
@@ -72,31 +68,20 @@ def load_report(store: Store, run_id: str) -> Report:
 
 def case_results(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseResult]:
     """Give a run's finished cases in the order of its manifest, reading some at a time."""
-    cases = [Case(*case) for case in manifest["cases"]]
-    for first in range(0, len(cases), _BATCH):
-        batch = cases[first : first + _BATCH]
-        recorded = _recorded(store, {case.conversation_id for case in batch})
-        arms = _replayed(store, manifest["run_id"], [case.span_id for case in batch])
-        for case in batch:
-            found = _result(case, manifest, recorded, arms)
-            if found is not None:
-                yield found
+    for tried in case_trials(store, manifest):
+        found = _result(tried, manifest)
+        if found is not None:
+            yield found
 
 
-def _result(
-    case: Case,
-    manifest: Mapping[str, Any],
-    recorded: Mapping[str, Turn],
-    arms: Mapping[tuple[str, str], Turn],
-) -> CaseResult | None:
-    candidate = arms.get(("candidate", case.span_id))
-    rerun = arms.get(("baseline", case.span_id))
-    again = arms.get(("baseline_2", case.span_id))
-    source = recorded.get(case.span_id)
-    if candidate is None or (manifest["baseline"] is not None and rerun is None):
+def _result(tried: CaseTrials, manifest: Mapping[str, Any]) -> CaseResult | None:
+    case, source = tried.case, tried.recorded
+    again = _turn(tried.first("baseline_2"))
+    tried_candidate, rerun = tried.first("candidate"), _turn(tried.first("baseline"))
+    if tried_candidate is None or (manifest["baseline"] is not None and rerun is None):
         return None
+    candidate, status = tried_candidate.turn, tried_candidate.status
     baseline = rerun if manifest["baseline"] is not None else source
-    status = _status(candidate)
     diff = _compared(baseline, candidate, status)
     noise = None
     if rerun is not None and again is not None:
@@ -112,7 +97,7 @@ def _result(
         baseline=() if baseline is None else (baseline,),
         candidate=(candidate,),
         status=status,
-        why=str(candidate.agent.attributes.get(WHY) or ""),
+        why=tried_candidate.why,
         diff=diff,
         noise=noise,
     )
@@ -139,36 +124,8 @@ def _status(turn: Turn) -> CaseStatus:
     return status or "complete"
 
 
-def _recorded(store: Store, conversations: Iterable[str]) -> dict[str, Turn]:
-    from auditlog.store.build import conversations_of
-
-    names = sorted(conversations)
-    spans = store.spans(f"conversation_id IN ({_marks(names)}) AND replay_run_id IS NULL", names)
-    return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
-
-
-def _replayed(store: Store, run_id: str, sources: list[str]) -> dict[tuple[str, str], Turn]:
-    """Give the finished executions by arm and recorded span; of two of the same, the earlier."""
-    from auditlog.store.build import turns_of
-
-    condition = f"replay_run_id = ? AND replay_source_span_id IN ({_marks(sources)})"
-    by_conversation: dict[str, list[Any]] = defaultdict(list)
-    for span in store.spans(condition, [run_id, *sources]):
-        by_conversation[span.conversation_id or ""].append(span)
-    found: dict[tuple[str, str], Turn] = {}
-    for spans in by_conversation.values():
-        for turn in turns_of(spans):
-            lineage = turn.agent.replay
-            if turn.agent.kind != "agent" or lineage is None or lineage.status is None:
-                continue
-            key = lineage.arm, lineage.source_span_id or ""
-            if key not in found or turn.agent.start_ns < found[key].agent.start_ns:
-                found[key] = turn
-    return found
-
-
-def _marks(values: Iterable[str]) -> str:
-    return ", ".join("?" for _ in values)
+def _turn(trial: Trial | None) -> Turn | None:
+    return None if trial is None else trial.turn
 
 
 def _done(store: Store) -> dict[str, dict[str, int]]:
