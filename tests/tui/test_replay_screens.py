@@ -105,9 +105,9 @@ async def test_a_diff_opens_at_its_first_divergence(sample_store, app_on, until,
     """The cursor is on the first divergence, what follows is one folded line, and the findings stand above."""
     async with app_on(sample_store, run_id="last").run_test(size=(130, 40)) as pilot:
         case = await open_case(pilot, until, sample_store, sample_cases["blocked"])
+        text = await until(pilot, "follows from it: z unfolds")
         view = pilot.app.screen.query_one(LineView)
         assert view.rows.key(view.cursor) == f"step/{case.diff.first_divergence}"
-        text = await until(pilot, "follows from it: z unfolds")
         assert "⚑ new write" in text
         assert "[blocked]" in text
         await pilot.press("z")
