@@ -92,6 +92,14 @@ def _target_options(command: Any) -> Any:
     help="The share of the cases that the second baseline runs.",
 )
 @click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="How often each case runs in each arm.",
+)
+@click.option(
     "--verify",
     "verifies",
     is_flag=True,
@@ -122,6 +130,7 @@ def run(
     concurrency: int | None,
     deadline: float,
     sample: float,
+    repeats: int,
     verifies: bool,
     resume: str | None,
     fresh: bool,
@@ -159,6 +168,7 @@ def run(
             until=chosen.until,
             limit=limit or None,
             sample=sample,
+            repeats=repeats,
             hosts=hosts,
             env=env,
             path=path,

@@ -50,6 +50,7 @@ def report_object(report: Report) -> dict[str, Json]:
             "done": run.done,
             "status": run.status,
             "classes": dict(run.classes),
+            "repeats": run.repeats,
         },
         "counts": counts_of(report)._asdict(),
         "noise": asdict(noise_of(report)),

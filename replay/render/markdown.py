@@ -23,6 +23,7 @@ from replay.render.wording import (
     noise_line,
     percent,
     plural,
+    repeats_line,
     step_text,
     total_lines,
     where_line,
@@ -53,6 +54,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"### {headline(report)}"
     yield ""
     yield f"Run {code(run.run_id)} ({run.kind}, {run.status}): {code(run.candidate)} against {code(run.baseline)}."
+    if said := repeats_line(run):
+        yield said
     if noise := noise_line(report):
         yield noise
     yield ""

@@ -26,6 +26,7 @@ from replay.render.wording import (
     noise_line,
     percent,
     plural,
+    repeats_line,
     step_text,
     total_lines,
     where_line,
@@ -91,6 +92,8 @@ def _summary_lines(report: Report) -> Iterator[_Line]:
     for name, said in (("candidate", run.candidate), ("baseline", run.baseline), (chosen, run.where)):
         if said:
             yield _Line(f"{name:<10}{said}")
+    if said := repeats_line(run):
+        yield _Line(said, colour="dim")
     yield _Line()
     yield _Line(headline(report), colour="bold")
     if noise := noise_line(report):

@@ -16,7 +16,7 @@ from replay.diff.findings import describe
 from replay.diff.values import clip, show
 from replay.render.grouping import counts_of, noise_of
 from replay.results.compare import Total, Totals
-from replay.results.report import CaseResult, Report
+from replay.results.report import CaseResult, Report, RunSummary
 
 SIGNS = {"same": " ", "arguments": "~", "missing": "-", "extra": "+", "reordered": "↕"}
 
@@ -50,6 +50,13 @@ def noise_line(report: Report) -> str:
         f"Noise: the baseline, run again, differs from itself in {noise.noise_differently} of "
         f"{plural(noise.sampled, 'sampled case')} ({percent(noise.noise_differently, noise.sampled)})."
     )
+
+
+def repeats_line(run: RunSummary) -> str:
+    """Say how often each case ran; empty where it ran once."""
+    if run.repeats == 1:
+        return ""
+    return f"Each case runs {run.repeats} times in each arm; shown is the first."
 
 
 def where_line(case: CaseResult) -> str:

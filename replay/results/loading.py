@@ -128,20 +128,24 @@ def _turn(trial: Trial | None) -> Turn | None:
     return None if trial is None else trial.turn
 
 
-def _done(store: Store) -> dict[str, dict[str, int]]:
-    """Count the finished executions, by run and arm."""
+def _done(store: Store) -> Mapping[str, Counter[tuple[str, int]]]:
+    """Count the cases of each run and arm by how many of their repeats are finished."""
     table = store.query(
-        "SELECT replay_run_id AS run, replay_arm AS arm, count(DISTINCT replay_source_span_id) AS n FROM all_spans "
-        "WHERE replay_status IS NOT NULL AND kind = 'agent' GROUP BY ALL"
+        "SELECT run, arm, repeats, count(*) AS n FROM ("
+        "SELECT replay_run_id AS run, replay_arm AS arm, count(DISTINCT coalesce(replay_repeat, 0)) AS repeats "
+        "FROM all_spans WHERE replay_status IS NOT NULL AND kind = 'agent' "
+        "GROUP BY replay_run_id, replay_arm, replay_source_span_id) GROUP BY ALL"
     )
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    counts: defaultdict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
     for row in table.to_pylist():
-        counts[row["run"]][row["arm"]] = row["n"]
+        counts[row["run"]][row["arm"], row["repeats"]] = row["n"]
     return counts
 
 
 def _summary(
-    manifest: Mapping[str, Any], ended: Mapping[str, Mapping[str, Any]], done: Mapping[str, Mapping[str, int]]
+    manifest: Mapping[str, Any],
+    ended: Mapping[str, Mapping[str, Any]],
+    done: Mapping[str, Counter[tuple[str, int]]],
 ) -> RunSummary:
     run_id = str(manifest["run_id"])
     end = ended.get(run_id)
@@ -149,9 +153,12 @@ def _summary(
         "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
     )
     baseline = manifest["baseline"]
-    arms = done.get(run_id, {})
-    # A case is done when it is in every arm that it is compared in.
-    finished = min(arms.get("candidate", 0), arms.get("candidate" if baseline is None else "baseline", 0))
+    repeats = int(manifest.get("repeats") or 1)
+    # A case is done when it is, with all its repeats, in every arm that it is compared in.
+    arms: Counter[str] = Counter()
+    for (arm, times), count in done.get(run_id, {}).items():
+        arms[arm] += count if times >= repeats else 0
+    finished = min(arms["candidate"], arms["candidate" if baseline is None else "baseline"])
     return RunSummary(
         run_id=run_id,
         created=datetime.fromisoformat(manifest["created"]),
@@ -163,6 +170,7 @@ def _summary(
         done=len(manifest["cases"]) if end is not None else min(finished, len(manifest["cases"])),
         status=status,
         classes=_in_order((end or {}).get("classes") or {}),
+        repeats=repeats,
     )
 
 

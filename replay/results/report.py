@@ -40,6 +40,8 @@ class RunSummary:
     status: RunStatus
     classes: Mapping[CaseClass, int]
     """Finished cases by class, in the order of `CLASSES`."""
+    repeats: int = 1
+    """How often each case ran in each of its arms; a report shows the first of them."""
 
 
 @dataclass(frozen=True, slots=True)

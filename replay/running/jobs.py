@@ -3,7 +3,8 @@
 The rules:
 
 1. Turns are read many conversations at a time and handed out one at a time, so that a run's memory does not grow with it.
-2. A replayed turn is a conversation of its own, `RUN/ARM/original`, with the customer and the tags of the original.
+2. A replayed turn is a conversation of its own, `RUN/ARM/original` (a repeat `RUN/ARM.REPEAT/original`), with the
+   customer and the tags of the original.
 3. Every span of an execution says which run, arm and recorded turn it belongs to.
 4. A turn that cannot be replayed is handed out without a job, and with the reason.
 """
@@ -40,16 +41,17 @@ _BATCH = 64
 
 
 class Execution(NamedTuple):
-    """One case in one arm."""
+    """One case in one arm, once."""
 
     case: Case
     arm: str
     target: PlannedTarget
+    repeat: int = 0
 
     @property
     def key(self) -> Done:
         """What the store knows it by."""
-        return Done(self.arm, 0, self.case.span_id)
+        return Done(self.arm, self.repeat, self.case.span_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def _arms(plan: RunPlan, case: Case, position: int) -> list[Execution]:
         if case.sampled:
             found.append(Execution(case, "baseline_2", plan.baseline))
     turn = position % len(found)
-    return found[turn:] + found[:turn]
+    found = found[turn:] + found[:turn]
+    return [execution._replace(repeat=repeat) for repeat in range(plan.repeats) for execution in found]
 
 
 def _turns(store: Store, conversations: Collection[str]) -> dict[str, Turn]:
@@ -118,16 +121,17 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
     lineage = {
         RUN: plan.run_id,
         ARM: execution.arm,
-        REPEAT: 0,
+        REPEAT: execution.repeat,
         SOURCE_TRACE: case.trace_id,
         SOURCE_SPAN: case.span_id,
         CANDIDATE_DIGEST: execution.target.digest,
         MODE: plan.mode,
-        CASE: case_key(plan.config_digest, case.trace_id, case.span_id, execution.arm),
+        CASE: case_key(plan.config_digest, case.trace_id, case.span_id, execution.arm, execution.repeat),
     }
     tags: Mapping[str, str] = {} if turn is None else turn.agent.tags
     user = None if turn is None else turn.agent.user_id
-    place = Place(f"{plan.run_id}/{execution.arm}/{case.conversation_id}", user, tags, lineage)
+    arm = execution.arm if not execution.repeat else f"{execution.arm}.{execution.repeat}"
+    place = Place(f"{plan.run_id}/{arm}/{case.conversation_id}", user, tags, lineage)
     arguments = None if turn is None else turn.agent.input
     name = execution.target.name
     why = unreplayable(turn)

@@ -52,6 +52,7 @@ def plan(
     until: datetime | None = None,
     limit: int | None = None,
     sample: float = SAMPLE,
+    repeats: int = 1,
     hosts: Iterable[str] = (),
     env: Iterable[str] = (),
     path: str | os.PathLike[str] | None = None,
@@ -74,6 +75,7 @@ def plan(
         until: aware; conversations that began before.
         limit: how many cases at most.
         sample: the share of the cases that the second baseline runs.
+        repeats: how often each case runs in each of its arms.
         hosts: model hosts that may be reached, as name:port or address.
         env: names of environment variables that the agent gets, such as OPENAI_API_KEY.
         path: the directory to run in and to import from; by default the current one.
@@ -90,6 +92,8 @@ def plan(
     """
     env, hosts = tuple(env), tuple(hosts)
     _refuse_nonsense(kind, baseline, env, sample, deadline, workers)
+    if repeats < 1:
+        raise RunError(f"Each case runs at least once in each arm, and not {repeats} times.")
     # What is wrong with the words is said before a process is started for them.
     parse(where)
     for host in hosts:
@@ -108,6 +112,7 @@ def plan(
         until=None if until is None else until.isoformat(),
         limit=limit,
         sample=sample,
+        repeats=repeats,
         hosts=hosts,
         config_digest="",
         cases=(),
@@ -261,6 +266,8 @@ def _config_digest(described: RunPlan) -> str:
             "hosts": sorted(described.hosts),
             "env": sorted(described.env),
             "path": list(described.paths),
+            # A run of one repeat keeps the digest that it had before there were repeats.
+            **({"repeats": described.repeats} if described.repeats > 1 else {}),
         }
     )
 

@@ -65,6 +65,8 @@ class RunPlan:
     workers: int = 1
     deadline: float = DEADLINE_SECONDS
     memory_bytes: int | None = None
+    repeats: int = 1
+    """How often each case runs in each of its arms."""
     resumed: bool = False
     notes: tuple[str, ...] = ()
     """What whoever starts the run should know."""
@@ -79,7 +81,7 @@ class RunPlan:
     def executions(self) -> int:
         """How many times an agent is called."""
         sampled = sum(case.sampled for case in self.cases) if self.baseline is not None else 0
-        return len(self.cases) * (1 if self.baseline is None else 2) + sampled
+        return (len(self.cases) * (1 if self.baseline is None else 2) + sampled) * self.repeats
 
     def launch(self, target: PlannedTarget) -> Launch:
         """Say how to start the workers of one of its targets."""

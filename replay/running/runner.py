@@ -148,7 +148,7 @@ class _Run:
         batches: Iterator[list[Task]] = tasks_of(self._store, self._plan, self._done)
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             for task in batch:
-                if task.recorded is not None:
+                if task.recorded is not None and not task.execution.repeat:
                     self._behaviours.recorded(task.execution.case.case_id, task.recorded)
                 if task.job is None:
                     self._keep(task.execution, _unrun(task, "unreplayable", task.why))
@@ -200,7 +200,8 @@ class _Run:
         counts = self._counts
         counts.done += 1
         counts.statuses[result.status] += 1
-        self._behaviours.replayed(execution.case.case_id, execution.arm, result.payloads, result.status)
+        if not execution.repeat:
+            self._behaviours.replayed(execution.case.case_id, execution.arm, result.payloads, result.status)
         if self._progress is not None:
             seconds = time.monotonic() - counts.began
             differing = self._behaviours.differing

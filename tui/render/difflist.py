@@ -78,6 +78,8 @@ def head(report: Report, width: int) -> list[Line]:
             (str(number), ROLES[name] if number else "muted"),
         ]
     lines = [*_flowed([Piece(*verdict), *arms], width), *_flowed([Piece(*part) for part in counted], width)]
+    if said := wording.repeats_line(run):
+        lines += _flowed([Piece(said, "muted")], width)
     if noise := _noise(report):
         lines += _flowed([Piece(noise, "muted")], width)
     for judged in report.evaluations:
