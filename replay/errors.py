@@ -21,6 +21,10 @@ class RunError(AuditlogError):
     """A replay run cannot be planned, started or resumed."""
 
 
+class ScorerError(AuditlogError):
+    """A scorer cannot be found, imported, configured or allowed what it asks for."""
+
+
 class CaseStop(BaseException):
     """The base of what ends a case; the agent is not meant to handle it."""
 

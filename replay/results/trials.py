@@ -57,6 +57,8 @@ class CaseTrials:
     """None where the store does not hold it any more."""
     trials: tuple[Trial, ...]
     """By arm and repeat."""
+    history: tuple[Turn, ...] = ()
+    """The recorded turns of the conversation before this one, oldest first."""
 
     def of(self, arm: str) -> tuple[Trial, ...]:
         """Give an arm's executions, by repeat."""
@@ -81,15 +83,19 @@ def case_trials(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseTrial
         replayed = _replayed(store, manifest["run_id"], [case.span_id for case in batch])
         for case in batch:
             trials = sorted(replayed.get(case.span_id, ()), key=lambda trial: (trial.arm, trial.repeat))
-            yield CaseTrials(case, recorded.get(case.span_id), tuple(trials))
+            turns = recorded.get(case.conversation_id, ())
+            at = next((i for i, turn in enumerate(turns) if turn.turn_id == case.span_id), None)
+            turn = None if at is None else turns[at]
+            yield CaseTrials(case, turn, tuple(trials), () if at is None else turns[:at])
 
 
-def _recorded(store: Store, conversations: Iterable[str]) -> dict[str, Turn]:
+def _recorded(store: Store, conversations: Iterable[str]) -> dict[str, tuple[Turn, ...]]:
+    """Give the recorded turns by conversation."""
     from auditlog.store.build import conversations_of
 
     names = sorted(conversations)
     spans = store.spans(f"conversation_id IN ({_marks(names)}) AND replay_run_id IS NULL", names)
-    return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
+    return {name: found.turns for name, found in conversations_of(spans).items()}
 
 
 def _replayed(store: Store, run_id: str, sources: list[str]) -> dict[str, list[Trial]]:

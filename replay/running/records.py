@@ -106,17 +106,25 @@ def unrun_case(
     return _lone_span("agent", agent_name, place.conversation_id, "error", parts)
 
 
-def run_span(name: str, run_id: str, content: Json, attributes: Mapping[str, Json] | None = None) -> bytes:
-    """Make a run's manifest, or its end.
+def run_span(
+    name: str,
+    run_id: str,
+    content: Json,
+    attributes: Mapping[str, Json] | None = None,
+    conversation_id: str | None = None,
+) -> bytes:
+    """Make a run's manifest, its end, or what is said of one of its executions.
 
     Args:
-        name: `MANIFEST` or `RUN_END`.
+        name: `MANIFEST`, `RUN_END`, or what the reader looks for.
         run_id: the run.
         content: what it says, as JSON.
         attributes: further attributes.
+        conversation_id: where it belongs; by default to the run's own records. What is said of a customer's turn belongs
+            elsewhere, with the recorded turn's trace among the attributes, so that it is erased with it.
     """
     parts = _parts({RUN: run_id, **(attributes or {})}, {"input": content})
-    return _lone_span("other", name, f"{run_id}/run", "ok", parts)
+    return _lone_span("other", name, conversation_id or f"{run_id}/run", "ok", parts)
 
 
 def _lone_span(kind: str, name: str, conversation_id: str, status: str, parts: Mapping[str, bytes]) -> bytes:
