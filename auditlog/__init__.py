@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from auditlog.errors import AuditlogError
     from auditlog.operation import Operation
     from auditlog.otel import AuditSpanProcessor
+    from auditlog.pinned import now, rng, uuid4
     from auditlog.safe_text import safe_text
     from auditlog.store import Store
     from auditlog.turn import annotate, escalate, evaluate, review
@@ -46,12 +47,15 @@ __all__ = [
     "evaluate",
     "flush",
     "model",
+    "now",
     "propagate",
     "retriever",
     "review",
+    "rng",
     "safe_text",
     "shutdown",
     "tool",
+    "uuid4",
     "wrap",
 ]
 
@@ -68,12 +72,15 @@ _HOME = {
     "evaluate": "turn",
     "flush": "config",
     "model": "decorators",
+    "now": "pinned",
     "propagate": "context",
     "retriever": "decorators",
     "review": "turn",
+    "rng": "pinned",
     "safe_text": "safe_text",
     "shutdown": "config",
     "tool": "decorators",
+    "uuid4": "pinned",
     "wrap": "clients",
 }
 

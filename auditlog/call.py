@@ -11,14 +11,13 @@ The rules:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from opentelemetry import trace
 
-from auditlog import context, interception
+from auditlog import clock, context, interception
 from auditlog.binding import binder
 from auditlog.encoding.encode import MARK, Encoded, encode, json_text
 from auditlog.encoding.error_facts import error_facts
@@ -123,13 +122,18 @@ class ActiveCall(context.Frame):
         self._span: trace.Span | None = None
         self.inner = None
         self._token: Any = None
-        self._started = time.time_ns()
+        self._started = clock.time_ns()
         self._first_chunk: int | None = None
         self._chunks: list[Any] = []
         self._done = False
         self._forks = context.Process.forks
         self.answer = None
         self._withheld: tuple[bytes, bytes] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of call it is."""
+        return self._site.operation.kind
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take a place in the context, open a span, and write the START record.
@@ -177,7 +181,7 @@ class ActiveCall(context.Frame):
     def chunk(self, item: Any) -> None:
         """Keep what a stream yielded."""
         if self._first_chunk is None:
-            self._first_chunk = time.time_ns()
+            self._first_chunk = clock.time_ns()
         self._chunks.append(item)
 
     def succeed(self, result: Any) -> None:
@@ -221,7 +225,7 @@ class ActiveCall(context.Frame):
             attributes, parts = self._outcome(result, error, stream=stream)
             if attributes:
                 parts["attributes"] = attributes_text(attributes)
-            head = end_head(time.time_ns(), self.trace_id, self.span_id, status, tuple(parts))
+            head = end_head(clock.time_ns(), self.trace_id, self.span_id, status, tuple(parts))
             self._recorder.write(head, parts, closes=self.span_id)
             if self._span is not None:
                 self._end_span(self._span, attributes, error)
@@ -372,6 +376,7 @@ class ActiveCall(context.Frame):
             trace_id=self.trace_id,
             span_id=self.span_id,
             parent_span_id=self.parent_id,
+            facts=self.facts,
         )
         try:
             self.answer = interceptor.before(call)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from auditlog.errors import ConfigurationError
 from auditlog.operation import Operation
@@ -30,6 +30,8 @@ class Call:
     trace_id: str
     span_id: str
     parent_span_id: str | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Attributes for the call's span: an interceptor that lets the body run may add its own."""
 
 
 @dataclass(frozen=True, slots=True)

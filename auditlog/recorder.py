@@ -12,12 +12,12 @@ The rules:
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
 
+from auditlog import clock
 from auditlog.encoding.encode import encode
 from auditlog.errors import RecordingError
 from auditlog.record import encode_record, payload_of
@@ -215,7 +215,7 @@ class Recorder:
         closes: str | None = None,
     ) -> bool:
         try:
-            entry.setdefault("time", time.time_ns())
+            entry.setdefault("time", clock.time_ns())
             if attributes:
                 parts["attributes"] = attributes_text(attributes)
         except Exception as error:  # noqa: BLE001 - rule 1
