@@ -1,0 +1,176 @@
+"""What is really run, as digests: the code and what lies beside it, and the installed packages.
+
+The rules:
+
+1. Code is every module that the import of the agent loaded, wherever it lies, but for Python's own and installed ones:
+   a package with all files in its directory, prompts and data among them; a lone module with the sources and data files
+   in and below its directory.
+2. An installed package is its name and version. A package that is installed to be edited is code.
+3. Left out are what nobody writes by hand (byte code, hidden directories, virtual environments) and audit stores, which
+   grow with every run.
+4. The walk is bounded: beyond so many files only the modules themselves and what lies right beside them count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+DATA_SUFFIXES = frozenset(
+    ".py .pyi .md .txt .rst .yaml .yml .toml .json .jsonl .csv .tsv .j2 .jinja .jinja2 .mustache .tmpl .tpl .prompt "
+    ".prompty .html .xml .sql .ini .cfg".split()
+)
+"""What counts below the directory of a lone module: sources, and the ways in which prompts and tables are written."""
+
+MOST_FILES = 5_000
+_WHOLE_BYTES = 64 << 20
+"""A larger file counts by its size and time: weights and indexes are read by nobody for a digest."""
+_OURS = frozenset({"auditlog", "replay", "tui", "__main__", "__mp_main__"})
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_NOT_BY_HAND = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a process runs, as digests."""
+
+    code: str
+    """SHA-256, hex, of the files."""
+    packages: str
+    """SHA-256, hex, of the names and versions of what is installed."""
+    files: int = 0
+    installed: int = 0
+
+
+def seen() -> Seen:
+    """Look at what this process has loaded and can load."""
+    code = hashlib.sha256()
+    count = 0
+    for root, files in sorted(_sources(list(sys.modules.values())).items()):
+        for file in files:
+            count += 1
+            code.update(os.fsencode(os.path.relpath(file, root)) + b"\0" + _content(file))
+    found = installed(sys.path)
+    packages = hashlib.sha256("\n".join(f"{name}=={version}" for name, version in found).encode())
+    return Seen(code.hexdigest(), packages.hexdigest(), count, len(found))
+
+
+def installed(path: Iterable[str]) -> list[tuple[str, str]]:
+    """Give the distributions in directories by name and version, without reading their files.
+
+    Args:
+        path: the directories, as Python searches them: of two versions the first counts.
+    """
+    found: dict[str, str] = {}
+    for directory in path:
+        try:
+            names = os.listdir(directory or ".")  # noqa: PTH208 - hundreds of names, no objects needed
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                project, _, version = name.rpartition(".")[0].partition("-")
+                found.setdefault(project.lower().replace("_", "-").replace(".", "-"), version)
+    return sorted(found.items())
+
+
+def _sources(modules: Iterable[ModuleType | None]) -> dict[str, list[str]]:
+    """Give the files that are run, by the directory that they count from."""
+    roots: dict[str, tuple[bool, set[str]]] = {}
+    for module in modules:
+        name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+        if not isinstance(file, str) or not isinstance(name, str) or name.partition(".")[0] in _OURS:
+            continue
+        real = os.path.realpath(file)
+        if not _is_own(real):
+            continue
+        root, whole = _root(name, real)
+        known, files = roots.get(root, (False, set()))
+        files.add(real)
+        roots[root] = (known or whole, files)
+    return {root: _all(root, files, whole=whole) for root, (whole, files) in roots.items()}
+
+
+def _root(name: str, file: str) -> tuple[str, bool]:
+    """Give the directory of the outermost package that a module is in, or else its own."""
+    top = sys.modules.get(name.partition(".")[0])
+    for directory in getattr(top, "__path__", ()):
+        real = os.path.realpath(directory)
+        if file.startswith(real + os.sep):
+            return real, True
+    return str(Path(file).parent), False
+
+
+def _is_own(file: str) -> bool:
+    parts = Path(file).parts
+    return not _INSTALLED.intersection(parts) and not any(file.startswith(home) for home in _pythons())
+
+
+def _pythons() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    found = {os.path.realpath(paths[name]) + os.sep for name in ("stdlib", "platstdlib")}
+    return tuple(found)
+
+
+def _all(root: str, loaded: set[str], *, whole: bool) -> list[str]:
+    found = set(loaded)
+    for file in _walk(root, whole=whole):
+        found.add(file)
+        if len(found) > MOST_FILES:
+            beside = (
+                str(path)
+                for path in Path(root).iterdir()
+                if _counts(path.name, whole=whole) and path.is_file()
+            )
+            return sorted({*loaded, *beside})
+    return sorted(found)
+
+
+def _walk(root: str, *, whole: bool) -> Iterator[str]:
+    for directory, directories, names in os.walk(root):
+        directories[:] = sorted(
+            name for name in directories if not _is_skipped(os.path.join(directory, name))
+        )  # noqa: PTH118
+        yield from (os.path.join(directory, name) for name in sorted(names) if _counts(name, whole=whole))  # noqa: PTH118
+
+
+def _counts(name: str, *, whole: bool) -> bool:
+    if name.startswith(".") or name.endswith((".pyc", ".pyo")):
+        return False
+    return whole or os.path.splitext(name)[1].lower() in DATA_SUFFIXES  # noqa: PTH122
+
+
+def _is_skipped(directory: str) -> bool:
+    name = os.path.basename(directory)  # noqa: PTH119
+    return (
+        name.startswith(".")
+        or name in _NOT_BY_HAND
+        or os.path.exists(os.path.join(directory, "pyvenv.cfg"))  # noqa: PTH110, PTH118
+        or is_store(directory)
+    )
+
+
+def is_store(directory: str | os.PathLike[str]) -> bool:
+    """Whether a directory is an audit store."""
+    return os.path.exists(os.path.join(directory, "store.toml"))  # noqa: PTH110, PTH118
+
+
+def _content(file: str) -> bytes:
+    """Give the SHA-256 of a file, or of what can be said of one that is no file to read."""
+    try:
+        found = os.stat(file)  # noqa: PTH116
+        if not stat.S_ISREG(found.st_mode):
+            return b"special"
+        if found.st_size > _WHOLE_BYTES:
+            return hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).digest()
+        with open(file, "rb") as opened:  # noqa: PTH123
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError as error:
+        return f"unreadable {error.errno}".encode()
