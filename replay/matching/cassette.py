@@ -2,13 +2,15 @@
 
 The rules:
 
-1. Only the very call is served: same kind, same name, canonically equal arguments. Nothing near is ever served.
-2. Among equal recorded calls, those of the same write-epoch (as many writes before it as were made so far) come
-   first, then those not yet used, in the order of the recording.
-3. A read is served again when all its recordings are used. A write, a hand-off and a model call are served once each.
-4. A recorded call whose result was not kept as it was answers nothing, and says so.
-5. A miss names the recorded call that came nearest, what differs by JSON path, and which rule failed. That explains;
-   it never serves.
+1. Only the very call is served: same kind, same name, canonically equal arguments; or arguments that are equal under the
+   declared rules (`MatchRules`), which come second and are named with the answer. Nothing near is ever served.
+2. Among equal recorded calls, those of the same write-epoch (as many writes before it as were made so far) come first, then
+   those of the same caller (`callers`), then those not yet used, in the order of the recording.
+3. A read is served again when all its recordings are used, and what one caller was served is not used up for another: the
+   answer to a read depends on who asks, how often they asked, and the writes so far, and not on how concurrent calls interleave.
+4. A write, a hand-off and a model call are served once each, whoever asks.
+5. A recorded call whose result was not kept as it was answers nothing, and says so.
+6. A miss explains itself (`misses`), and never serves.
 
 Matching is pure: no clock, no files, no agent.
 """
@@ -17,21 +19,21 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 from auditlog.values import Effect, Json
-from replay.canonical import first_words, lost_something, match_key
+from replay.canonical import lost_something, match_key
+from replay.matching.callers import TOP, Caller
+from replay.matching.misses import Miss, describe, explained
+from replay.matching.normalising import MatchRule
 from replay.matching.recorded import Recorded, is_read, is_write
+from replay.matching.rules import NO_RULES, MatchRules
 
-if TYPE_CHECKING:
-    from replay.diff.model import PathChange
+__all__ = ["Cassette", "Hit", "Miss", "Tier", "describe"]
 
 Tier = Literal["exact", "normalised", "reuse"]
-Rule = Literal["not recorded", "arguments differ", "used up", "arguments lost"]
-
-_MOST_CHANGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +42,53 @@ class Hit:
 
     recorded: Recorded
     tier: Tier
+    rules: tuple[MatchRule, ...] = ()
+    """The declared rules without which it would not answer; for tier `normalised`."""
+    reused: bool = False
+    """Its caller was served it before."""
     definition_changed: bool = False
     """The tool's name, docstring or parameters changed since."""
     other_epoch: bool = False
     """It was recorded with another number of writes before it."""
+    other_caller: bool = False
+    """Another agent, tool or model step made the recorded call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """No recorded call answers."""
-
-    rule: Rule
-    nearest: Recorded | None = None
-    changes: tuple[PathChange, ...] = ()
-    """From the nearest recorded call's arguments to those asked for."""
-
-    def explain(self, kind: str, name: str) -> str:
-        """Say in one sentence what was missing."""
-        match self.rule:
-            case "not recorded":
-                return f"the recording holds no call of {kind} {name}"
-            case "used up":
-                return f"the recorded call of {kind} {name} was used already, and is served once"
-            case "arguments lost":
-                return f"an argument of {kind} {name} cannot be compared: it is an object without a JSON form"
-            case "arguments differ":
-                return f"the nearest recorded call of {kind} {name} differs: {describe(self.changes)}"
+class _Choice(NamedTuple):
+    position: int
+    reused: bool
 
 
 class Cassette:
     """The recorded answers of one case; safe to ask from any thread."""
 
-    def __init__(self, recorded: Iterable[Recorded]) -> None:
-        """Take the recorded calls, in the order in which they began."""
+    def __init__(self, recorded: Iterable[Recorded], rules: MatchRules = NO_RULES) -> None:
+        """Take the recorded calls, in the order in which they began, and the declared rules."""
         self._recorded = tuple(recorded)
+        self._rules = rules
         self._by_key: dict[str, list[int]] = defaultdict(list)
+        self._by_normalised_key: dict[str, list[int]] = defaultdict(list)
         for position, call in enumerate(self._recorded):
             self._by_key[call.key].append(position)
+            normalised = (
+                None if lost_something(call.arguments) else rules.key(call.kind, call.name, call.arguments)
+            )
+            if normalised is not None:
+                self._by_normalised_key[normalised].append(position)
         self._used: set[int] = set()
+        self._used_by: set[tuple[str, int]] = set()
         self._writes_served = 0
         self._lock = threading.Lock()
 
     def take(
-        self, kind: str, name: str, arguments: Json, *, effect: Effect | None = None, digest: str = ""
+        self,
+        kind: str,
+        name: str,
+        arguments: Json,
+        *,
+        effect: Effect | None = None,
+        digest: str = "",
+        caller: Caller = TOP,
     ) -> Hit | Miss:
         """Find the recorded call that answers, and use it.
 
@@ -92,72 +98,58 @@ class Cassette:
             arguments: the arguments by name.
             effect: the tool's declared effect.
             digest: the tool's definition digest.
+            caller: who makes the call, as `Callers` tells it.
         """
         if lost_something(arguments):
-            return Miss("arguments lost", self._nearest(kind, name, arguments))
+            nearest = explained(kind, name, arguments, self._recorded, NO_RULES, used_up=False).nearest
+            return Miss("arguments lost", nearest)
+        reusable = is_read(kind, effect)
+        exact = self._by_key.get(match_key(kind, name, arguments), [])
+        normalised_key = self._rules.key(kind, name, arguments) if self._rules.rules else None
+        normalised = self._by_normalised_key.get(normalised_key, []) if normalised_key is not None else []
         with self._lock:
             epoch = self._writes_served
-            equal = self._by_key.get(match_key(kind, name, arguments), [])
-            position, tier = self._choose(equal, reusable=is_read(kind, effect))
-            if position is not None:
-                self._used.add(position)
+            choice = self._choose(exact, caller, reusable=reusable)
+            is_exact = choice is not None
+            if choice is None:
+                choice = self._choose(normalised, caller, reusable=reusable)
+            if choice is not None:
+                self._used.add(choice.position)
+                self._used_by.add((caller.exact, choice.position))
                 if is_write(kind, effect):
                     self._writes_served += 1
-        if position is None:
-            return self._explain(kind, name, arguments, used_up=bool(equal))
-        found = self._recorded[position]
-        changed = bool(digest and found.digest and digest != found.digest)
-        return Hit(found, tier, definition_changed=changed, other_epoch=found.epoch != epoch)
+        if choice is None:
+            used_up = bool(exact or normalised)
+            return explained(kind, name, arguments, self._recorded, self._rules, used_up=used_up)
+        found = self._recorded[choice.position]
+        return Hit(
+            found,
+            "normalised" if not is_exact else "reuse" if choice.reused else "exact",
+            () if is_exact else self._rules.needed(name, found.arguments, arguments),
+            reused=choice.reused,
+            definition_changed=bool(digest and found.digest and digest != found.digest),
+            other_epoch=not found.stands_in(epoch),
+            other_caller=found.caller.distance(caller) > 0,
+        )
 
     def effect_of(self, kind: str, name: str) -> Effect | None:
         """Give the effect with which a tool was recorded."""
         return next((call.effect for call in self._recorded if (call.kind, call.name) == (kind, name)), None)
 
-    def _choose(self, equal: list[int], *, reusable: bool) -> tuple[int | None, Tier]:
-        def standing(position: int) -> tuple[bool, int]:
-            return self._recorded[position].epoch != self._writes_served, position
+    def _choose(self, equal: Sequence[int], caller: Caller, *, reusable: bool) -> _Choice | None:
+        """Choose among equal calls by the order of rule 2; None where none of them may be served any more."""
 
-        fresh = [position for position in equal if position not in self._used]
-        if fresh:
-            return min(fresh, key=standing), "exact"
-        if equal and reusable:
-            # Of several answers to one question the latest is what the world said last.
-            return min(equal, key=lambda p: (standing(p)[0], -p)), "reuse"
-        return None, "exact"
+        def is_used(position: int) -> bool:
+            return (caller.exact, position) in self._used_by if reusable else position in self._used
 
-    def _explain(self, kind: str, name: str, arguments: Json, *, used_up: bool) -> Miss:
-        nearest = self._nearest(kind, name, arguments)
-        if nearest is None:
-            return Miss("not recorded")
-        if used_up:
-            return Miss("used up", nearest)
-        # A miss is rare, and a worker that never has one starts sooner without the diff.
-        from replay.diff.json_diff import json_diff
+        def standing(position: int) -> tuple[bool, int, bool, int]:
+            call, used = self._recorded[position], is_used(position)
+            # Of several used answers to one question the latest is what the world said last.
+            order = -position if used else position
+            return not call.stands_in(self._writes_served), call.caller.distance(caller), used, order
 
-        return Miss("arguments differ", nearest, json_diff(nearest.arguments, arguments)[:_MOST_CHANGES])
-
-    def _nearest(self, kind: str, name: str, arguments: Json) -> Recorded | None:
-        from replay.diff.json_diff import json_diff
-
-        same = [call for call in self._recorded if (call.kind, call.name) == (kind, name)]
-        return min(same, key=lambda call: len(json_diff(call.arguments, arguments)), default=None)
-
-
-def describe(changes: Iterable[PathChange], most: int = 3) -> str:
-    """Say changes in a few words, such as `/amount 40 → 400`.
-
-    Args:
-        changes: what `json_diff` gave.
-        most: how many are named.
-    """
-    changes = tuple(changes)
-    said = [
-        f"{change.path or '/'} "
-        + {
-            "replace": f"{first_words(change.before)} → {first_words(change.after)}",
-            "add": f"added {first_words(change.after)}",
-            "remove": f"lacks {first_words(change.before)}",
-        }.get(change.op, change.op)
-        for change in changes[:most]
-    ]
-    return ", ".join(said) + (f", and {len(changes) - most} more" if len(changes) > most else "")
+        allowed = [position for position in equal if reusable or not is_used(position)]
+        if not allowed:
+            return None
+        best = min(allowed, key=standing)
+        return _Choice(best, is_used(best))

@@ -3,9 +3,9 @@
 The rules:
 
 1. Tools and retrievers are recorded calls, and model calls where a replay serves those; in the order in which they began.
-2. A call made inside another tool or retriever is kept, since a candidate may make it directly; but only outermost
-   writes count as writes before a call, because a replay serves the outer call without entering it.
-3. A result that was not kept as it was is known to be unservable, and why.
+2. A call made inside another tool or retriever is kept, since a candidate may make it directly.
+3. Each knows who made it (`callers`) and which writes stand before it (`epochs`).
+4. A result that was not kept as it was is known to be unservable, and why.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from auditlog.values import Effect, Fault, Json, Span, Turn
 from replay.canonical import lost_something, match_key
+from replay.matching.callers import TOP, Caller, callers_of
+from replay.matching.epochs import Epochs, epochs_of
 
 _SERVED_KINDS = ("tool", "retriever", "model")
 
@@ -53,8 +55,15 @@ class Recorded:
     """What stood in its result where JSON has another word: see `replay.matching.restore`."""
     epoch: int = 0
     """How many writes were recorded before it."""
+    last_epoch: int | None = None
+    """The same with the writes that ran at the same time; None where there were none."""
+    caller: Caller = TOP
     facts: Mapping[str, Json] = field(default_factory=dict)
     handoffs: tuple[Handoff, ...] = ()
+
+    def stands_in(self, epoch: int) -> bool:
+        """Whether it was recorded with this many writes before it, or could have been."""
+        return self.epoch <= epoch <= (self.epoch if self.last_epoch is None else self.last_epoch)
 
     @property
     def unservable(self) -> str | None:
@@ -106,20 +115,21 @@ def recorded_calls(turn: Turn, *, models: bool = False) -> tuple[Recorded, ...]:
         models: model calls, too.
     """
     spans = sorted(turn.spans, key=lambda span: span.start_ns)
-    epoch, found, inside = 0, [], set()
+    calls, writes, inside = [], [], set()
     for span in spans:
         nested = span.parent_span_id in inside
         if nested or span.kind in ("tool", "retriever"):
             inside.add(span.span_id)
         if span.kind not in _SERVED_KINDS or (span.kind == "model" and not models) or span is turn.agent:
             continue
-        found.append(_recorded(span, epoch, spans))
+        calls.append(span)
         if not nested and is_write(span.kind, span.effect):
-            epoch += 1
-    return tuple(found)
+            writes.append(span)
+    callers, epochs = callers_of(spans), epochs_of(spans, turn.agent, writes)
+    return tuple(_recorded(span, epochs[span.span_id], callers[span.span_id], spans) for span in calls)
 
 
-def _recorded(span: Span, epoch: int, spans: list[Span]) -> Recorded:
+def _recorded(span: Span, epochs: Epochs, caller: Caller, spans: list[Span]) -> Recorded:
     return Recorded(
         span_id=span.span_id,
         kind=span.kind,
@@ -134,7 +144,9 @@ def _recorded(span: Span, epoch: int, spans: list[Span]) -> Recorded:
         ended=span.status != "incomplete",
         lossy=side_lost(span, "output"),
         types=types_of(span, "output"),
-        epoch=epoch,
+        epoch=epochs.first,
+        last_epoch=None if epochs.first == epochs.last else epochs.last,
+        caller=caller,
         facts={name: value for name, value in span.attributes.items() if name.startswith(_FACTS)},
         handoffs=tuple(_handoffs(span, spans)),
     )
@@ -165,6 +177,8 @@ def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
             "lossy": call.lossy,
             "types": call.types,
             "epoch": call.epoch,
+            "last_epoch": call.last_epoch,
+            "caller": list(call.caller),
             "facts": dict(call.facts),
             "handoffs": [[handoff.name, handoff.reason, handoff.to] for handoff in call.handoffs],
         }
@@ -180,5 +194,6 @@ def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:
 def _read_back(item: Mapping[str, Any]) -> Recorded:
     fields: dict[str, Any] = dict(item)
     fields["fault"] = None if item["fault"] is None else Fault(*item["fault"])
+    fields["caller"] = Caller(*item["caller"])
     fields["handoffs"] = tuple(Handoff(*handoff) for handoff in item["handoffs"])
     return Recorded(**fields, key=match_key(item["kind"], item["name"], item["arguments"]))

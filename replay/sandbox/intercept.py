@@ -1,34 +1,37 @@
-"""Answers every decorated call of a replay: from the recording, or not at all.
+"""Answers every decorated call of a replay: from the recording, or not at all, unless the run's modes say otherwise.
 
 The rules:
 
-1. An agent's body runs. A model's runs when the model is live. No other body is entered, whatever it is.
+1. An agent's body runs. A model's runs when the model is live. Another body is entered only where the modes name its tool.
 2. A call outside of the case's context is refused, and the case is invalid: its span would belong to no turn.
 3. What the recording holds is served: its value, its error, its facts, and the hand-offs that happened inside it.
 4. What it does not hold ends the case: a write, declared or not declared at all, as `blocked`; anything else as
-   `diverged`. A hand-off is not made up either: it is the case's last step, plainly visible.
+   `diverged`. A hand-off is not made up either: it is the case's last step, plainly visible. For a read that is missed the
+   modes may have something else: its recorded error, its body, or a simulation, each marked by its tier.
 5. A tool that the recording or the agent calls a write is a write.
-6. After the case has ended, every further call is refused with what ended it.
+6. In a fork, what comes before it is served from the recording whatever the modes are.
+7. After the case has ended, every further call is refused with what ended it.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
-from auditlog import config, context
-from auditlog.encoding.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Effect, Json
 from replay.errors import CaseStop, NotServable, ReplayLeak, ReplayMiss, WriteBlocked
-from replay.matching.cassette import Cassette, Hit, Miss
-from replay.matching.recorded import Handoff, Recorded, is_write
-from replay.matching.restore import NotRestorable, restored
-from replay.matching.revive import error_of, value_of
+from replay.matching.cassette import Cassette, Miss
+from replay.matching.recorded import Recorded, is_read, is_write
+from replay.matching.revive import error_of
+from replay.sandbox.answers import TIER, served
+from replay.sandbox.fork import Prefix
+from replay.sandbox.modes import Modes
+from replay.sandbox.simulate import Simulator, nearest_recorded
 from replay.sandbox.state import CaseState, ProcessState, current_case
 
-TIER = "auditlog.replay.match_tier"
+ModelAnswers = Callable[[Call], Served | Raised | None]
+"""Answers a model's call from a cache; None lets its body run."""
 
 _MOST_DIFFERENCES = 20
 
@@ -40,16 +43,36 @@ class CaseInterceptor:
         """Answer the calls of whatever case the process is in."""
         self._process = process
         self._cassette = Cassette(())
-        self._model: Literal["live", "recorded"] = "live"
+        self._modes = Modes()
+        self._recorded: tuple[Recorded, ...] = ()
+        self._prefix: Prefix | None = None
+        self._cache: ModelAnswers | None = None
+        self._simulator: Simulator = nearest_recorded
 
-    def load(self, cassette: Cassette, model: Literal["live", "recorded"]) -> None:
+    def simulate_with(self, simulator: Simulator) -> None:
+        """Answer what is missed with this, where the modes are `simulate`."""
+        self._simulator = simulator
+
+    def load(
+        self,
+        cassette: Cassette,
+        modes: Modes,
+        recorded: tuple[Recorded, ...] = (),
+        *,
+        prefix: Prefix | None = None,
+        cache: ModelAnswers | None = None,
+    ) -> None:
         """Take the recording of the next case.
 
         Args:
             cassette: its recorded answers.
-            model: whether models run or are served, too.
+            modes: what is served, and what may run.
+            recorded: the same recorded calls, to look for errors in.
+            prefix: of a fork, what comes before it.
+            cache: answers models where the modes are `cached`.
         """
-        self._cassette, self._model = cassette, model
+        self._cassette, self._modes, self._recorded = cassette, modes, recorded
+        self._prefix, self._cache = prefix, cache
 
     def before(self, call: Call) -> Served | Raised | None:
         """Answer a call; None lets the body run."""
@@ -59,15 +82,66 @@ class CaseInterceptor:
             return self._leak(call, case)
         if case.stopped is not None:
             return Raised(case.stopped, {TIER: "stopped"})
-        if operation.kind == "agent" or (operation.kind == "model" and self._model == "live"):
+        if operation.kind == "agent":
             return None
         effect = self._effect(call)
-        found = self._cassette.take(
+        if self._prefix is not None and not self._prefix.over:
+            return self._prefix.answer(case, call, effect, _missed)
+        if operation.kind == "model" and self._modes.model != "recorded":
+            return self._model(case, call)
+        if is_write(operation.kind, effect) and self._modes.write_runs(operation.name, operation.kind):
+            # What is recorded of it is used up, so that the reads after it are those after a write.
+            self._take(call, effect)
+            return _run(call)
+        if is_read(operation.kind, effect):
+            return self._read(case, call, effect)
+        found = self._take(call, effect)
+        return _missed(case, call, found, effect) if isinstance(found, Miss) else served(case, call, found)
+
+    def _model(self, case: CaseState, call: Call) -> Served | Raised | None:
+        if self._modes.model == "live":
+            return None
+        if self._cache is None:
+            stop = NotServable(
+                f"{call.operation.name} was not served: this run caches models, and has no cache."
+            )
+            return Raised(case.stop(stop), {TIER: "unservable"})
+        return self._cache(call)
+
+    def _read(self, case: CaseState, call: Call, effect: Effect | None) -> Served | Raised | None:
+        modes, operation = self._modes, call.operation
+        if modes.reads == "deny":
+            stop = ReplayMiss(f"{operation.name} was not served: this run denies reads.")
+            return Raised(case.stop(stop), {TIER: "miss", "auditlog.replay.miss_rule": "denied"})
+        may_run = modes.read_runs(operation.name, operation.kind, effect)
+        if may_run and modes.reads == "live":
+            return _run(call)
+        found = self._take(call, effect)
+        if not isinstance(found, Miss):
+            if may_run and modes.live_on_miss and found.recorded.unservable is not None:
+                return _run(call)
+            return served(case, call, found)
+        if may_run and modes.live_on_miss:
+            return _run(call)
+        if modes.on_miss == "recorded_error" and (failed := self._error_of(call)) is not None:
+            facts = {TIER: "recorded_error", "auditlog.replay.served_span_id": failed.span_id}
+            assert failed.fault is not None
+            return Raised(error_of(failed.fault), facts)
+        if modes.on_miss == "simulate":
+            answer = self._simulator(call, found.nearest)
+            if answer is not None:
+                return answer
+        return _missed(case, call, found, effect)
+
+    def _take(self, call: Call, effect: Effect | None) -> Any:
+        operation = call.operation
+        return self._cassette.take(
             operation.kind, operation.name, call.arguments, effect=effect, digest=operation.digest
         )
-        if isinstance(found, Miss):
-            return _missed(case, call, found, effect)
-        return _served(case, call, found)
+
+    def _error_of(self, call: Call) -> Recorded | None:
+        same = (call.operation.kind, call.operation.name)
+        return next((r for r in self._recorded if (r.kind, r.name) == same and r.fault is not None), None)
 
     def _effect(self, call: Call) -> Effect | None:
         operation = call.operation
@@ -75,16 +149,24 @@ class CaseInterceptor:
         return "write" if recorded == "write" else operation.effect
 
     def _leak(self, call: Call, case: CaseState | None) -> Raised:
-        what = (
-            f"call {call.operation.kind} {call.operation.name} outside of the case's context "
-            "(auditlog.propagate(executor) and asyncio.to_thread hand it on to threads)"
+        left_behind = case is not None and current_case.get() is not None
+        where = (
+            "after its case was over, from something that an earlier case left behind"
+            if left_behind
+            else "outside of the case's context (auditlog.propagate(executor) and asyncio.to_thread hand it on to threads)"
         )
+        what = f"call {call.operation.kind} {call.operation.name} {where}"
         self._process.remember(what)
         leak: CaseStop = ReplayLeak(
             f"The agent tried to {what}: on a thread that lost it, or before or after the case. "
             "Put what a module does when it is run under `if __name__ == '__main__':`."
         )
         return Raised(leak if case is None else case.stop(leak), {TIER: "leak"})
+
+
+def _run(call: Call) -> None:
+    """Let the body run, and say so on its span."""
+    call.facts[TIER] = "live"
 
 
 def _missed(case: CaseState, call: Call, miss: Miss, effect: Effect | None) -> Raised:
@@ -108,81 +190,3 @@ def _patch(change: Any) -> dict[str, Json]:
     """Write a change as an RFC 6902 operation."""
     patch: dict[str, Json] = {"op": change.op, "path": change.path}
     return patch if change.op == "remove" else {**patch, "value": change.after}
-
-
-def _served(case: CaseState, call: Call, hit: Hit) -> Served | Raised:
-    recorded = hit.recorded
-    if (why := recorded.unservable) is not None:
-        return _unservable(case, recorded, why)
-    try:
-        value = _value(recorded)
-    except NotRestorable as error:
-        return _unservable(case, recorded, str(error))
-    _hand_off_again(call, recorded.handoffs)
-    facts = _facts(recorded, hit)
-    if recorded.fault is not None:
-        return Raised(error_of(recorded.fault), facts)
-    return Served(value, facts)
-
-
-def _value(recorded: Recorded) -> Any:
-    """Make a recorded result again.
-
-    Raises:
-        NotRestorable: it holds a type that is not there.
-    """
-    if recorded.fault is not None:
-        return None
-    if not recorded.lossy:
-        try:
-            return restored(recorded.output, recorded.types)
-        except NotRestorable:
-            if recorded.kind != "model":
-                raise
-    return value_of(recorded.output, was_object=recorded.kind == "model")
-
-
-def _unservable(case: CaseState, recorded: Recorded, why: str) -> Raised:
-    stop = NotServable(f"{recorded.name} cannot be served: {why}.")
-    return Raised(case.stop(stop), {TIER: "unservable", "auditlog.replay.served_span_id": recorded.span_id})
-
-
-def _facts(recorded: Recorded, hit: Hit) -> Mapping[str, Json]:
-    facts: dict[str, Json] = {
-        **recorded.facts,
-        TIER: hit.tier,
-        "auditlog.replay.served_span_id": recorded.span_id,
-    }
-    if hit.definition_changed:
-        facts["auditlog.replay.definition_changed"] = True
-    if hit.other_epoch:
-        facts["auditlog.replay.other_epoch"] = True
-    return facts
-
-
-def _hand_off_again(call: Call, handoffs: tuple[Handoff, ...]) -> None:
-    """Record what the body would have handed off: the body is not entered, and the turn was escalated all the same."""
-    recorder, frame = config.recorder(), context.current()
-    if recorder is None:
-        return
-    for handoff in handoffs:
-        facts = {"auditlog.escalation.reason": handoff.reason}
-        if handoff.to is not None:
-            facts["auditlog.escalation.to"] = handoff.to
-        if frame is not None:
-            frame.turn_facts.update(facts)
-        entry = {
-            "time": time.time_ns(),
-            "end": time.time_ns(),
-            "trace": call.trace_id,
-            "span": context.new_span_id(),
-            "parent": call.span_id,
-            "turn": frame.turn_id if frame is not None else None,
-            "conversation": frame.conversation_id if frame is not None else None,
-            "kind": "handoff",
-            "name": handoff.name,
-            "source": "decorator",
-            "status": "ok",
-        }
-        said = {"input": encode({"reason": handoff.reason, "to": handoff.to}).text}
-        recorder.span(entry, {"gen_ai.operation.name": "handoff", **facts}, said)

@@ -62,7 +62,7 @@ def test_an_undeclared_tool_and_a_handoff_are_served_once():
 
 
 def test_a_read_after_a_write_gets_what_was_recorded_after_it():
-    """Among equal reads those with as many writes before them come first."""
+    """Among equal reads those with as many writes before them come first, and are served again before older ones."""
     cassette = Cassette(
         [
             call(output="unpaid", epoch=0),
@@ -70,10 +70,15 @@ def test_a_read_after_a_write_gets_what_was_recorded_after_it():
             call(output="paid", epoch=1),
         ]
     )
-    assert outputs(taken(cassette, "refund", effect="write"), taken(cassette)) == [
-        ("ok", "exact"),
-        ("paid", "exact"),
-    ]
+    asked = taken(cassette, "refund", effect="write"), taken(cassette), taken(cassette)
+    assert [("ok", "exact"), ("paid", "exact"), ("paid", "reuse")] == outputs(*asked)
+    assert not any(hit.other_epoch for hit in asked)
+
+
+def test_a_read_without_a_recording_of_its_epoch_says_so():
+    """A read that was recorded before the write only is served from there, and is marked."""
+    cassette = Cassette([call(output="unpaid"), call("refund", output="ok", effect="write")])
+    taken(cassette, "refund", effect="write")
     assert taken(cassette).other_epoch
 
 
@@ -97,7 +102,11 @@ def test_a_tool_that_was_never_recorded_is_said_to_be():
     """A call without any counterpart says that there is none."""
     miss = taken(Cassette([call()]), "refund")
     assert (miss.rule, miss.nearest) == ("not recorded", None)
-    assert miss.explain("tool", "refund") == "the recording holds no call of tool refund"
+    assert miss.explain("tool", "refund") == "the recording holds no call of tool refund; it holds look"
+    assert (
+        taken(Cassette([]), "refund").explain("tool", "refund")
+        == "the recording holds no call of tool refund"
+    )
 
 
 def test_arguments_that_were_lost_match_nothing():
