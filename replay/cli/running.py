@@ -16,6 +16,7 @@ from auditlog.cli.options import (
     store_option,
     store_words,
 )
+from replay.cli.match_options import match_option, rules_of
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -60,6 +61,7 @@ def _target_options(command: Any) -> Any:
         ),
         click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N cases."),
         filter_options,
+        match_option,
         click.option(
             "--adapter",
             metavar="MODULE:FUNCTION",
@@ -129,6 +131,7 @@ def run(
     env: Sequence[str],
     concurrency: int | None,
     deadline: float,
+    match: str | None,
     sample: float,
     repeats: int,
     verifies: bool,
@@ -174,6 +177,7 @@ def run(
             path=path,
             workers=concurrency,
             deadline=deadline,
+            matching=rules_of(match),
             fresh=fresh,
         )
         _execute(opened, planned, format, store_words(store))
@@ -202,6 +206,7 @@ def verify(
     env: Sequence[str],
     concurrency: int | None,
     deadline: float,
+    match: str | None,
     fresh: bool,
     format: str,
     store: str,
@@ -230,6 +235,7 @@ def verify(
             path=path,
             workers=concurrency,
             deadline=deadline,
+            matching=rules_of(match),
             fresh=fresh,
         )
         _execute(opened, planned, format, store_words(store))

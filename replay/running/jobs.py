@@ -32,6 +32,7 @@ from replay.running.records import (
 )
 from replay.running.run_plan import PlannedTarget, RunPlan
 from replay.running.runs import Execution as Done
+from replay.sandbox.fork import first_calls
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -140,12 +141,13 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
     job = Job(
         case_id=case.case_id,
         arguments=arguments,
-        cassette=to_json(recorded_calls(turn, models=plan.model == "recorded")),
+        cassette=to_json(recorded_calls(turn, models=plan.modes.model_is_served)),
         lineage=lineage,
         conversation_id=place.conversation_id,
         user_id=user,
         tags=tags,
         agent_version=execution.target.version,
         types=types_of(turn.agent, "input"),
+        before_fork=first_calls(turn, plan.modes.prefix) if plan.modes.prefix else (),
     )
     return Task(execution, place, name, arguments, job, "", turn if plan.baseline is None else None)

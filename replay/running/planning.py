@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from auditlog.filters.language import parse
 from replay.canonical import digest_of
 from replay.errors import RunError
+from replay.matching.rules import NO_RULES, MatchRules, rules_to_json
 from replay.running.cases import freeze, select
 from replay.running.pool import probe
 from replay.running.protocol import Ready
 from replay.running.run_plan import DEADLINE_SECONDS, PlannedTarget, RunPlan, from_manifest
 from replay.running.runs import find_unfinished, load_manifest
 from replay.sandbox.hosts import parse_host
+from replay.sandbox.modes import SERVING, Modes, check
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -47,6 +49,7 @@ def plan(
     adapter: bool = False,
     baseline_adapter: bool = False,
     kind: Literal["replay", "verify"] = "replay",
+    modes: Modes = SERVING,
     where: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
@@ -59,6 +62,7 @@ def plan(
     workers: int | None = None,
     deadline: float = DEADLINE_SECONDS,
     memory_bytes: int | None = None,
+    matching: MatchRules = NO_RULES,
     fresh: bool = False,
 ) -> RunPlan:
     """Plan a run, or find the unfinished one that the same plan began.
@@ -70,6 +74,7 @@ def plan(
         adapter: the candidate is an adapter: a function of the recorded arguments as one mapping.
         baseline_adapter: the baseline is one.
         kind: `replay`, or `verify` with models served, too.
+        modes: what is served, and what may happen for real.
         where: a filter that chooses conversations.
         since: aware; conversations that began then or later.
         until: aware; conversations that began before.
@@ -82,6 +87,7 @@ def plan(
         workers: processes for each target; by default one a core.
         deadline: seconds that a case may take.
         memory_bytes: what a worker may address at most.
+        matching: declared differences between two calls that are none, as `read_rules` gives them.
         fresh: begin anew, even where an unfinished run could go on.
 
     Raises:
@@ -99,14 +105,14 @@ def plan(
     for host in hosts:
         parse_host(host)
     directory = _directory(path)
-    model: Literal["live", "recorded"] = "recorded" if kind == "verify" else "live"
+    modes = check(modes.only_served() if kind == "verify" else modes)
     draft = RunPlan(
         run_id="",
         kind=kind,
         created=datetime.now(UTC),
         candidate=PlannedTarget(candidate, adapter, "", ""),
         baseline=None if baseline is None else PlannedTarget(baseline, baseline_adapter, "", ""),
-        model=model,
+        modes=modes,
         where=where,
         since=None if since is None else since.isoformat(),
         until=None if until is None else until.isoformat(),
@@ -122,6 +128,7 @@ def plan(
         workers=workers or os.cpu_count() or 1,
         deadline=deadline,
         memory_bytes=memory_bytes,
+        matching=matching,
     )
     described, notes = _described(draft)
     digest = _config_digest(described)
@@ -257,7 +264,8 @@ def _config_digest(described: RunPlan) -> str:
             "kind": described.kind,
             "candidate": asdict(described.candidate),
             "baseline": None if described.baseline is None else asdict(described.baseline),
-            "model": described.model,
+            "modes": asdict(described.modes),
+            "matching": rules_to_json(described.matching),
             "where": described.where,
             "since": described.since,
             "until": described.until,

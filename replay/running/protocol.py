@@ -21,13 +21,15 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from auditlog.errors import FormatError
 from auditlog.record import decode_record
 from auditlog.values import Json
+from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
+from replay.sandbox.modes import Modes, modes_from_json
 
 if TYPE_CHECKING:
     from replay.diff.model import CaseStatus
@@ -47,13 +49,15 @@ class Setup:
 
     target: str
     adapter: bool
-    model: Literal["live", "recorded"]
+    modes: Modes
     paths: tuple[str, ...]
     """Directories to import from, before the installed packages."""
     scratch: str
     hosts: tuple[tuple[str, int], ...] = ()
     memory_bytes: int | None = None
     locks: tuple[str, ...] = LOCKS
+    matching: MatchRules = NO_RULES
+    """The declared differences between two calls that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class Job:
     agent_version: str | None = None
     types: Mapping[str, Any] | None = None
     """What stood in the arguments where JSON has another word: see `replay.matching.restore`."""
+    before_fork: tuple[str, ...] = ()
+    """Of a fork: the span ids of the recorded calls that come before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,9 @@ def read_setup(message: Mapping[str, Any]) -> Setup:
     """Understand `setup`."""
     fields: dict[str, Any] = {name: value for name, value in message.items() if name != "say"}
     fields["hosts"] = tuple((name, port) for name, port in fields["hosts"])
+    fields["modes"] = modes_from_json(fields["modes"])
     fields["paths"], fields["locks"] = tuple(fields["paths"]), tuple(fields["locks"])
+    fields["matching"] = rules_from_json(fields.get("matching"))
     return Setup(**fields)
 
 

@@ -18,11 +18,13 @@ from typing import Any, Literal
 from auditlog.journal import boot_id
 from auditlog.values import Json
 from replay.canonical import digest_of
+from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
 from replay.running.cases import Case
 from replay.running.pool import Launch
 from replay.running.protocol import Setup
 from replay.running.runs import process_birth
 from replay.sandbox.hosts import parse_host
+from replay.sandbox.modes import Modes, modes_from_json
 
 DEADLINE_SECONDS = 60.0
 
@@ -48,7 +50,7 @@ class RunPlan:
     candidate: PlannedTarget
     baseline: PlannedTarget | None
     """None: the recorded turns are the baseline."""
-    model: Literal["live", "recorded"]
+    modes: Modes
     where: str
     since: str | None
     until: str | None
@@ -68,14 +70,15 @@ class RunPlan:
     repeats: int = 1
     """How often each case runs in each of its arms."""
     resumed: bool = False
+    matching: MatchRules = NO_RULES
+    """The declared differences between two calls that are none."""
     notes: tuple[str, ...] = ()
     """What whoever starts the run should know."""
 
     @property
     def mode(self) -> str:
         """What is served and what is reached, in one line."""
-        network = ",".join(self.hosts) or "deny"
-        return f"model={self.model} read=recorded write=recorded_or_block network={network}"
+        return self.modes.line(self.hosts)
 
     @property
     def executions(self) -> int:
@@ -88,11 +91,12 @@ class RunPlan:
         setup = Setup(
             target=target.path,
             adapter=target.adapter,
-            model=self.model,
+            modes=self.modes,
             paths=self.paths,
             scratch="",
             hosts=tuple((host.name, host.port) for host in map(parse_host, self.hosts)),
             memory_bytes=self.memory_bytes,
+            matching=self.matching,
         )
         return Launch(setup, cwd=self.paths[0], env=self.env, deadline=self.deadline)
 
@@ -125,6 +129,9 @@ def from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
             fields[name] = PlannedTarget(**fields[name])
     for name in ("hosts", "locks", "env", "paths"):
         fields[name] = tuple(fields[name])
+    # Before there were modes, a manifest said what became of models, and nothing else could be chosen.
+    fields["modes"] = modes_from_json(manifest.get("modes") or {"model": manifest.get("model", "live")})
+    fields["matching"] = rules_from_json(fields.get("matching"))
     fields["created"] = datetime.fromisoformat(fields["created"])
     fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
     return RunPlan(**fields)

@@ -37,9 +37,11 @@ from replay.running import protocol
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.records import Place, stamped, unrun_case
 from replay.sandbox import kernel, rules, threads
+from replay.sandbox.fork import Prefix, split
 from replay.sandbox.guard import Guard
 from replay.sandbox.hosts import AllowedHosts, Host
 from replay.sandbox.intercept import CaseInterceptor
+from replay.sandbox.simulate import simulator_at
 from replay.sandbox.state import CaseState, current_case, process
 from replay.targets.target import Target, resolve
 
@@ -61,6 +63,8 @@ def main() -> None:
     held, hosts = _take_locks(setup)
     try:
         target = resolve(setup.target, adapter=setup.adapter)
+        if setup.modes.simulator and isinstance(found := interception.installed(), CaseInterceptor):
+            found.simulate_with(simulator_at(setup.modes.simulator))
     except TargetError as error:
         protocol.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
         return
@@ -126,21 +130,31 @@ def _run_case(
     sink = ListSink()
     config.use(Recorder(sink, agent_version=job.agent_version, base_attributes=job.lineage))
     if interceptor is not None:
-        interceptor.load(Cassette(from_json(job.cassette)), setup.model)
+        _load(interceptor, job, setup)
     case = CaseState(job.case_id)
     process.begin(case)
     error = contextvars.copy_context().run(_call, target, job, case)
     _settle(interceptor)
     outliving = threads.outliving(background, PATIENCE_SECONDS) if "threads" in setup.locks else ()
     violations = process.end()
-    status, why = _verdict(case, error, violations, outliving)
+    early = None if interceptor is None else interceptor.ended_early()
+    status, why = _verdict(case, error, violations, outliving, early)
     payloads = sink.take()
     records = stamped(payloads, status, why)
     if records is None:
         place = Place(job.conversation_id, job.user_id, job.tags, job.lineage)
         fault = None if error is None else type(error).__qualname__
         records = (*payloads, unrun_case(place, target.name, dict(job.arguments), status, why, fault=fault))
-    return Result(status, why, records, spent=bool(outliving))
+    return Result(status, why, records, spent=bool(outliving) or setup.modes.fresh_worker)
+
+
+def _load(interceptor: CaseInterceptor, job: Job, setup: Setup) -> None:
+    recorded = from_json(job.cassette)
+    prefix = None
+    if job.before_fork:
+        before, recorded = split(recorded, job.before_fork)
+        prefix = Prefix(before, Cassette(before, setup.matching))
+    interceptor.load(Cassette(recorded, setup.matching), setup.modes, recorded, prefix=prefix)
 
 
 def _settle(interceptor: interception.Interceptor | None) -> None:
@@ -193,7 +207,11 @@ async def _finish(given: Any) -> None:
 
 
 def _verdict(
-    case: CaseState, error: BaseException | None, violations: tuple[str, ...], outliving: tuple[str, ...]
+    case: CaseState,
+    error: BaseException | None,
+    violations: tuple[str, ...],
+    outliving: tuple[str, ...],
+    early: str | None = None,
 ) -> tuple[CaseStatus, str]:
     if violations:
         tried = "; ".join(dict.fromkeys(violations))
@@ -208,6 +226,8 @@ def _verdict(
         return "errored", str(error)
     if error is not None:
         return "errored", f"the agent raised {type(error).__qualname__}"
+    if early is not None:
+        return "diverged", early
     return "complete", ""
 
 

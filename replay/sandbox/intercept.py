@@ -16,12 +16,12 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from auditlog.interception import Call, Raised, Served
-from auditlog.values import Effect, Json
+from auditlog.values import Effect
 from replay.errors import CaseStop, NotServable, ReplayLeak, ReplayMiss, WriteBlocked
-from replay.matching.cassette import Cassette, Miss
+from replay.matching.callers import Caller, Callers
+from replay.matching.cassette import Cassette, Hit, Miss
 from replay.matching.recorded import Recorded, is_read, is_write
 from replay.matching.revive import error_of
 from replay.sandbox.answers import TIER, served
@@ -33,8 +33,6 @@ from replay.sandbox.state import CaseState, ProcessState, current_case
 ModelAnswers = Callable[[Call], Served | Raised | None]
 """Answers a model's call from a cache; None lets its body run."""
 
-_MOST_DIFFERENCES = 20
-
 
 class CaseInterceptor:
     """Stands below every decorator of the process."""
@@ -43,6 +41,7 @@ class CaseInterceptor:
         """Answer the calls of whatever case the process is in."""
         self._process = process
         self._cassette = Cassette(())
+        self._callers = Callers()
         self._modes = Modes()
         self._recorded: tuple[Recorded, ...] = ()
         self._prefix: Prefix | None = None
@@ -73,6 +72,11 @@ class CaseInterceptor:
         """
         self._cassette, self._modes, self._recorded = cassette, modes, recorded
         self._prefix, self._cache = prefix, cache
+        self._callers = Callers()
+
+    def ended_early(self) -> str | None:
+        """Of a fork: say that the agent ended before it; None where it did not."""
+        return None if self._prefix is None else self._prefix.ended_early()
 
     def before(self, call: Call) -> Served | Raised | None:
         """Answer a call; None lets the body run."""
@@ -82,20 +86,24 @@ class CaseInterceptor:
             return self._leak(call, case)
         if case.stopped is not None:
             return Raised(case.stopped, {TIER: "stopped"})
+        # Agents and models, whose bodies run, are told too: their calls are called from there.
+        caller = self._callers.begin(
+            call.span_id, call.parent_span_id, operation.kind, operation.name, call.arguments
+        )
         if operation.kind == "agent":
             return None
         effect = self._effect(call)
         if self._prefix is not None and not self._prefix.over:
-            return self._prefix.answer(case, call, effect, _missed)
+            return self._prefix.answer(case, call, effect, caller, _missed)
         if operation.kind == "model" and self._modes.model != "recorded":
             return self._model(case, call)
         if is_write(operation.kind, effect) and self._modes.write_runs(operation.name, operation.kind):
             # What is recorded of it is used up, so that the reads after it are those after a write.
-            self._take(call, effect)
+            self._take(call, effect, caller)
             return _run(call)
         if is_read(operation.kind, effect):
-            return self._read(case, call, effect)
-        found = self._take(call, effect)
+            return self._read(case, call, effect, caller)
+        found = self._take(call, effect, caller)
         return _missed(case, call, found, effect) if isinstance(found, Miss) else served(case, call, found)
 
     def _model(self, case: CaseState, call: Call) -> Served | Raised | None:
@@ -108,7 +116,9 @@ class CaseInterceptor:
             return Raised(case.stop(stop), {TIER: "unservable"})
         return self._cache(call)
 
-    def _read(self, case: CaseState, call: Call, effect: Effect | None) -> Served | Raised | None:
+    def _read(
+        self, case: CaseState, call: Call, effect: Effect | None, caller: Caller
+    ) -> Served | Raised | None:
         modes, operation = self._modes, call.operation
         if modes.reads == "deny":
             stop = ReplayMiss(f"{operation.name} was not served: this run denies reads.")
@@ -116,7 +126,7 @@ class CaseInterceptor:
         may_run = modes.read_runs(operation.name, operation.kind, effect)
         if may_run and modes.reads == "live":
             return _run(call)
-        found = self._take(call, effect)
+        found = self._take(call, effect, caller)
         if not isinstance(found, Miss):
             if may_run and modes.live_on_miss and found.recorded.unservable is not None:
                 return _run(call)
@@ -133,10 +143,15 @@ class CaseInterceptor:
                 return answer
         return _missed(case, call, found, effect)
 
-    def _take(self, call: Call, effect: Effect | None) -> Any:
+    def _take(self, call: Call, effect: Effect | None, caller: Caller) -> Hit | Miss:
         operation = call.operation
         return self._cassette.take(
-            operation.kind, operation.name, call.arguments, effect=effect, digest=operation.digest
+            operation.kind,
+            operation.name,
+            call.arguments,
+            effect=effect,
+            digest=operation.digest,
+            caller=caller,
         )
 
     def _error_of(self, call: Call) -> Recorded | None:
@@ -179,14 +194,5 @@ def _missed(case: CaseState, call: Call, miss: Miss, effect: Effect | None) -> R
         stop = WriteBlocked(f"{operation.name} ({declared}) was blocked: {why}.")
     else:
         stop = ReplayMiss(f"{operation.name} was not served: {why}.")
-    facts: dict[str, Json] = {TIER: "blocked" if writes else "miss", "auditlog.replay.miss_rule": miss.rule}
-    if miss.nearest is not None:
-        facts["auditlog.replay.nearest_span_id"] = miss.nearest.span_id
-        facts["auditlog.replay.difference"] = [_patch(change) for change in miss.changes[:_MOST_DIFFERENCES]]
-    return Raised(case.stop(stop), facts)
-
-
-def _patch(change: Any) -> dict[str, Json]:
-    """Write a change as an RFC 6902 operation."""
-    patch: dict[str, Json] = {"op": change.op, "path": change.path}
-    return patch if change.op == "remove" else {**patch, "value": change.after}
+    tier = "blocked" if writes else "miss"
+    return Raised(case.stop(stop), {TIER: tier, **miss.facts()})

@@ -18,6 +18,7 @@ import pytest
 
 from replay.running.pool import Launch, Worker
 from replay.running.protocol import LOCKS, Job, Result, Setup
+from replay.sandbox.modes import Modes
 
 HERE = Path(__file__).parent
 
@@ -117,7 +118,7 @@ class Bench:
         self, agent: str, *, deadline: float = 30.0, env: tuple[str, ...] = (), **setup: object
     ) -> None:
         self._loop: asyncio.Runner | None = None
-        prepared = Setup(f"canary_agents:{agent}", False, "live", (str(HERE),), "", **setup)  # type: ignore[arg-type]
+        prepared = Setup(f"canary_agents:{agent}", False, Modes(), (str(HERE),), "", **setup)  # type: ignore[arg-type]
         self.launch = Launch(prepared, str(HERE), env=env, deadline=deadline)
         self.worker: Worker | None = None
         self.worker_locks: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ def read(name, arguments, output, **more):
         "ended": True,
         "lossy": False,
         "epoch": 0,
+        "caller": ["", ""],
         "facts": {},
         "handoffs": [],
     }
