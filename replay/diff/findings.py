@@ -133,10 +133,10 @@ def _claim_findings(
     # The same answers from the same steps rest on the same sources.
     if all(step.op == "same" and not step.result_changes and not _reworded(step) for step in steps):
         return
-    invented = list(_unsupported_claims(after))
+    invented = list(unsupported_claims(after))
     if not invented:
         return
-    before_too = {form for _, claim in _unsupported_claims(before) for form in claim.forms}
+    before_too = {form for _, claim in unsupported_claims(before) for form in claim.forms}
     place = {
         step.after.span_id: i for i, step in enumerate(steps) if step.after and step.after.kind == "answer"
     }
@@ -154,7 +154,7 @@ def _reworded(step: StepDiff) -> bool:
     return step.text is not None and step.text.changed
 
 
-def _unsupported_claims(turns: Sequence[Turn]) -> Iterator[tuple[Turn, Claim]]:
+def unsupported_claims(turns: Sequence[Turn]) -> Iterator[tuple[Turn, Claim]]:
     """Give the claims of each turn's answer without support; what was said earlier supports what is said later."""
     known = Sources()
     for turn in turns:

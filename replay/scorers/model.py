@@ -121,6 +121,8 @@ class Scorer:
     """The names in `Subject.expected` that it reads."""
     summary: str = ""
     """One line that says what is good."""
+    judges: bool = False
+    """A model decides: it counts as secondary until it is calibrated."""
 
     def key(self, expectations: str = "") -> ScorerKey:
         """Give what its scores are kept by.
@@ -189,6 +191,7 @@ def scorer(
     hosts: Iterable[str] = (),
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
+    judges: bool = False,
 ) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
 def scorer(
     function: Callable[..., ScorerReturn] | None = None,
@@ -199,6 +202,7 @@ def scorer(
     hosts: Iterable[str] = (),
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
+    judges: bool = False,
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     """Make a scorer of a function of a `Subject`.
 
@@ -210,8 +214,9 @@ def scorer(
         hosts: hosts that it has to reach, as `name:port`.
         expects: names in `Subject.expected` that it reads.
         options: further keyword arguments of the function, part of what its scores are kept by.
+        judges: a model decides, so that it counts as secondary until it is calibrated.
     """
-    return _decorate("case", function, name, version, level, hosts, expects, options)
+    return _decorate("case", function, name, version, level, hosts, expects, options, judges)
 
 
 @overload
@@ -225,6 +230,7 @@ def set_scorer(
     hosts: Iterable[str] = (),
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
+    judges: bool = False,
 ) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
 def set_scorer(
     function: Callable[..., ScorerReturn] | None = None,
@@ -235,6 +241,7 @@ def set_scorer(
     hosts: Iterable[str] = (),
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
+    judges: bool = False,
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     """Make a scorer of a function of all executions of an arm, which come as an iterable of `Subject`.
 
@@ -246,8 +253,9 @@ def set_scorer(
         hosts: hosts that it has to reach, as `name:port`.
         expects: names in `Subject.expected` that it reads.
         options: further keyword arguments of the function, part of what its scores are kept by.
+        judges: a model decides, so that it counts as secondary until it is calibrated.
     """
-    return _decorate("set", function, name, version, level, hosts, expects, options)
+    return _decorate("set", function, name, version, level, hosts, expects, options, judges)
 
 
 def _decorate(
@@ -259,6 +267,7 @@ def _decorate(
     hosts: Iterable[str],
     expects: Iterable[str],
     options: Mapping[str, Json] | None,
+    judges: bool,
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     if level not in LEVELS:
         msg = f"A scorer's level is one of {', '.join(LEVELS)}, not {level!r}."
@@ -276,6 +285,7 @@ def _decorate(
             hosts=tuple(hosts),
             expects=tuple(expects),
             summary=summary,
+            judges=judges,
         )
 
     return make if function is None else make(function)

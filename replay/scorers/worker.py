@@ -1,0 +1,192 @@
+"""A scoring worker: a process that imports scorers and asks them, behind the locks of a replay.
+
+The rules:
+
+1. The locks are taken before any scorer is imported. A scorer reads what it is handed; it reaches no host but those that
+   were allowed for it, starts no process, writes no file outside of scratch, and calls no decorated tool.
+2. A refusal is remembered before it is raised: a scorer that swallows it has failed on that case all the same.
+3. Each score is said as soon as it is there, so that a scorer that hangs costs its own score and no other.
+4. What comes in is a pickle from the process that started this one; what goes out is JSON, since a scorer is not believed.
+
+Started as `python -P -m replay.scorers.worker READ WRITE PARENT`, with two pipes' descriptors and the parent's process id.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from auditlog import interception
+from replay.errors import ScorerError
+from replay.running import protocol
+from replay.sandbox import kernel, rules
+from replay.sandbox.guard import Guard
+from replay.sandbox.hosts import AllowedHosts, Host
+from replay.sandbox.intercept import CaseInterceptor
+from replay.sandbox.state import CaseState, process
+from replay.scorers.model import Score, Scorer, Subject, failure
+from replay.scorers.specs import ScorerSpec, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringSetup:
+    """What a scoring worker is."""
+
+    specs: tuple[ScorerSpec, ...]
+    scratch: str = ""
+    """Filled in for each worker."""
+    paths: tuple[str, ...] = ()
+    """Directories to import from, before the installed packages."""
+    hosts: tuple[tuple[str, int], ...] = ()
+    env: tuple[str, ...] = field(default=())
+    """Names of variables that are let through."""
+    memory_bytes: int | None = 4 << 30
+
+
+def main() -> None:
+    """Talk to the scoring process until it hangs up."""
+    reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
+    kernel.die_with_parent(parent)
+    setup: ScoringSetup | None = _read(reading)
+    if setup is None:
+        return
+    _take_locks(setup)
+    scorers: list[Scorer | None] = []
+    told: list[dict[str, Any]] = []
+    for spec in setup.specs:
+        try:
+            found = resolve(spec)
+        except ScorerError as error:
+            scorers.append(None)
+            told.append({"error": str(error) + _refused()})
+        else:
+            scorers.append(found)
+            told.append(described(found))
+    process.end()
+    # From here on this process sees what customers said, and what a scorer prints is nobody's.
+    for descriptor in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    protocol.write_message(writing, {"say": "ready", "scorers": told})
+    gc.freeze()
+    while (asked := _read(reading)) is not None:
+        operation, *rest = asked
+        if operation == "score":
+            subject, indexes = rest
+            for index in indexes:
+                _say(writing, index, _judged(scorers[index], subject))
+        else:
+            (index,) = rest
+            _say(writing, index, _judged_set(scorers[index], _pulled(reading, writing)))
+
+
+def _take_locks(setup: ScoringSetup) -> None:
+    platform.platform()
+    hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
+    hosts.pin()
+    if setup.memory_bytes is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
+    if not setup.hosts:
+        kernel.without_network()
+    kernel.landlock([setup.scratch], hosts.ports())
+    interception.install(CaseInterceptor(process))
+    scratch = [setup.scratch]
+    Guard(
+        process, rules.rules(scratch, hosts), rules.native_rules(), rules.attached_database(scratch)
+    ).install()
+    sys.path[:0] = [path for path in setup.paths if path not in sys.path]
+
+
+def described(scorer: Scorer) -> dict[str, Any]:
+    """Say what a scorer is, as JSON."""
+    return {
+        "name": scorer.name,
+        "version": scorer.version,
+        "level": scorer.level,
+        "kind": scorer.kind,
+        "options": dict(scorer.options),
+        "hosts": list(scorer.hosts),
+        "expects": list(scorer.expects),
+        "summary": scorer.summary,
+        "judges": scorer.judges,
+    }
+
+
+def _judged(scorer: Scorer | None, subject: Subject) -> Score:
+    assert scorer is not None
+    process.begin(CaseState(subject.case.case_id))
+    score = scorer.score(subject)
+    violations = process.end()
+    if violations and not score.failed:
+        return failure(_tried(violations), (subject.run.turn_id,))
+    return score
+
+
+def _judged_set(scorer: Scorer | None, subjects: Iterator[Subject]) -> Score:
+    assert scorer is not None
+    process.begin(CaseState(""))
+    score = scorer.score_set(subjects)
+    violations = process.end()
+    score = failure(_tried(violations)) if violations and not score.failed else score
+    # What a scorer does not want to see must leave the pipe all the same.
+    for _ in subjects:
+        pass
+    return score
+
+
+def _pulled(reading: int, writing: int) -> Iterator[Subject]:
+    while True:
+        protocol.write_message(writing, {"say": "next"})
+        subject: Subject | None = _read(reading)[0]
+        if subject is None:
+            return
+        yield subject
+
+
+def _tried(violations: tuple[str, ...]) -> str:
+    return f"The scorer tried to {'; '.join(dict.fromkeys(violations))}, which it may not."
+
+
+def _refused() -> str:
+    refused = process.end()
+    process.phase = "import"
+    return (
+        f" While it was imported it tried to {'; '.join(dict.fromkeys(refused))}, which it may not."
+        if refused
+        else ""
+    )
+
+
+def _say(writing: int, index: int, score: Score) -> None:
+    protocol.write_message(writing, {"say": "score", "scorer": index, **asdict(score)})
+
+
+def _read(descriptor: int) -> Any:
+    """Read a message of the process that started this one; None at the end of the talk."""
+    head = _exactly(descriptor, protocol.LENGTH.size)
+    body = None if head is None else _exactly(descriptor, protocol.LENGTH.unpack(head)[0])
+    return None if body is None else pickle.loads(body)  # noqa: S301 - rule 4
+
+
+def _exactly(descriptor: int, size: int) -> bytes | None:
+    chunks = []
+    while size:
+        chunk = os.read(descriptor, min(size, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
+
+
+if __name__ == "__main__":
+    main()
+    # A non-daemon thread of a scorer's must not keep the process.
+    os._exit(0)
