@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import pickle
 import select
 import shutil
 import subprocess
@@ -28,8 +27,8 @@ from typing import Any, Self
 import orjson
 
 from replay.errors import ScorerError
-from replay.running.protocol import LENGTH
 from replay.sandbox.environment import scrubbed
+from replay.scorers import wire
 from replay.scorers.model import Score, Subject, failure
 from replay.scorers.worker import ScoringSetup
 
@@ -164,8 +163,7 @@ class ScoringWorker:
         os.set_blocking(self._writing, False)
 
     def _send(self, message: object) -> None:
-        body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        rest = memoryview(LENGTH.pack(len(body)) + body)
+        rest = memoryview(wire.pickled(message))
         until = time.monotonic() + max(self._deadline, START_SECONDS)
         while rest:
             self._wait([], [self._writing], until)
@@ -178,7 +176,7 @@ class ScoringWorker:
 
     def _hear(self, seconds: float) -> dict[str, Any]:
         until = time.monotonic() + seconds
-        (size,) = LENGTH.unpack(self._exactly(LENGTH.size, until, seconds))
+        (size,) = wire.LENGTH.unpack(self._exactly(wire.LENGTH.size, until, seconds))
         if size > MAX_ANSWER_BYTES:
             msg = "said more than a score can hold"
             raise _Gone(msg)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pickle
 import platform
 import sys
 from collections.abc import Iterator
@@ -24,12 +23,12 @@ from typing import Any
 
 from auditlog import interception
 from replay.errors import ScorerError
-from replay.running import protocol
 from replay.sandbox import kernel, rules
 from replay.sandbox.guard import Guard
 from replay.sandbox.hosts import AllowedHosts, Host
 from replay.sandbox.intercept import CaseInterceptor
 from replay.sandbox.state import CaseState, process
+from replay.scorers import wire
 from replay.scorers.model import Score, Scorer, Subject, failure
 from replay.scorers.specs import ScorerSpec, resolve
 
@@ -53,7 +52,7 @@ def main() -> None:
     """Talk to the scoring process until it hangs up."""
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
     kernel.die_with_parent(parent)
-    setup: ScoringSetup | None = _read(reading)
+    setup: ScoringSetup | None = wire.read_pickle(reading)
     if setup is None:
         return
     _take_locks(setup)
@@ -72,9 +71,9 @@ def main() -> None:
     # From here on this process sees what customers said, and what a scorer prints is nobody's.
     for descriptor in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-    protocol.write_message(writing, {"say": "ready", "scorers": told})
+    wire.write_json(writing, {"say": "ready", "scorers": told})
     gc.freeze()
-    while (asked := _read(reading)) is not None:
+    while (asked := wire.read_pickle(reading)) is not None:
         operation, *rest = asked
         if operation == "score":
             subject, indexes = rest
@@ -143,8 +142,8 @@ def _judged_set(scorer: Scorer | None, subjects: Iterator[Subject]) -> Score:
 
 def _pulled(reading: int, writing: int) -> Iterator[Subject]:
     while True:
-        protocol.write_message(writing, {"say": "next"})
-        subject: Subject | None = _read(reading)[0]
+        wire.write_json(writing, {"say": "next"})
+        subject: Subject | None = wire.read_pickle(reading)[0]
         if subject is None:
             return
         yield subject
@@ -165,25 +164,7 @@ def _refused() -> str:
 
 
 def _say(writing: int, index: int, score: Score) -> None:
-    protocol.write_message(writing, {"say": "score", "scorer": index, **asdict(score)})
-
-
-def _read(descriptor: int) -> Any:
-    """Read a message of the process that started this one; None at the end of the talk."""
-    head = _exactly(descriptor, protocol.LENGTH.size)
-    body = None if head is None else _exactly(descriptor, protocol.LENGTH.unpack(head)[0])
-    return None if body is None else pickle.loads(body)  # noqa: S301 - rule 4
-
-
-def _exactly(descriptor: int, size: int) -> bytes | None:
-    chunks = []
-    while size:
-        chunk = os.read(descriptor, min(size, 1 << 20))
-        if not chunk:
-            return None
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)
+    wire.write_json(writing, {"say": "score", "scorer": index, **asdict(score)})
 
 
 if __name__ == "__main__":
