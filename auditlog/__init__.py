@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from auditlog.context import conversation, propagate
     from auditlog.decorators import agent, model, retriever, tool
     from auditlog.errors import AuditlogError
+    from auditlog.http_calls import record_http
     from auditlog.operation import Operation
     from auditlog.otel import AuditSpanProcessor
     from auditlog.pinned import now, rng, uuid4
@@ -49,6 +50,7 @@ __all__ = [
     "model",
     "now",
     "propagate",
+    "record_http",
     "retriever",
     "review",
     "rng",
@@ -74,6 +76,7 @@ _HOME = {
     "model": "decorators",
     "now": "pinned",
     "propagate": "context",
+    "record_http": "http_calls",
     "retriever": "decorators",
     "review": "turn",
     "rng": "pinned",

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from auditlog import background
 from auditlog.errors import ConfigurationError, FormatError, StoreError
@@ -50,6 +50,7 @@ def configure(
     on_failure: str | OnFailure | None = None,
     durable: bool = False,
     seal: bool | None = None,
+    http: Literal["record"] | None = None,
 ) -> None:
     """Record every decorated call of this process into a store.
 
@@ -65,6 +66,7 @@ def configure(
         durable: whether the end of an agent's turn waits until the turn is on the disk, 5 seconds at most.
         seal: whether full journal files, and at exit the last, are sealed in the background, by a process of the lowest
             priority; by default they are, unless the environment variable AUDITLOG_SEAL says `off`.
+        http: `record` to record HTTP that agents speak without a decorator around it, as `record_http()` does.
 
     Raises:
         ConfigurationError: no store is named, or it cannot be written; or a setting means nothing.
@@ -73,6 +75,9 @@ def configure(
     from auditlog.journal import JournalWriter, spill
     from auditlog.journal.policy import parse
 
+    if http not in (None, "record"):
+        msg = f"http={http!r} has no meaning: it is 'record', or left out."
+        raise ConfigurationError(msg)
     path = store if store is not None else os.environ.get(ENVIRONMENT_VARIABLE)
     if not path:
         msg = f"No store is named. Call auditlog.configure('./audit') or set {ENVIRONMENT_VARIABLE}=./audit."
@@ -92,6 +97,10 @@ def configure(
     writer = JournalWriter(found.journal, on_failure=policy, on_full=on_full)
     use(Recorder(writer, agent_version=agent_version, redactor=redactor, durable=durable))
     _state.root = root
+    if http is not None:
+        from auditlog.http_calls import record_http
+
+        record_http()
 
 
 def _redactor(layout: Layout, redact: Any, reveal_key: str | None) -> Redactor | None:

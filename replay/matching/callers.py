@@ -72,6 +72,11 @@ class Callers:
             )
             return caller
 
+    def at(self, span_id: str) -> Caller:
+        """Give the way down to a call itself: the caller of what is called inside of it."""
+        with self._lock:
+            return self._inside.get(span_id, TOP)
+
     def _within(self, caller: Caller, kind: str, name: str, arguments: Json) -> Caller:
         said = "" if kind == "model" else match_key(kind, name, arguments)
         return Caller(

@@ -1,0 +1,271 @@
+"""Records the HTTP that an agent speaks without a decorator around it: `record_http()`, or `configure(http="record")`.
+
+The rules:
+
+1. What is recorded is HTTP in a turn that stands in no recorded tool, retriever or model call: that is part of those. Requests
+   to a model's own paths are left out; `auditlog.wrap` records the client that makes them.
+2. A request is a call of kind `tool` whose name is its method, its host and its path with ids left out; GET and HEAD read,
+   everything else writes. A replay serves, misses and blocks it like any tool, and the body is never sent then.
+3. Of a request's headers only its content type is recorded, of a response's those that hold no credential. What a query, a
+   form or a JSON body calls a password, a key or a token is masked; a response in which something was masked is lossy.
+4. A response is recorded as its reader reads it, and handed on as it comes.
+5. Below the clients: httpx (and what is built on it, the clients of OpenAI and Anthropic among them) and urllib3 (requests, and
+   what is built on that) are met where they would open a connection. A process that does not opt in loads and changes nothing.
+6. The place of a request is its context: branches of `gather` and `to_thread` are told apart. On a thread that lost the context
+   nothing is recorded, and in a replay nothing is served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from auditlog import context, interception
+from auditlog.call import ActiveCall
+from auditlog.decorators import begin, given
+from auditlog.http_content import exchange, response_of, told_response
+from auditlog.recorder import log
+
+_INSIDE = frozenset({"tool", "retriever", "model", "embedding", "guardrail"})
+_MODEL_PATHS = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings")
+_MODULES = ("httpx", "httpx2", "urllib3")
+
+
+class _State:
+    on = False
+    passes: Callable[[str, int], bool] | None = None
+    """In a replay: whether a host and port are a model's, and left to the locks."""
+
+
+def record_http() -> None:
+    """Record undecorated HTTP of this process's turns from here on."""
+    _State.on = True
+    for name in _MODULES:
+        with contextlib.suppress(ImportError):
+            _patch(name)
+
+
+def forget_http() -> None:
+    """Record no more undecorated HTTP; clients keep working."""
+    _State.on = False
+
+
+def route(passes: Callable[[str, int], bool] | None) -> None:
+    """Say for a replay which hosts are no tool's but a model's, and are left to its locks.
+
+    Args:
+        passes: says it of a host and a port.
+    """
+    _State.passes = passes
+
+
+def is_on() -> bool:
+    """Whether undecorated HTTP is recorded, or served."""
+    return _State.on
+
+
+def begun(method: str, url: str, headers: Any, body: bytes | None) -> ActiveCall | None:
+    """Begin the record of a request; None where it is none of ours.
+
+    Args:
+        method: its method.
+        url: its address, whole.
+        headers: its headers.
+        body: its body; None where it is streamed, and not at hand.
+
+    Raises:
+        Exception: only while an interceptor is installed: what cannot be described to it does not happen.
+    """
+    if not _State.on:
+        return None
+    frame = context.current()
+    intercepted = interception.installed() is not None
+    if (frame is None and not intercepted) or getattr(frame, "kind", None) in _INSIDE:
+        return None
+    try:
+        asked = exchange(method, url, headers, body)
+    except Exception:
+        if intercepted:
+            raise
+        log.warning("auditlog could not record an HTTP request; it goes on.")
+        return None
+    if asked.path.rstrip("/").endswith(_MODEL_PATHS):
+        return None
+    if intercepted and _State.passes is not None and _State.passes(asked.host, asked.port):
+        return None
+    return begin(asked.site, (), asked.arguments)
+
+
+class Reading:
+    """Records one response while its reader reads it."""
+
+    __slots__ = ("_call", "_ended", "_headers", "_pieces", "_status")
+
+    def __init__(self, call: ActiveCall, status: int, headers: Any) -> None:
+        """Begin with nothing read."""
+        self._call, self._status = call, status
+        self._headers = [(str(name), str(value)) for name, value in headers]
+        self._pieces: list[bytes] = []
+        self._ended = False
+
+    def read(self, piece: bytes) -> None:
+        """Keep what was read."""
+        self._pieces.append(piece)
+
+    def failed(self, error: BaseException) -> None:
+        """End the record with what the reading raised."""
+        self._ended = True
+        self._call.fail(error)
+
+    def decoded(self, content: bytes) -> None:
+        """End the record with a body that somebody decoded."""
+        self._headers = [(name, value) for name, value in self._headers if name.lower() != "content-encoding"]
+        self._pieces = [content]
+        self.end()
+
+    def end(self, *, abandoned: bool = False) -> None:
+        """End the record."""
+        if self._ended:
+            return
+        self._ended = True
+        told, lossy = told_response(self._status, self._headers, b"".join(self._pieces))
+        if abandoned:
+            self._call.facts["auditlog.stream.abandoned"] = True
+        if abandoned or lossy:
+            self._call.facts["auditlog.lossy"] = self._call.facts["auditlog.lossy_output"] = True
+        self._call.succeed(told)
+
+
+def _patch(name: str) -> None:
+    module = importlib.import_module(name)
+    if name == "urllib3":
+        from auditlog import http_urllib3
+
+        http_urllib3.patch(module)
+        return
+    _patch_httpx(module)
+
+
+def _patch_httpx(httpx: Any) -> None:
+    """Stand before the two transports that open connections."""
+    sync, later = httpx.HTTPTransport, httpx.AsyncHTTPTransport
+    if hasattr(sync.handle_request, "__auditlog__"):
+        return
+    sync_stream, async_stream = _streams(httpx)
+    handle, handle_later = sync.handle_request, later.handle_async_request
+
+    @functools.wraps(handle)
+    def handle_request(self: Any, request: Any) -> Any:
+        call = begun(request.method, str(request.url), request.headers, _body(request))
+        if call is None:
+            return handle(self, request)
+        if call.answer is not None:
+            return _served(httpx, call)
+        call.enter()
+        try:
+            response = handle(self, request)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        reading = Reading(call, response.status_code, response.headers.multi_items())
+        response.stream = sync_stream(response.stream, reading)
+        return response
+
+    @functools.wraps(handle_later)
+    async def handle_async_request(self: Any, request: Any) -> Any:
+        call = begun(request.method, str(request.url), request.headers, _body(request))
+        if call is None:
+            return await handle_later(self, request)
+        if call.answer is not None:
+            return _served(httpx, call)
+        call.enter()
+        try:
+            response = await handle_later(self, request)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.leave()
+        reading = Reading(call, response.status_code, response.headers.multi_items())
+        response.stream = async_stream(response.stream, reading)
+        return response
+
+    handle_request.__auditlog__ = handle_async_request.__auditlog__ = True  # type: ignore[attr-defined]
+    sync.handle_request, later.handle_async_request = handle_request, handle_async_request
+
+
+def _body(request: Any) -> bytes | None:
+    """Give a request's body where it is at hand; None for one that is streamed."""
+    try:
+        return bytes(request.content)
+    except Exception:  # noqa: BLE001 - a body that was not read: reading it here would use it up
+        return None
+
+
+def _served(httpx: Any, call: ActiveCall) -> Any:
+    """Make the response that a recording holds."""
+    assert call.answer is not None
+    try:
+        value = given(call.answer)
+        status, headers, content = response_of(value)
+    except BaseException as error:
+        call.fail(error)
+        raise
+    call.succeed(value)
+    return httpx.Response(status, headers=headers, content=content)
+
+
+@functools.cache
+def _streams(httpx: Any) -> tuple[type, type]:
+    """Make the streams that hand on a response's bytes and keep them."""
+
+    class RecordedBytes(httpx.SyncByteStream):
+        """A response's bytes."""
+
+        def __init__(self, source: Any, reading: Reading) -> None:
+            self._source, self._reading = source, reading
+
+        def __iter__(self) -> Iterator[bytes]:
+            try:
+                for piece in self._source:
+                    self._reading.read(piece)
+                    yield piece
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._reading.failed(error)
+                raise
+            self._reading.end()
+
+        def close(self) -> None:
+            self._source.close()
+            self._reading.end(abandoned=True)
+
+    class RecordedBytesLater(httpx.AsyncByteStream):
+        """A response's bytes, read asynchronously."""
+
+        def __init__(self, source: Any, reading: Reading) -> None:
+            self._source, self._reading = source, reading
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                async for piece in self._source:
+                    self._reading.read(piece)
+                    yield piece
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._reading.failed(error)
+                raise
+            self._reading.end()
+
+        async def aclose(self) -> None:
+            await self._source.aclose()
+            self._reading.end(abandoned=True)
+
+    return RecordedBytes, RecordedBytesLater

@@ -1,0 +1,271 @@
+"""What is recorded of a request and its response, and the response that a replay makes of it again.
+
+The rules:
+
+1. A request is known by its method, its address without credentials, its content type and its body, as JSON where it is JSON,
+   else as form fields, else as text, else as bytes.
+2. A response is its status, its headers but for those that may hold a credential, and its body, decoded, in the same forms.
+3. Masked is what is called by the name of a secret: in a query, in a form, and in JSON at any depth.
+4. What a replay hands out is the decoded body: headers that speak of another encoding or length are left out.
+
+Pure, but for httpx's decoders, which are asked where a response is compressed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import orjson
+
+from auditlog.call import Site
+from auditlog.operation import Operation
+
+MASK = "***"
+
+_SECRET_HEADER = re.compile(
+    r"auth|cookie|token|secret|key|session|credential|signature|password", re.IGNORECASE
+)
+_SECRET_NAMES = frozenset(
+    "password passwd secret client_secret api_key apikey api-key access_token refresh_token id_token "
+    "auth_token authorization private_key signature sig".split()
+)
+_SECRET_IN_QUERY = _SECRET_NAMES | {
+    "key",
+    "token",
+    "code",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+}
+_OF_THE_WIRE = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z_.~-]+|v\d+(?:\.\d+)?")
+_DEEPEST = 64
+
+
+class Exchange(NamedTuple):
+    """A request, as it is recorded."""
+
+    site: Site
+    arguments: dict[str, Any]
+    host: str
+    port: int
+    path: str
+
+
+def exchange(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Exchange:
+    """Tell a request.
+
+    Args:
+        method: its method.
+        url: its address, whole.
+        headers: its headers; only the content type is looked at.
+        body: its body; None where it is not at hand.
+    """
+    method = method.upper()
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    default = _DEFAULT_PORTS.get(parts.scheme, 0)
+    port = parts.port or default
+    where = host if port == default else f"{host}:{port}"
+    query = urlencode(
+        [
+            (name, MASK if name.lower() in _SECRET_IN_QUERY else value)
+            for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        ]
+    )
+    content_type = str(headers.get("content-type", "") or "")
+    arguments: dict[str, Any] = {
+        "method": method,
+        "url": urlunsplit((parts.scheme, where, parts.path or "/", query, "")),
+    }
+    if body is None:
+        arguments["body"] = {"streamed": True}
+    elif body:
+        # A boundary is drawn anew for each request, and says nothing.
+        arguments["content_type"] = content_type.partition(";")[0].strip().lower()
+        arguments["body"] = _masked(_told(_without_boundary(body, content_type), content_type))
+    return Exchange(_site(method, where, template(parts.path)), arguments, host, port, parts.path)
+
+
+def template(path: str) -> str:
+    """Give a path with a sign in the place of what looks like an id."""
+    segments = path.split("/")
+    return "/".join(s if not s or _PLAIN_SEGMENT.fullmatch(s) else "{id}" for s in segments) or "/"
+
+
+def told_response(status: int, headers: Iterable[tuple[str, str]], raw: bytes) -> tuple[dict[str, Any], bool]:
+    """Tell a response; say whether something of it is not told.
+
+    Args:
+        status: its status code.
+        headers: its headers, by name and value.
+        raw: its body, as it came over the wire.
+    """
+    found = [(name.lower(), value) for name, value in headers]
+    encoding = next((value for name, value in found if name == "content-encoding"), "")
+    content_type = next((value for name, value in found if name == "content-type"), "")
+    content, whole = _decoded(raw, encoding)
+    body = _told(content, content_type)
+    masked = _masked(body)
+    kept = [
+        [name, value] for name, value in found if name not in _OF_THE_WIRE and not _SECRET_HEADER.search(name)
+    ]
+    return {"status": status, "headers": kept, "body": masked}, masked != body or not whole
+
+
+def response_of(told: Any) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Make a response of what was recorded: status, headers, body.
+
+    Raises:
+        ValueError: a recording that is none of a response.
+    """
+    match told:
+        case {"status": int(status), "headers": list(headers), "body": body}:
+            return status, [(str(name), str(value)) for name, value in headers], _content(body)
+        case _:
+            msg = "the recording holds no HTTP response in the place of one"
+            raise ValueError(msg)
+
+
+@functools.lru_cache(maxsize=512)
+def _site(method: str, host: str, path: str) -> Site:
+    effect = "read" if method in ("GET", "HEAD") else "write"
+    name = f"http {method} {host}{path}"
+    attributes = {
+        "gen_ai.tool.name": name,
+        "auditlog.tool.effect": effect,
+        "http.request.method": method,
+        "server.address": host,
+    }
+    return Site(Operation("tool", name, effect=effect, attributes=attributes), _asked)
+
+
+def _asked(**_: Any) -> None:
+    """Stand for a function whose arguments are recorded as they are given."""
+
+
+def _told(content: bytes, content_type: str) -> Any:
+    """Give content as JSON: {"json": …}, {"form": …}, {"text": …} or {"base64": …}; None for none."""
+    if not content:
+        return None
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.endswith(("/json", "+json")):
+        try:
+            value = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            return {"json": value}
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}
+    if kind == "application/x-www-form-urlencoded":
+        return {"form": [list(pair) for pair in parse_qsl(text, keep_blank_values=True)]}
+    return {"text": text}
+
+
+def _content(told: Any) -> bytes:
+    match told:
+        case None:
+            return b""
+        case {"json": value}:
+            return orjson.dumps(value)
+        case {"text": str(text)}:
+            return text.encode()
+        case {"form": list(pairs)}:
+            return urlencode([(str(name), str(value)) for name, value in pairs]).encode()
+        case {"base64": str(text)}:
+            return base64.b64decode(text)
+        case _:
+            msg = "the recorded body is in no form that this version knows"
+            raise ValueError(msg)
+
+
+def _masked(told: Any) -> Any:
+    """Put a mask in the place of what is called a secret."""
+    match told:
+        case {"json": value}:
+            return {"json": _without_secrets(value, 0)}
+        case {"form": list(pairs)}:
+            return {
+                "form": [
+                    [name, MASK if str(name).lower() in _SECRET_NAMES else value] for name, value in pairs
+                ]
+            }
+        case _:
+            return told
+
+
+def _without_secrets(value: Any, depth: int) -> Any:
+    if depth >= _DEEPEST:
+        return value
+    match value:
+        case dict():
+            return {
+                name: MASK
+                if isinstance(item, str) and name.lower() in _SECRET_NAMES
+                else _without_secrets(item, depth + 1)
+                for name, item in value.items()
+            }
+        case list():
+            return [_without_secrets(item, depth + 1) for item in value]
+        case _:
+            return value
+
+
+def _without_boundary(body: bytes, content_type: str) -> bytes:
+    _, found, boundary = content_type.partition("boundary=")
+    return body.replace(boundary.strip('"; ').encode(), b"boundary") if found else body
+
+
+def _decoded(raw: bytes, encoding: str) -> tuple[bytes, bool]:
+    """Give a body without its encoding, and whether that is known here."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return raw, True
+        case "gzip" | "x-gzip":
+            decode = gzip.decompress
+        case "deflate":
+            decode = _inflated
+        case "br" | "zstd" as name:
+            decode = _by_library(name)
+        case _:
+            return raw, False
+    try:
+        return decode(raw), True
+    except Exception:  # noqa: BLE001 - a body that is cut off, or is not what its header says
+        return raw, not raw
+
+
+def _inflated(raw: bytes) -> bytes:
+    try:
+        return zlib.decompress(raw)
+    except zlib.error:
+        return zlib.decompress(raw, -zlib.MAX_WBITS)
+
+
+def _by_library(name: str) -> Any:
+    def decode(raw: bytes) -> bytes:
+        import importlib
+
+        if name == "br":
+            for module in ("brotli", "brotlicffi"):
+                try:
+                    return importlib.import_module(module).decompress(raw)
+                except ImportError:
+                    continue
+            raise ImportError(name)
+        return importlib.import_module("zstandard").ZstdDecompressor().decompressobj().decompress(raw)
+
+    return decode

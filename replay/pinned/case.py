@@ -1,0 +1,98 @@
+"""One case's pinning in a worker: put in place when the case begins, taken away when it is over.
+
+The rules:
+
+1. What is given comes with the case's job; a worker reads nothing for it.
+2. What the case asked for and the recording did not have is counted, and goes onto the case's agent span, so that a report can
+   say what was not pinned.
+3. Whatever became of the case, the process is as it was before when it is over.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, Self
+
+from auditlog import pinned
+from auditlog.interception import Call
+from auditlog.values import Json, Turn
+from replay.pinned import clocks, seeds
+from replay.pinned.pinning import Pinning, draw_of, seed_number
+from replay.pinned.recorded_values import RecordedValues, values_of
+
+NOT_PINNED = "auditlog.replay.not_pinned"
+"""On a case's agent span: what it asked for that was not pinned, by what it is."""
+
+RANDOM = "random"
+"""Random numbers were drawn, and not seeded."""
+
+
+def given_for(turn: Turn, *, arm: str, repeat: int, pinning: Pinning) -> dict[str, Any]:
+    """Give what a case's job carries for its pinning.
+
+    Args:
+        turn: the recorded turn.
+        arm: the execution's.
+        repeat: which one of the case in this arm it is.
+        pinning: the run's.
+    """
+    given: dict[str, Any] = {}
+    if values := values_of(turn):
+        given["values"] = values
+    if pinning.seeds:
+        given["seed"] = seed_number(pinning.seed, turn.agent.span_id, draw_of(arm, repeat))
+    if pinning.freeze_time:
+        given["start_ns"] = turn.agent.start_ns
+    return given
+
+
+def prepare(pinning: Pinning) -> None:
+    """Make a worker ready, before the agent is imported."""
+    if pinning.seeds:
+        seeds.install()
+    if pinning.freeze_time:
+        clocks.install()
+
+
+class PinnedCase:
+    """Holds one case still: a context."""
+
+    def __init__(self, given: Mapping[str, Any], *, seeds_ids: bool = True) -> None:
+        """Take what `given_for` gave.
+
+        Args:
+            given: the job's.
+            seeds_ids: whether `uuid` is seeded: not where writes are live.
+        """
+        self._given = given
+        self._seeds_ids = seeds_ids
+        self._values = RecordedValues(given.get("values", ()))
+        self._random: object = None
+
+    def __enter__(self) -> Self:
+        """Put everything in place."""
+        pinned.serve_from(self._values.give)
+        seeds.begin(self._given.get("seed"), ids=self._seeds_ids)
+        if "seed" not in self._given:
+            self._random = random.getstate()
+        if (start := self._given.get("start_ns")) is not None:
+            clocks.begin(start)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take everything away."""
+        clocks.end()
+        seeds.end()
+        pinned.serve_from(None)
+
+    def saw(self, call: Call) -> None:
+        """Take a call of the case that begins."""
+        self._values.saw(call)
+
+    def facts(self) -> dict[str, Json]:
+        """Give what the case's agent span says of it; call it when the case is over."""
+        found: dict[str, Json] = dict(self._values.fresh)
+        if "seed" not in self._given and random.getstate() != self._random:
+            found[RANDOM] = 1
+        return {NOT_PINNED: found} if found else {}

@@ -1,0 +1,48 @@
+"""Sets the clocks of a worker to the recorded turn's time, and lets them go on from there.
+
+The rules:
+
+1. All clocks of the wall at once, in C, below every library: `time.time`, `datetime.now`, `date.today`, `strftime` and
+   their like (time-machine). Clocks that only measure (`monotonic`, `perf_counter`) are left alone.
+2. Records of the replay keep the machine's time: a replay of last year's turn did not happen last year.
+3. Only in a worker, which runs one case at a time: a process has one wall clock.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from auditlog import clock
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_travelling: list[Any] = []
+
+
+def install() -> None:
+    """Keep the records on the machine's clock."""
+    import time_machine
+
+    clock.time_ns = time_machine.escape_hatch.time.time_ns
+
+
+def begin(start_ns: int) -> None:
+    """Set the clocks to a moment.
+
+    Args:
+        start_ns: nanoseconds since the epoch.
+    """
+    import time_machine
+
+    end()
+    moment = _EPOCH + timedelta(microseconds=start_ns // 1000)
+    travel = time_machine.travel(moment, tick=True)
+    travel.start()
+    _travelling.append(travel)
+
+
+def end() -> None:
+    """Set the clocks to the machine's time again."""
+    while _travelling:
+        _travelling.pop().stop()

@@ -1,0 +1,373 @@
+"""Undecorated HTTP of a turn: recorded for who opts in, over real sockets, and served in a replay without one."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gzip
+import http.server
+import json
+import threading
+from typing import ClassVar
+
+import httpx
+import httpx2
+import pytest
+import requests
+import urllib3
+
+import auditlog
+from auditlog import config, http_calls, interception
+from auditlog.errors import ConfigurationError
+from auditlog.http_content import exchange, response_of, template, told_response
+from auditlog.interception import Raised, Served
+
+SECRET = "s3cr3t-0123456789"
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """Answers orders, and counts what reached it."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list] = []
+
+    def _answer(self):
+        size = int(self.headers.get("content-length") or 0)
+        self.seen.append((self.command, self.path, self.rfile.read(size)))
+        zipped = "zipped" in self.path
+        told = {"path": self.path, "n": 1.0}
+        body = b"\x00\x01\xff" if "bytes" in self.path else json.dumps(told).encode()
+        body = gzip.compress(body) if zipped else body
+        self.send_response(404 if "missing" in self.path else 200)
+        kind = "application/octet-stream" if "bytes" in self.path else "application/json"
+        for name, value in {
+            "content-type": kind,
+            "content-length": str(len(body)),
+            "set-cookie": f"session={SECRET}",
+            "x-auth-token": SECRET,
+            "link": "</orders?page=2>; rel=next",
+            **({"content-encoding": "gzip"} if zipped else {}),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - as the library calls them
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def shop():
+    """A shop on the loopback: its address, and what reached it."""
+    Shop.seen.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def http_on():
+    """Record HTTP for the length of a test."""
+    auditlog.record_http()
+    yield
+    http_calls.forget_http()
+    http_calls.route(None)
+
+
+def in_a_turn(function):
+    """Run a function as an agent's body."""
+    return auditlog.agent("bot")(function)()
+
+
+def by_httpx(url, method="GET", **asked):
+    with httpx.Client() as client:
+        answer = client.request(method, url, **asked)
+        return answer.status_code, answer.content
+
+
+def by_httpx2(url, method="GET", **asked):
+    with httpx2.Client() as client:
+        answer = client.request(method, url, **asked)
+        return answer.status_code, answer.content
+
+
+def by_async_httpx(url, method="GET", **asked):
+    async def ask():
+        async with httpx.AsyncClient() as client:
+            answer = await client.request(method, url, **asked)
+            return answer.status_code, answer.content
+
+    return asyncio.run(ask())
+
+
+def by_requests(url, method="GET", **asked):
+    with requests.Session() as session:
+        answer = session.request(method, url, **asked)
+        return answer.status_code, answer.content
+
+
+def by_urllib3(url, method="GET", **asked):
+    with urllib3.PoolManager() as pool:
+        answer = pool.request(method, url, **asked)
+        return answer.status, answer.data
+
+
+CLIENTS = [by_httpx, by_httpx2, by_async_httpx, by_requests, by_urllib3]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_undecorated_http_of_a_turn_is_a_tool_call(client, shop, recording, http_on):
+    """A request is a span of kind tool, named by method, host and path, with its effect, its body and its answer."""
+    before = client(f"{shop}/orders/8812?full=1")
+    assert before == in_a_turn(lambda: client(f"{shop}/orders/8812?full=1"))
+    row = recording.rows[-1]
+    host = shop.removeprefix("http://")
+    assert ("tool", f"http GET {host}/orders/{{id}}", "read", "ok") == (
+        row["kind"],
+        row["name"],
+        row["effect"],
+        row["status"],
+    )
+    assert {"method": "GET", "url": f"{shop}/orders/8812?full=1"} == json.loads(row["input"])
+    told = json.loads(row["output"])
+    assert (200, {"json": {"path": "/orders/8812?full=1", "n": 1.0}}) == (told["status"], told["body"])
+    assert ["link", "</orders?page=2>; rel=next"] in told["headers"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("path", ["/zipped", "/bytes", "/missing"])
+def test_a_reader_reads_what_it_would_have_read(client, path, shop, recording, http_on):
+    """Compressed, binary or an error: recording changes nothing of an answer, and holds all of it."""
+    before = client(shop + path)
+    assert before == in_a_turn(lambda: client(shop + path))
+    status, _, content = response_of(json.loads(recording.rows[-1]["output"]))
+    assert status == before[0]
+    if path != "/bytes":
+        assert json.loads(content) == json.loads(before[1])
+    else:
+        assert content == before[1]
+    assert not recording.rows[-1]["lossy"]
+
+
+@pytest.mark.parametrize("client", [by_httpx, by_async_httpx, by_requests])
+def test_no_credential_is_recorded(client, shop, recording, http_on):
+    """Headers that hold keys, cookies, and what a query or a body calls a secret are nowhere in the records."""
+    in_a_turn(
+        lambda: client(
+            f"{shop}/orders?api_key={SECRET}&q=1",
+            "POST",
+            headers={"Authorization": f"Bearer {SECRET}", "Cookie": SECRET, "X-Api-Key": SECRET},
+            json={"password": SECRET, "deep": [{"client_secret": SECRET}], "order": 1},
+        )
+    )
+    in_a_turn(lambda: client(f"{shop}/token", "POST", data={"client_secret": SECRET, "grant": "x"}))
+    # The server says back the path with its query, which is not called a secret there.
+    recorded = b"".join(recording.sink.payloads).replace(f'"path":"/orders?api_key={SECRET}'.encode(), b"")
+    assert SECRET.encode() not in recorded
+    assert {"json": {"password": "***", "deep": [{"client_secret": "***"}], "order": 1}} == json.loads(
+        next(row for row in recording.rows if "orders" in row["name"])["input"]
+    )["body"]
+
+
+def test_what_writes_is_a_write(shop, recording, http_on):
+    """GET and HEAD read; every other method writes."""
+
+    def body():
+        for method in ("GET", "HEAD", "POST", "DELETE"):
+            by_httpx(f"{shop}/orders", method)
+
+    in_a_turn(body)
+    effects = [row["effect"] for row in recording.rows if row["kind"] == "tool"]
+    assert ["read", "read", "write", "write"] == effects
+
+
+def test_http_inside_a_recorded_tool_or_model_or_outside_of_a_turn_is_not_recorded(shop, recording, http_on):
+    """What a decorated function does to get its result is part of that, and what stands in no turn belongs to none."""
+    tool = auditlog.tool(effect="read")(lambda: by_httpx(f"{shop}/a")[0])
+    model = auditlog.model(lambda: str(by_httpx(f"{shop}/b")[0]))
+    in_a_turn(lambda: (tool(), model(), None)[-1])
+    by_httpx(f"{shop}/c")
+    assert not [row for row in recording.rows if row["name"].startswith("http ")]
+
+
+def test_requests_to_a_models_own_paths_are_left_to_its_client(shop, recording, http_on):
+    """A completion is no tool call: `auditlog.wrap` records it as what it is."""
+    in_a_turn(lambda: by_httpx(f"{shop}/v1/chat/completions", "POST", json={})[0])
+    assert 1 == len(recording.rows)
+
+
+def test_who_does_not_opt_in_records_nothing(shop, recording):
+    """Without `record_http` a turn's HTTP is as it was."""
+    http_calls.forget_http()
+    in_a_turn(lambda: by_httpx(f"{shop}/a")[0])
+    assert 1 == len(recording.rows)
+
+
+def test_an_error_of_the_connection_is_the_calls_error(recording, http_on):
+    """A server that is not there raises what it raises, and the span says so."""
+
+    def body():
+        with pytest.raises(httpx.ConnectError):
+            by_httpx("http://127.0.0.1:1/x")
+
+    in_a_turn(body)
+    assert ("error", "httpx.ConnectError") == (recording.rows[-1]["status"], recording.rows[-1]["error_type"])
+
+
+def test_a_stream_is_handed_on_as_it_comes_and_recorded_when_it_is_left(shop, recording, http_on):
+    """Who stops half-way has a lossy record of what came; who reads all has all."""
+
+    def body(whole):
+        def read():
+            with httpx.Client() as client, client.stream("GET", f"{shop}/a") as answer:
+                return b"".join(answer.iter_bytes(4)) if whole else next(answer.iter_bytes(4))
+
+        return read
+
+    assert b'{"pa' == in_a_turn(body(whole=False))
+    assert b'{"path": "/a", "n": 1.0}' == in_a_turn(body(whole=True))
+    rows = [row for row in recording.rows if row["kind"] == "tool"]
+    # The whole body had come in one piece before its reader stopped.
+    assert [{"json": {"path": "/a", "n": 1.0}}] * 2 == [json.loads(row["output"])["body"] for row in rows]
+    assert not rows[1]["lossy"]
+
+
+class Replaying:
+    """Answers every call but agents' from what it is given."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def before(self, call):
+        """Answer a call."""
+        if call.operation.kind == "agent":
+            return None
+        self.asked.append((call.operation.name, dict(call.arguments), call.parent_span_id))
+        return self.answer(call)
+
+
+@pytest.fixture
+def replaying():
+    """Intercept this process's calls."""
+
+    def install(answer):
+        found = Replaying(answer)
+        interception.install(found)
+        return found
+
+    yield install
+    interception.uninstall()
+
+
+TOLD = {"status": 201, "headers": [["content-type", "application/json"]], "body": {"json": {"a": [1, "ü"]}}}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_in_a_replay_the_recorded_answer_is_given_and_nothing_is_sent(
+    client, shop, recording, http_on, replaying
+):
+    """The answer is the recorded one, and the server sees no request."""
+    found = replaying(lambda call: Served(TOLD))
+    status, content = in_a_turn(lambda: client(f"{shop}/orders/1", "POST", **BODY[client]))
+    assert (201, {"a": [1, "ü"]}) == (status, json.loads(content))
+    assert [] == Shop.seen
+    host = shop.removeprefix("http://")
+    assert [f"http POST {host}/orders/{{id}}"] == [name for name, _, _ in found.asked]
+    assert {"json": {"b": 2}} == found.asked[0][1]["body"]
+
+
+BODY = {client: {"json": {"b": 2}} for client in CLIENTS}
+
+
+class Stop(BaseException):
+    """What a replay ends a case with."""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_miss_ends_what_asked_and_nothing_is_sent(client, shop, recording, http_on, replaying):
+    """What the interceptor raises in the place of an answer goes through the client as it is."""
+    replaying(lambda call: Raised(Stop()))
+    with pytest.raises(Stop):
+        in_a_turn(lambda: client(f"{shop}/orders/1", "POST"))
+    assert [] == Shop.seen
+
+
+def test_branches_keep_their_places_and_a_thread_without_context_has_none(
+    shop, recording, http_on, replaying
+):
+    """`gather` and `to_thread` ask as part of the turn; `run_in_executor` lost the context, and is asked about outside of it."""
+    found = replaying(lambda call: Served(TOLD))
+
+    async def body():
+        async with httpx.AsyncClient() as client:
+            await asyncio.gather(*(client.get(f"{shop}/g/{n}") for n in "ab"))
+        await asyncio.to_thread(by_httpx, f"{shop}/t")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            await asyncio.get_running_loop().run_in_executor(pool, by_httpx, f"{shop}/e")
+
+    asyncio.run(auditlog.agent("bot")(body)())
+    agent = recording.named("bot")["span_id"]
+    assert [agent, agent, agent, None] == [parent for _, _, parent in found.asked]
+    assert [] == Shop.seen
+
+
+def test_a_models_host_is_left_to_the_locks(shop, recording, http_on, replaying):
+    """In a replay a host that is allowed is a model's, and its requests are not a tool's."""
+    found = replaying(lambda call: Raised(Stop()))
+    port = int(shop.rpartition(":")[2])
+    http_calls.route(lambda host, asked: (host, asked) == ("127.0.0.1", port))
+    assert 200 == in_a_turn(lambda: by_httpx(f"{shop}/generate", "POST")[0])
+    assert [] == found.asked
+
+
+def test_configure_takes_record_and_nothing_else(tmp_path):
+    """A word that means nothing is said at once."""
+    with pytest.raises(ConfigurationError, match="http='all'"):
+        auditlog.configure(tmp_path / "audit", http="all", seal=False)
+    auditlog.configure(tmp_path / "audit", http="record", seal=False)
+    assert http_calls.is_on()
+    http_calls.forget_http()
+    config.use(None)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/orders/8812/items", "/v1/orders/{id}/items"),
+        ("/users/3f2b8c1e-0000-4000-8000-000000000000", "/users/{id}"),
+        ("/search", "/search"),
+        ("", "/"),
+        ("/a%20b/x", "/{id}/x"),
+    ],
+)
+def test_a_path_is_named_without_its_ids(path, expected):
+    """Names of calls are few, whatever the ids are."""
+    assert expected == template(path)
+
+
+def test_a_multipart_body_is_the_same_whatever_its_boundary_is():
+    """A client draws a boundary for each request; two requests of the same fields are one call."""
+
+    def asked(boundary):
+        body = f"--{boundary}\r\nx\r\n--{boundary}--".encode()
+        headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+        return exchange("POST", "https://a.example/x", headers, body).arguments
+
+    assert asked("abc123") == asked("zzz999")
+
+
+def test_an_answer_in_which_a_secret_was_masked_is_lossy():
+    """A token is not recorded, and so not served either."""
+    told, lossy = told_response(
+        200, [("content-type", "application/json")], b'{"access_token": "abc", "next_page_token": "n"}'
+    )
+    assert lossy
+    assert {"json": {"access_token": "***", "next_page_token": "n"}} == told["body"]
