@@ -136,7 +136,7 @@ class Repository:
                 continue
             mode = 0o755 if entry.mode == "100755" else 0o644
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
 
     def changed(self, commit: str) -> list[str]:
@@ -155,10 +155,7 @@ class Repository:
     def _is_as_in(self, entry: Entry) -> bool:
         path = self.top / entry.path
         try:
-            if entry.mode == "120000":
-                content = os.fsencode(path.readlink())
-            else:
-                content = path.read_bytes()
+            content = os.fsencode(path.readlink()) if entry.mode == "120000" else path.read_bytes()
         except OSError:
             return False
         return is_blob(content, entry.blob)

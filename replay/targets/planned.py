@@ -16,6 +16,8 @@ from typing import Any
 from auditlog.overrides import Overrides, PromptOverride, ToolOverride
 from auditlog.values import Json
 
+NOTHING = Overrides()
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -84,7 +86,7 @@ class PlannedTarget:
     packages: Packages = Packages()
     sources: str = ""
     """SHA-256, hex, of the files that are run, as the worker saw them."""
-    overrides: Overrides = Overrides()
+    overrides: Overrides = NOTHING
     env: tuple[str, ...] = ()
     """Names of variables that it gets."""
     variables: tuple[tuple[str, str], ...] = ()
@@ -116,8 +118,9 @@ def target_from_json(fields: Mapping[str, Any]) -> PlannedTarget:
         name: value for name, value in fields.items() if name in PlannedTarget.__slots__ and name != "place"
     }
     if known.get("code") is not None:
-        code = known["code"]
-        known["code"] = Code(**{**code, "changed_names": tuple(code.get("changed_names", ()))})
+        code: dict[str, Any] = {**known["code"]}
+        code["changed_names"] = tuple(code.get("changed_names", ()))
+        known["code"] = Code(**code)
     known["packages"] = Packages(**known.get("packages") or {})
     known["overrides"] = overrides_from_json(known.get("overrides") or {})
     known["env"] = tuple(known.get("env") or ())

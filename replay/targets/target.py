@@ -12,7 +12,6 @@ The rules:
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -40,7 +39,7 @@ class Target:
     function: Callable[..., Any]
     adapter: bool
     digest: str
-    """SHA-256, hex, over the definition and the sources of its package."""
+    """SHA-256, hex, of the agent's definition; empty for an adapter, which has none."""
     version: str | None = None
 
     def arguments(self, recorded: Mapping[str, Json]) -> tuple[list[Any], dict[str, Any]]:
@@ -74,10 +73,9 @@ def resolve(path: str, *, adapter: bool = False) -> Target:
         msg = f"{path} is a {type(found).__name__}, and nothing that can be called.{_offer(module)}"
         raise TargetError(msg)
     operation = getattr(found, "__auditlog__", None)
-    sources = _sources_digest(module)
     if adapter:
         name = operation.name if isinstance(operation, Operation) else getattr(found, "__name__", attribute)
-        return Target(path, name, _adapted(found, name), adapter=True, digest=sources)
+        return Target(path, name, _adapted(found, name), adapter=True, digest="")
     if not isinstance(operation, Operation):
         msg = (
             f"{path} is not a decorated agent. Put @auditlog.agent on it, or name it as an adapter "
@@ -90,8 +88,9 @@ def resolve(path: str, *, adapter: bool = False) -> Target:
     if _is_unbound(found):
         msg = f"{path} is a method without its object. Name a method of an instance, such as {module_name}:bot.answer."
         raise TargetError(msg)
-    digest = hashlib.sha256(f"{operation.digest}{sources}".encode()).hexdigest()
-    return Target(path, operation.name, found, adapter=False, digest=digest, version=operation.version)
+    return Target(
+        path, operation.name, found, adapter=False, digest=operation.digest, version=operation.version
+    )
 
 
 def _imported(name: str) -> ModuleType:
@@ -189,24 +188,6 @@ def _adapted(function: Callable[[dict[str, Json]], Any], name: str) -> Callable[
         return function(arguments)
 
     return agent(name)(adapter)
-
-
-def _sources_digest(module: ModuleType) -> str:
-    """Give the SHA-256 of the sources of the module's own package, or of the module alone."""
-    digest = hashlib.sha256()
-    for file in _sources(module):
-        digest.update(file.name.encode() + b"\0")
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _sources(module: ModuleType) -> list[Path]:
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return []
-    if module.__package__:
-        return sorted(Path(file).parent.rglob("*.py"))
-    return [Path(file)]
 
 
 def _laid_out(

@@ -1,0 +1,201 @@
+"""Reads a candidate's manifest: a TOML file that says what to run, and with what in the place of what.
+
+The rules:
+
+1. `schemas/candidate.schema.json` says what may stand in it; what else stands there is refused, with the line and the
+   nearest key.
+2. Its digest covers its whole content, prompts in files among them: two manifests that say the same are one.
+3. No secret stands in it: variables are let through by name, and what looks like one is refused as a value. No variable
+   that changes how Python itself starts, or what a replay needs, can be set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from auditlog.overrides import Overrides, PromptOverride, ToolOverride
+from auditlog.resources import schema
+from replay.canonical import digest_of
+from replay.errors import TargetError
+from replay.matching.toml_lines import line_of
+from replay.targets.planned import NOTHING
+
+_SAID = {"object": "a table", "array": "a list", "string": "a text"}
+_TYPES = {"object": dict, "array": list, "string": str}
+_SECRET = re.compile(
+    r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH)($|_)", re.IGNORECASE
+)
+_RESERVED = re.compile(
+    r"(PYTHON|LD_|DYLD_|AUDITLOG_|GIT_|PIP_|UV_).*|HOME|TMPDIR|PATH|BASH_ENV|ENV|IFS|VIRTUAL_ENV|OTEL_SDK_DISABLED",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a candidate is, as its author wrote it."""
+
+    agent: str = ""
+    adapter: str = ""
+    commit: str = ""
+    repository: str = ""
+    lock: str = ""
+    python: str = ""
+    overrides: Overrides = NOTHING
+    env: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    digest: str = ""
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    found = schema("candidate.schema")
+    assert isinstance(found, dict)
+    return found
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        TargetError: it is not there, is no TOML, or says what no manifest says; the message names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(_missing(path, error)) from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{path.name} is no TOML: {error}.") from None
+    return _Reader(path, text).read(content)
+
+
+class _Reader:
+    """One file, for messages."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._text = text
+
+    def read(self, content: Mapping[str, Any]) -> Manifest:
+        for at, what in _faults(content, _schema(), ()):
+            self._refuse(at, what)
+        if "agent" in content and "adapter" in content:
+            self._refuse(("adapter",), "agent and adapter each name what to run: give one of them")
+        variables = content.get("environment", {})
+        for name in variables.get("set", {}):
+            self._refuse_variable(name)
+        overrides = Overrides(
+            models=tuple(sorted(content.get("models", {}).items())),
+            prompts=tuple(
+                self._prompt(name, said) for name, said in sorted(content.get("prompts", {}).items())
+            ),
+            tools=tuple(self._tool(name, said) for name, said in sorted(content.get("tools", {}).items())),
+        )
+        texts = {prompt.name: prompt.text for prompt in overrides.prompts}
+        return Manifest(
+            **{
+                name: content.get(name, "")
+                for name in ("agent", "adapter", "commit", "repository", "lock", "python")
+            },
+            overrides=overrides,
+            env=tuple(dict.fromkeys(variables.get("pass", ()))),
+            variables=tuple(sorted(variables.get("set", {}).items())),
+            digest=digest_of({"content": json.loads(json.dumps(content, default=str)), "texts": texts}),
+        )
+
+    def _prompt(self, name: str, said: Mapping[str, Any]) -> PromptOverride:
+        at = ("prompts", name)
+        if ("text" in said) == ("file" in said):
+            self._refuse(at, f"the prompt {name} has a text or a file, one of them")
+        text = said.get("text")
+        if text is None:
+            try:
+                text = (self._path.parent / said["file"]).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+                self._refuse((*at, "file"), f"the prompt's file {said['file']} cannot be read: {why}")
+        return PromptOverride(name, text, said.get("version"))
+
+    def _tool(self, name: str, said: Mapping[str, Any]) -> ToolOverride:
+        if not said:
+            self._refuse(
+                ("tools", name), f"the tool {name} replaces nothing; give description, parameters or replace"
+            )
+        parameters = said.get("parameters")
+        written = None if parameters is None else json.dumps(parameters, sort_keys=True, default=str)
+        return ToolOverride(name, said.get("description"), written, said.get("replace"))
+
+    def _refuse_variable(self, name: str) -> None:
+        at = ("environment", "set", name)
+        if not name.isidentifier():
+            self._refuse(at, f"{name!r} is no name of a variable")
+        if _SECRET.search(name):
+            self._refuse(
+                at,
+                f"{name} looks like a secret, which would be kept in the run's record; let it through by its name: "
+                f'pass = ["{name}"]',
+            )
+        if _RESERVED.fullmatch(name):
+            self._refuse(at, f"{name} is not the agent's to set: it changes how a replay's process starts")
+
+    def _refuse(self, at: Sequence[str], what: str) -> NoReturn:
+        line = line_of(self._text, list(at)) if at else 1
+        raise TargetError(f"{self._path.name}, line {line}: {what}.")
+
+
+def _faults(
+    value: Any, wanted: Mapping[str, Any], at: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give what is wrong with a value, by the part of JSON Schema that the schema uses."""
+    kind = wanted.get("type")
+    name = ".".join(at)
+    if kind is not None and not isinstance(value, _TYPES[kind]):
+        yield at, f"{name} is {_SAID[kind]}, and not {json.dumps(value, default=str)[:60]}"
+        return
+    if isinstance(value, str):
+        if len(value) < wanted.get("minLength", 0):
+            yield at, f"{name} is empty"
+        elif "pattern" in wanted and not re.search(wanted["pattern"], value):
+            form = "module:attribute" if ":" in wanted["pattern"] else "a name"
+            yield at, f"{name} is {form}, and not {value[:60]!r}"
+    elif isinstance(value, list):
+        for item in value:
+            yield from _faults(
+                item, wanted.get("items", {}), (*at, str(item)) if isinstance(item, str) else at
+            )
+    elif isinstance(value, dict):
+        known, others = wanted.get("properties", {}), wanted.get("additionalProperties", True)
+        for key, item in value.items():
+            if key in known:
+                yield from _faults(item, known[key], (*at, key))
+            elif isinstance(others, Mapping):
+                yield from _faults(item, others, (*at, key))
+            elif not others:
+                yield (*at, key), _unknown(key, at, known)
+
+
+def _unknown(key: str, at: tuple[str, ...], known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(key, known, 1, 0.5)
+    said = f"The nearest is {near[0]!r}" if near else f"There are {', '.join(known)}"
+    where = f" in {'.'.join(at)}" if at else ""
+    return f"{key!r} is no key{where}. {said}"
+
+
+def _missing(path: Path, error: Exception) -> str:
+    if not isinstance(error, FileNotFoundError):
+        return f"{path.name} cannot be read: {error}."
+    there = [found.name for found in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, there, 1, 0.4)
+    return (
+        f"There is no manifest {path.name} in {path.parent}.{f' The nearest is {near[0]}.' if near else ''}"
+    )
