@@ -14,6 +14,7 @@ The rules:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -94,6 +95,8 @@ def _mirror(groups: Clustered) -> Clustered:
     return Clustered(tuple(-value for value in groups.sums), groups.weights, groups.total)
 
 
+# An interval and its p-value ask for the same ones.
+@functools.lru_cache(maxsize=2)
 def _typical_values(groups: Clustered) -> Any:
     """Give the means of subsets of the clusters, sorted: all subsets but the empty one, or 9,999 drawn."""
     import numpy as np
