@@ -11,15 +11,17 @@ The rules:
 4. Where all steps are the same, equal texts are `identical` and others `cosmetic`; nothing is normalised before
    texts are compared.
 5. Every step after the first divergence is its consequence, whatever it is.
-6. A group names the class, the tool and the argument paths, never a value, an index or a key that looks like data.
+6. What a release engineer declared to be no difference between two calls is none here either; the steps show what was said.
+7. A group names the class, the tool and the argument paths, never a value, an index or a key that looks like data.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from auditlog.values import Turn
+from auditlog.values import Json, Turn
 from replay.diff.align import Pair, align
 from replay.diff.documents import documents_diff
 from replay.diff.findings import describe, findings_of
@@ -34,20 +36,34 @@ _IDENTIFIER = re.compile(r"[A-Za-z_-]{1,40}\d{0,2}")
 """A path segment that may stand in a group: an argument's name, not an index or a customer's id."""
 
 
-def compare(before: Sequence[Turn], after: Sequence[Turn], status: CaseStatus = "complete") -> Diff:
+Forgiven = Callable[[str, Json], Json]
+"""Gives a tool's arguments, by its name, as they are compared: see `replay.matching.rules`."""
+
+
+def compare(
+    before: Sequence[Turn],
+    after: Sequence[Turn],
+    status: CaseStatus = "complete",
+    forgiven: Forgiven | None = None,
+) -> Diff:
     """Say how one behaviour differs from another.
 
     Args:
         before: the baseline's turns, oldest first.
         after: the candidate's turns, oldest first.
         status: how the candidate's run ended.
+        forgiven: what the declared rules of matching make of a call's arguments; None where there are none.
 
     Returns:
         The difference; compared with itself, a behaviour is `identical` unless it was never served.
     """
     ended = _ended(before, after, status)
     old, new = steps_of(before), steps_of(after)
-    steps = [_step_diff(pair, old, new) for pair in align(old, new)]
+    if forgiven is None:
+        steps = [_step_diff(pair, old, new) for pair in align(old, new)]
+    else:
+        alike = _compared(old, forgiven), _compared(new, forgiven)
+        steps = [_as_said(_step_diff(pair, *alike), pair, old, new) for pair in align(*alike)]
     first = _first_divergence(steps)
     findings = findings_of(before, after, steps, ended)
     case_class = _class_of(steps, first, ended, old)
@@ -89,6 +105,21 @@ def _step_diff(pair: Pair, before: Sequence[Step], after: Sequence[Step]) -> Ste
         result_changes=json_diff(old.result, new.result),
         documents=documents,
     )
+
+
+def _compared(steps: Sequence[Step], forgiven: Forgiven) -> tuple[Step, ...]:
+    return tuple(
+        replace(step, arguments=forgiven(step.name, step.arguments))
+        if step.kind in ("tool", "retriever")
+        else step
+        for step in steps
+    )
+
+
+def _as_said(step: StepDiff, pair: Pair, before: Sequence[Step], after: Sequence[Step]) -> StepDiff:
+    """Show the arguments that were given in place of those that were compared."""
+    old = None if pair.before is None else before[pair.before]
+    return replace(step, before=old, after=None if pair.after is None else after[pair.after])
 
 
 def _with_consequence(step: StepDiff, consequence: bool) -> StepDiff:

@@ -37,6 +37,24 @@ StepOp = Literal["same", "arguments", "missing", "extra", "reordered"]
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """How a replay found the recorded answer of a call, or why it found none."""
+
+    rules: tuple[str, ...] = ()
+    """The declared rules that made a recorded call the same, such as `lower /name`."""
+    miss: str = ""
+    """Why nothing answered; empty where something did."""
+    hint: str = ""
+    """Which rule would have served it, or came closest."""
+    nearest_span_id: str = ""
+    """The recorded call that came nearest."""
+    patch: tuple[Mapping[str, Json], ...] = ()
+    """From its arguments to those asked for, as an RFC 6902 patch."""
+    patch_size: int = 0
+    """How many operations there would be, where not all of them were kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One thing the agent did."""
 
@@ -53,6 +71,8 @@ class Step:
     span_id: str = ""
     match_tier: str | None = None
     """In a replay: how the recording served it (`exact`, `normalised`, `reuse`), or `miss` or `blocked`."""
+    match: Match | None = None
+    """In a replay, where there is more to say of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from auditlog.values import Fault, Json, Span, Turn
+from replay.attributes import MATCH_RULE, MISS_HINT, MISS_RULE, NEAREST, PATCH, PATCH_SIZE
 from replay.diff.json_diff import canonical
-from replay.diff.model import Step
+from replay.diff.model import Match, Step
 
 UNSERVED = ("miss", "blocked")
 """The match tiers of calls that a replay did not serve."""
@@ -132,7 +133,22 @@ def _call(kind: _CallKind, span: Span, arguments: Json, fault: Fault | None) -> 
         effect=span.effect,
         span_id=span.span_id,
         match_tier=span.replay.match_tier if span.replay else None,
+        match=_match(span.attributes) if span.replay else None,
     )
+
+
+def _match(attributes: Mapping[str, Json]) -> Match | None:
+    """Read what a replay noted about a match; content that is not as it is written there is left out."""
+    rules, patch, size = attributes.get(MATCH_RULE), attributes.get(PATCH), attributes.get(PATCH_SIZE)
+    found = Match(
+        rules=tuple(map(str, rules)) if isinstance(rules, list) else (),
+        miss=str(attributes.get(MISS_RULE) or ""),
+        hint=str(attributes.get(MISS_HINT) or ""),
+        nearest_span_id=str(attributes.get(NEAREST) or ""),
+        patch=tuple(item for item in patch if isinstance(item, dict)) if isinstance(patch, list) else (),
+        patch_size=size if isinstance(size, int) else 0,
+    )
+    return found if found != Match() else None
 
 
 def _answer(turn: Turn) -> str:

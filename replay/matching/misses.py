@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from auditlog.values import Json
+from replay.attributes import MISS_HINT, MISS_RULE, NEAREST, PATCH, PATCH_SIZE
 from replay.canonical import canonical, first_words
 from replay.matching.normalising import MatchRule, applied, instant
 from replay.matching.recorded import Recorded
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     from replay.diff.model import PathChange
 
 Rule = Literal["not recorded", "arguments differ", "used up", "arguments lost"]
-
-RULE = "auditlog.replay.miss_rule"
-HINT = "auditlog.replay.miss_hint"
-NEAREST = "auditlog.replay.nearest_span_id"
-PATCH = "auditlog.replay.difference"
-PATCH_SIZE = "auditlog.replay.difference_size"
 
 _MOST_CHANGES = 20
 _MOST_NAMES = 3
@@ -80,9 +75,9 @@ class Miss:
 
     def facts(self) -> Mapping[str, Json]:
         """Give the attributes that a span keeps of it."""
-        found: dict[str, Json] = {RULE: self.rule}
+        found: dict[str, Json] = {MISS_RULE: self.rule}
         if self.hint:
-            found[HINT] = self.hint
+            found[MISS_HINT] = self.hint
         if self.nearest is not None:
             found[NEAREST] = self.nearest.span_id
             found[PATCH] = patch_of(self.changes)

@@ -56,6 +56,10 @@ class MatchRules:
         found = self.of(name) if kind != "model" else ()
         return match_key(kind, name, applied(found, arguments)) if found else None
 
+    def compared(self, name: str, arguments: Json) -> Json:
+        """Give a call's arguments as they are compared."""
+        return applied(self.of(name), arguments)
+
     def needed(self, name: str, recorded: Json, asked: Json) -> tuple[MatchRule, ...]:
         """Give the rules without which two calls that these rules make one would be two.
 

@@ -131,6 +131,7 @@ def _step(step: Step | None) -> dict[str, Json] | None:
         "text": step.text,
         "span_id": step.span_id,
         "match_tier": step.match_tier,
+        "match": asdict(step.match) if step.match is not None else None,
     }
 
 

@@ -21,6 +21,7 @@ from replay.render.wording import (
     SIGNS,
     consequence_text,
     headline,
+    match_lines,
     mean,
     measure_lines,
     noise_line,
@@ -203,6 +204,7 @@ def _step_lines(number: int, step: StepDiff, mark: str, indent: int, *, full: bo
     if full:
         for change in step.changes[3:]:
             yield _Line(describe(change), indent + 5)
+        yield from (_Line(said, indent + 5) for said in match_lines(step))
         if step.documents is not None and (step.documents.added or step.documents.removed):
             yield _Line(_documents_text(step.documents), indent + 5)
 

@@ -82,6 +82,28 @@ def step_text(step: StepDiff) -> str:
     return f"{name} {show(subject.arguments, 60)}" if subject.arguments else name
 
 
+def match_lines(step: StepDiff) -> Iterator[str]:
+    """Say how a replay matched a call where that takes saying: the rules that made it match, or why it missed."""
+    after = step.after
+    if after is None or (found := after.match) is None:
+        return
+    if found.rules:
+        yield f"served under {', '.join(clip(rule, 60) for rule in found.rules)}"
+    if not found.miss:
+        return
+    nearest = (
+        f"; nearest is the recorded call {clip(found.nearest_span_id, 16)}" if found.nearest_span_id else ""
+    )
+    yield f"{after.match_tier}: {clip(found.miss)}{nearest}"
+    for operation in found.patch:
+        value = f" {show(operation['value'], 60)}" if "value" in operation else ""
+        yield f"· {clip(str(operation.get('op')), 10)} {clip(str(operation.get('path')) or '/', 60)}{value}"
+    if found.patch_size > len(found.patch):
+        yield f"· … and {found.patch_size - len(found.patch):,} more"
+    if found.hint:
+        yield clip(found.hint, 200)
+
+
 def consequence_text(steps: Sequence[StepDiff]) -> str:
     """Fold the steps behind the first divergence into one line that still names calls that came and went."""
     named = [

@@ -16,15 +16,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.values import Turn
 from replay.diff import CLASSES, CaseClass, CaseStatus, Diff, compare
+from replay.diff.compare import Forgiven
 from replay.diff.noise import with_noise
+from replay.matching.rules import rules_from_json
 from replay.results import comparisons
 from replay.results.report import CaseResult, Report, RunStatus, RunSummary
 from replay.results.trials import CaseTrials, Trial, case_trials
-from replay.running.runs import ends, is_under_way, load_manifest, manifests
+from replay.running.runs import ends, is_under_way, load_manifest, manifests, stopped_by, stops
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -34,9 +36,8 @@ _UNSERVED: tuple[CaseStatus, ...] = ("diverged", "blocked", "unreplayable", "inv
 
 def load_runs(store: Store) -> list[RunSummary]:
     """Give every run of a store, newest first."""
-    ended = ends(store)
-    done = _done(store)
-    return [_summary(manifest, ended, done) for manifest in manifests(store)]
+    known = _Known(ends(store), stops(store), _done(store))
+    return [_summary(manifest, known) for manifest in manifests(store)]
 
 
 def summary_of(store: Store, run_id: str) -> RunSummary:
@@ -45,7 +46,7 @@ def summary_of(store: Store, run_id: str) -> RunSummary:
     Raises:
         NotFoundError: there is none; the message names the nearest.
     """
-    return _summary(load_manifest(store, run_id), ends(store), _done(store))
+    return _summary(load_manifest(store, run_id), _Known(ends(store), stops(store), _done(store)))
 
 
 def load_report(store: Store, run_id: str) -> Report:
@@ -59,7 +60,7 @@ def load_report(store: Store, run_id: str) -> Report:
         NotFoundError: there is none; the message names the nearest.
     """
     manifest = load_manifest(store, run_id)
-    summary = _summary(manifest, ends(store), _done(store))
+    summary = _summary(manifest, _Known(ends(store), stops(store), _done(store)))
     if manifest["kind"] == "compare":
         return comparisons.report(store, manifest, summary)
     results = tuple(case_results(store, manifest))
@@ -68,13 +69,15 @@ def load_report(store: Store, run_id: str) -> Report:
 
 def case_results(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseResult]:
     """Give a run's finished cases in the order of its manifest, reading some at a time."""
+    rules = rules_from_json(manifest.get("matching"))
+    forgiven = rules.compared if rules.rules else None
     for tried in case_trials(store, manifest):
-        found = _result(tried, manifest)
+        found = _result(tried, manifest, forgiven)
         if found is not None:
             yield found
 
 
-def _result(tried: CaseTrials, manifest: Mapping[str, Any]) -> CaseResult | None:
+def _result(tried: CaseTrials, manifest: Mapping[str, Any], forgiven: Forgiven | None) -> CaseResult | None:
     case, source = tried.case, tried.recorded
     again = _turn(tried.first("baseline_2"))
     tried_candidate, rerun = tried.first("candidate"), _turn(tried.first("baseline"))
@@ -82,10 +85,10 @@ def _result(tried: CaseTrials, manifest: Mapping[str, Any]) -> CaseResult | None
         return None
     candidate, status = tried_candidate.turn, tried_candidate.status
     baseline = rerun if manifest["baseline"] is not None else source
-    diff = _compared(baseline, candidate, status)
+    diff = _compared(baseline, candidate, status, forgiven)
     noise = None
     if rerun is not None and again is not None:
-        noise = _compared(rerun, again, _status(again))
+        noise = _compared(rerun, again, _status(again), forgiven)
         diff = with_noise(diff, noise)
     said = source or candidate
     return CaseResult(
@@ -103,15 +106,15 @@ def _result(tried: CaseTrials, manifest: Mapping[str, Any]) -> CaseResult | None
     )
 
 
-def _compared(before: Turn | None, after: Turn, status: CaseStatus) -> Diff:
+def _compared(before: Turn | None, after: Turn, status: CaseStatus, forgiven: Forgiven | None) -> Diff:
     if before is None:
         return compare((), (after,), "unreplayable")
     if before.agent.replay is not None and _status(before) in _UNSERVED:
         # What the baseline could not do either says nothing about the candidate.
-        return replace(compare((before,), (after,), status), case_class="no-recording")
+        return replace(compare((before,), (after,), status, forgiven), case_class="no-recording")
     if status == "errored" and _same_fault(before, after):
         status = "complete"
-    return compare((before,), (after,), status)
+    return compare((before,), (after,), status, forgiven)
 
 
 def _same_fault(before: Turn, after: Turn) -> bool:
@@ -142,21 +145,29 @@ def _done(store: Store) -> Mapping[str, Counter[tuple[str, int]]]:
     return counts
 
 
-def _summary(
-    manifest: Mapping[str, Any],
-    ended: Mapping[str, Mapping[str, Any]],
-    done: Mapping[str, Counter[tuple[str, int]]],
-) -> RunSummary:
+class _Known(NamedTuple):
+    """What a store says of its runs beside their manifests."""
+
+    ends: Mapping[str, Mapping[str, Any]]
+    stops: Mapping[str, list[Mapping[str, Any]]]
+    done: Mapping[str, Counter[tuple[str, int]]]
+
+
+def _summary(manifest: Mapping[str, Any], known: _Known) -> RunSummary:
     run_id = str(manifest["run_id"])
-    end = ended.get(run_id)
-    status: RunStatus = (
-        "complete" if end is not None else "running" if is_under_way(manifest) else "interrupted"
-    )
+    end = known.ends.get(run_id)
+    status: RunStatus = "interrupted"
+    if end is not None:
+        status = "complete"
+    elif is_under_way(manifest):
+        status = "running"
+    elif stopped_by(manifest, known.stops.get(run_id, ())) is not None:
+        status = "budget"
     baseline = manifest["baseline"]
     repeats = int(manifest.get("repeats") or 1)
     # A case is done when it is, with all its repeats, in every arm that it is compared in.
     arms: Counter[str] = Counter()
-    for (arm, times), count in done.get(run_id, {}).items():
+    for (arm, times), count in known.done.get(run_id, {}).items():
         arms[arm] += count if times >= repeats else 0
     finished = min(arms["candidate"], arms["candidate" if baseline is None else "baseline"])
     return RunSummary(

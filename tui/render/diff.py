@@ -16,6 +16,7 @@ from functools import partial
 from auditlog.safe_text import safe_text
 from auditlog.values import Json, Turn
 from replay.diff import Diff, Finding, Measure, PathChange, Step, StepDiff, TextDiff
+from replay.render.wording import match_lines
 from tui.render import formats, outcomes
 from tui.render.block import Block
 from tui.render.difflist import FLAG
@@ -199,6 +200,11 @@ def _title(step: Step, room: int, *, alone: bool) -> list[Piece]:
     return pieces
 
 
+def _match(step: StepDiff, width: int, indent: int) -> list[Line]:
+    """Say how the recording answered, or why it could not."""
+    return [made for said in match_lines(step) for made in wrapped(said, width, "muted", indent=indent)]
+
+
 # Unified: one column.
 
 
@@ -231,6 +237,7 @@ def _unified(step: StepDiff, index: int, arms: Arms, width: int) -> list[Line]:
     else:
         lines += _paths("result", step.result_changes, width, inner)
     lines += _documents(step, width, inner)
+    lines += _match(step, width, inner)
     for one, name in ((step.before, arms.before), (step.after, arms.after)):
         if one is not None and one.fault is not None:
             lines += wrapped(
@@ -387,6 +394,8 @@ def _column(step: StepDiff, one: Step | None, half: int, *, before: bool) -> lis
     if step.documents is not None:
         for name in step.documents.removed if before else step.documents.added:
             lines.append(line(("  " + sign + "document ", role), recorded(name, role, half - 13)))
+    if not before:
+        lines += _match(step, half, 2)
     if one.fault is not None:
         lines += wrapped(f"{one.fault.type}: {one.fault.message}", half, "error", indent=2, most=3)
     return lines

@@ -29,9 +29,11 @@ def missed(recorded, asked, rules=NO_RULES, name="look"):
 HINTS = [
     ({"name": "Ada"}, {"name": "ADA"}, "it differs only in case at /name: a normaliser would serve it (lower)"),
     ({"name": "Ada"}, {"name": " Ada"}, "it differs only in the space around it at /name: a normaliser would serve it (trim)"),
-    ({"name": "Ada"}, {"name": "ada "}, "in the space around it at /name and in case at /name: normalisers would serve it (trim, lower)"),
+    ({"name": "Ada"}, {"name": "ada "},
+     "in the space around it at /name and in case at /name: normalisers would serve it (trim, lower)"),
     ({"a": "x", "b": "y"}, {"a": "X", "b": "Y"}, "it differs only in case at /a, /b: a normaliser would serve it (lower)"),
-    ({"when": "2026-05-01T12:00+02:00"}, {"when": "2026-05-01T10:00Z"}, "in the time zone it is written in at /when: a normaliser would serve it (timezone)"),
+    ({"when": "2026-05-01T12:00+02:00"}, {"when": "2026-05-01T10:00Z"},
+     "in the time zone it is written in at /when: a normaliser would serve it (timezone)"),
     ({"amount": 9.999}, {"amount": 9.998}, "it differs only in digits at /amount: a normaliser would serve it (round 2)"),
     ({"amount": 40}, {"amount": 400}, ""),
     ({"amount": True}, {"amount": 1}, ""),
