@@ -11,15 +11,16 @@ The rules:
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from auditlog import pinned
-from auditlog.interception import Call
-from auditlog.values import Json, Turn
+from auditlog import http_calls, pinned
+from auditlog.values import Json, Span, Turn
+from replay.matching.callers import Callers
 from replay.pinned import clocks, seeds
 from replay.pinned.pinning import Pinning, draw_of, seed_number
 from replay.pinned.recorded_values import RecordedValues, values_of
+from replay.sandbox.hosts import Host
 
 NOT_PINNED = "auditlog.replay.not_pinned"
 """On a case's agent span: what it asked for that was not pinned, by what it is."""
@@ -44,11 +45,25 @@ def given_for(turn: Turn, *, arm: str, repeat: int, pinning: Pinning) -> dict[st
         given["seed"] = seed_number(pinning.seed, turn.agent.span_id, draw_of(arm, repeat))
     if pinning.freeze_time:
         given["start_ns"] = turn.agent.start_ns
+    if any(map(is_http, turn.spans)):
+        given["http"] = True
     return given
 
 
-def prepare(pinning: Pinning) -> None:
-    """Make a worker ready, before the agent is imported."""
+def is_http(span: Span) -> bool:
+    """Whether a recorded call is undecorated HTTP."""
+    return span.kind == "tool" and span.name.startswith("http ") and "http.request.method" in span.attributes
+
+
+def prepare(pinning: Pinning, hosts: Iterable[Host]) -> None:
+    """Make a worker ready, before the agent is imported.
+
+    Args:
+        pinning: the run's.
+        hosts: the model hosts that may be reached: HTTP to them is no tool's.
+    """
+    models = {(host.name, host.port) for host in hosts}
+    http_calls.route(lambda name, port: (name, port) in models)
     if pinning.seeds:
         seeds.install()
     if pinning.freeze_time:
@@ -58,17 +73,21 @@ def prepare(pinning: Pinning) -> None:
 class PinnedCase:
     """Holds one case still: a context."""
 
-    def __init__(self, given: Mapping[str, Any], *, seeds_ids: bool = True) -> None:
+    def __init__(
+        self, given: Mapping[str, Any], callers: Callers | None = None, *, seeds_ids: bool = True
+    ) -> None:
         """Take what `given_for` gave.
 
         Args:
             given: the job's.
+            callers: tells the way to each call of the case.
             seeds_ids: whether `uuid` is seeded: not where writes are live.
         """
         self._given = given
         self._seeds_ids = seeds_ids
-        self._values = RecordedValues(given.get("values", ()))
+        self._values = RecordedValues(given.get("values", ()), callers or Callers())
         self._random: object = None
+        self._http = False
 
     def __enter__(self) -> Self:
         """Put everything in place."""
@@ -76,6 +95,9 @@ class PinnedCase:
         seeds.begin(self._given.get("seed"), ids=self._seeds_ids)
         if "seed" not in self._given:
             self._random = random.getstate()
+        self._http = http_calls.is_on()
+        if self._given.get("http"):
+            http_calls.record_http()
         if (start := self._given.get("start_ns")) is not None:
             clocks.begin(start)
         return self
@@ -84,11 +106,9 @@ class PinnedCase:
         """Take everything away."""
         clocks.end()
         seeds.end()
+        if self._given.get("http") and not self._http:
+            http_calls.forget_http()
         pinned.serve_from(None)
-
-    def saw(self, call: Call) -> None:
-        """Take a call of the case that begins."""
-        self._values.saw(call)
 
     def facts(self) -> dict[str, Json]:
         """Give what the case's agent span says of it; call it when the case is over."""

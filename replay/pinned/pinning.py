@@ -45,6 +45,10 @@ class Pinning:
         return self.seed != UNSEEDED
 
 
+PINNED = Pinning()
+"""What is held still where nobody says anything."""
+
+
 def check(pinning: Pinning) -> Pinning:
     """Refuse what cannot be held still here.
 

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditlog.context import Frame
-from auditlog.interception import Call
 from auditlog.pinned import ATTRIBUTE, PinnedKind
 from auditlog.values import Turn
 from replay.matching.callers import Callers
@@ -44,24 +43,17 @@ def values_of(turn: Turn) -> list[list[Any]]:
 class RecordedValues:
     """Serves one case's recorded values; safe to ask from any thread."""
 
-    def __init__(self, recorded: Sequence[Sequence[Any]]) -> None:
-        """Take what `values_of` gave."""
+    def __init__(self, recorded: Sequence[Sequence[Any]], callers: Callers) -> None:
+        """Take what `values_of` gave, and who knows the way to each call of the case."""
         self._exact: dict[str, Values] = {}
         self._named: dict[str, Values] = {}
         for exact, named, values in recorded:
             self._exact.setdefault(exact, values)
             self._named.setdefault(named, values)
-        self._callers = Callers()
+        self._callers = callers
         self._lock = threading.Lock()
         self.fresh: Counter[str] = Counter()
         """Askings that the recording had nothing for, by kind; `outside` for those that stand in no call of the case."""
-
-    def saw(self, call: Call) -> None:
-        """Take a call that begins."""
-        operation = call.operation
-        self._callers.begin(
-            call.span_id, call.parent_span_id, operation.kind, operation.name, dict(call.arguments)
-        )
 
     def give(self, frame: Frame | None, kind: PinnedKind, count: int) -> str | None:
         """Give the value for an asking; None where there is none, which is counted."""

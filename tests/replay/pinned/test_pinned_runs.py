@@ -1,0 +1,193 @@
+"""Whole runs of agents that ask for the time, randomness, ids and HTTP: what comes again, and what is said not to."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import importlib.util
+import inspect
+import json
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import auditlog
+import replay
+from auditlog import config, http_calls
+from auditlog.recorder import Recorder
+from auditlog.store import Store
+from replay.pinned.case import NOT_PINNED
+from replay.pinned.pinning import Pinning
+from replay.results.trials import case_trials
+
+AGENTS = Path(__file__).parent.parent / "agents"
+
+
+@pytest.fixture(scope="module")
+def agents():
+    """The module of the agents, as the workers import it."""
+    spec = importlib.util.spec_from_file_location("pinned_agents", AGENTS / "pinned_agents.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["pinned_agents"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def store_of(tmp_path):
+    """Record an agent's turns into a store, and open it."""
+    opened = []
+
+    def record(agent, *questions, **extra):
+        store = Store.create(tmp_path / "audit")
+        previous = config._state.recorder
+        config.use(Recorder(store.writer(), agent_version="v1"))
+        for number, question in enumerate(questions or ("hi",)):
+            with auditlog.conversation(f"c{number}"):
+                found = agent(question, **extra)
+                asyncio.run(found) if inspect.isawaitable(found) else None
+        config.use(previous)
+        store.close()
+        opened.append(Store.open(tmp_path / "audit"))
+        return opened[-1]
+
+    yield record
+    for store in opened:
+        store.close()
+
+
+def trials(store, candidate, **options):
+    """Run a candidate; give its cases' executions."""
+    plan = replay.plan(store, f"pinned_agents:{candidate}", path=AGENTS, workers=1, **options)
+    replay.run(store, plan)
+    return list(case_trials(store, plan.manifest()))
+
+
+def answers(case, arm="candidate"):
+    """Give what an arm answered, by repeat."""
+    return [trial.turn.agent.output for trial in case.of(arm)]
+
+
+def test_a_replay_gives_the_recorded_values_again_in_every_branch(agents, store_of):
+    """Three concurrent branches that begin and end in any order are each given their own."""
+    (case,) = trials(store_of(agents.branches), "branches")
+    recorded = case.recorded.agent.output
+    assert recorded == answers(case)[0]
+    assert 5 * 3 == len({str(value) for given in recorded for value in given})
+    assert NOT_PINNED not in case.trials[0].turn.agent.attributes
+
+
+def test_branches_that_begin_in_another_order_are_still_given_their_own(agents, store_of):
+    """The way to a branch counts, and not when it began: `a` and the two `b` have what they had."""
+    (case,) = trials(store_of(agents.branches), "branches_otherwise")
+    before, first_b, a, second_b, after = case.recorded.agent.output
+    assert [before, first_b, a, second_b, after] == answers(case)[0]
+
+
+def test_who_asks_more_often_gets_fresh_values_and_it_is_said(agents, store_of):
+    """The recorded values come first; the further ones are new, counted by kind on the case."""
+    (case,) = trials(store_of(agents.branches), "asks_more")
+    (first, more) = answers(case)[0]
+    assert case.recorded.agent.output == first
+    assert more not in first
+    assert {"now": 1, "uuid4": 1, "rng": 1} == case.trials[0].turn.agent.attributes[NOT_PINNED]
+
+
+def test_the_same_repeat_of_both_arms_draws_the_same_and_two_repeats_do_not(agents, store_of):
+    """`random` and `uuid` are seeded by recorded turn and repeat; the second baseline draws for itself."""
+    store = store_of(agents.draws, "one", "two")
+    found = trials(store, "draws", baseline="pinned_agents:draws", repeats=2, sample=1.0)
+    for case in found:
+        assert answers(case, "baseline") == answers(case)
+    drawn = [
+        str(answer) for case in found for arm in ("baseline", "baseline_2") for answer in answers(case, arm)
+    ]
+    assert 8 == len(set(drawn))
+    again = trials(store, "draws", fresh=True)
+    assert answers(found[0])[0] == answers(again[0])[0]
+
+
+def test_without_a_seed_numbers_are_random_and_that_is_said(agents, store_of):
+    """`seed=none` leaves `random` alone, and the case says that it was used."""
+    (case,) = trials(
+        store_of(agents.draws),
+        "draws",
+        baseline="pinned_agents:draws",
+        pinning=Pinning(seed="none"),
+    )
+    assert answers(case, "baseline") != answers(case)
+    assert {"random": 1} == case.trials[0].turn.agent.attributes[NOT_PINNED]
+
+
+def test_frozen_clocks_give_the_recorded_time_and_go_on_and_records_do_not(agents, store_of, monkeypatch):
+    """Every wall clock says the recorded turn's time; the replay's own spans say when it really ran."""
+    pytest.importorskip("time_machine")
+    (case,) = trials(store_of(agents.clocks), "clocks", pinning=Pinning(freeze_time=True))
+    start = case.recorded.agent.start_ns / 1e9
+    *moments, day, measured = answers(case)[0]
+    assert all(0.009 <= moment - start < 1 for moment in moments)
+    assert case.recorded.agent.output[4] == day
+    assert 0.009 <= measured < 1
+    ran = case.trials[0].turn.agent
+    assert ran.start_ns > case.recorded.agent.end_ns
+    assert 0.009e9 <= ran.end_ns - ran.start_ns < 2e9
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """Answers orders."""
+
+    def do_GET(self):
+        """Give an order."""
+        body = json.dumps({"path": self.path}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        """Refund."""
+        self.rfile.read(int(self.headers["content-length"]))
+        self.do_GET()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def recorded_shop(agents, store_of):
+    """A store with a turn that asked a shop that is gone by now, and the shop's address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    auditlog.record_http()
+    store = store_of(agents.asks_shop, "look", "refund", url=f"http://127.0.0.1:{server.server_port}")
+    http_calls.forget_http()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    return store
+
+
+def test_undecorated_http_is_served_from_the_recording(recorded_shop):
+    """Concurrent requests get their own answers again, a write among them, and no socket is opened."""
+    for case in trials(recorded_shop, "asks_shop"):
+        assert "complete" == case.trials[0].status
+        assert case.recorded.agent.output == answers(case)[0]
+        tiers = [span.replay.match_tier for span in case.trials[0].turn.of_kind("tool")]
+        assert ["exact"] * len(tiers) == tiers
+
+
+def test_http_that_was_not_recorded_fails_closed(recorded_shop):
+    """A new read diverges, a new write is blocked, and neither is sent."""
+    look, refund = trials(recorded_shop, "asks_another")
+    assert ("diverged", "blocked") == (look.trials[0].status, refund.trials[0].status)
+    assert "/url" in look.trials[0].why
+
+
+def test_http_on_a_thread_that_lost_its_context_fails_closed(recorded_shop):
+    """`run_in_executor` is refused, however the agent swallows it."""
+    look, refund = trials(recorded_shop, "asks_in_executor")
+    assert ("invalid", "invalid") == (look.trials[0].status, refund.trials[0].status)
+    assert "outside of the case's context" in look.trials[0].why
