@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from auditlog.operation import Operation
     from auditlog.otel import AuditSpanProcessor
     from auditlog.pinned import now, rng, uuid4
+    from auditlog.prompts import prompt
     from auditlog.safe_text import safe_text
     from auditlog.store import Store
     from auditlog.turn import annotate, escalate, evaluate, review
@@ -49,6 +50,7 @@ __all__ = [
     "flush",
     "model",
     "now",
+    "prompt",
     "propagate",
     "record_http",
     "retriever",
@@ -75,6 +77,7 @@ _HOME = {
     "flush": "config",
     "model": "decorators",
     "now": "pinned",
+    "prompt": "prompts",
     "propagate": "context",
     "record_http": "http_calls",
     "retriever": "decorators",

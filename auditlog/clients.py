@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from auditlog import overrides
 from auditlog.call import ActiveCall, Site
 from auditlog.client_answers import (
     RecordedAsyncStream,
@@ -181,6 +182,8 @@ def _begun(
     if site is None:
         _say_unrecorded("/".join(piece for piece in name.split("/") if _WORD.fullmatch(piece)))
         return None, _as_it_is
+    if (placed := overrides.installed()) is not None:
+        _replace(asked, placed)
     body, options = asked.get("body"), dict(asked.get("options") or {})
     sent = {**body, **(options.get("extra_json") or {})} if isinstance(body, Mapping) else {"body": body}
     call = begin(
@@ -191,6 +194,17 @@ def _begun(
     parse = options.pop("post_parser")
     asked["options"] = options
     return call, parse
+
+
+def _replace(asked: dict[str, Any], placed: overrides.Installed) -> None:
+    """Put into a request what a replay's candidate asks for."""
+    options = dict(asked.get("options") or {})
+    for holder, key in ((asked, "body"), (options, "extra_json")):
+        found = holder.get(key)
+        if isinstance(found, Mapping):
+            holder[key] = {**found, **placed.request(found)}
+    if options:
+        asked["options"] = options
 
 
 @functools.lru_cache(maxsize=256)
@@ -223,6 +237,8 @@ def _as_asked(value: Any, asked: Mapping[str, Any], parsed: Callable[[Any], Any]
 
 def _recorded(function: Callable[..., Any], site: Site, *, is_async: bool) -> Callable[..., Any]:
     def create(*args: Any, **kwargs: Any) -> Any:
+        if (placed := overrides.installed()) is not None:
+            kwargs |= placed.request(kwargs)
         call = begin(site, args, {name: value for name, value in kwargs.items() if name not in _UNRECORDED})
         if call is None:
             return function(*args, **kwargs)

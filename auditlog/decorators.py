@@ -16,7 +16,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, overload
 
-from auditlog import config, interception
+from auditlog import config, interception, overrides
 from auditlog.call import ActiveCall, Site, unrecorded
 from auditlog.errors import ConfigurationError
 from auditlog.interception import Raised, Served
@@ -161,22 +161,33 @@ def _decorate(kind: Kind, function: Any, name: str | None, options: dict[str, An
     if isinstance(function, staticmethod | classmethod):
         return type(function)(_decorate(kind, function.__func__, name, options))
     name = name or getattr(function, "__name__", type(function).__name__)
-    operation = _operation(kind, function, name, options)
+    placed = overrides.installed()
+    described = placed.describe(name) if placed is not None and kind == "tool" else None
+    operation = _operation(kind, function, name, options, described)
+    site, body = Site(operation, function), function
+    if placed is not None and kind == "model":
+        site.bind, body = placed.bound(site.bind), placed.asking(function)
+    elif placed is not None and kind == "tool":
+        body = placed.body(name, function)
     if inspect.isasyncgenfunction(function):
-        wrapper = _async_stream(function, operation)
+        wrapper = _async_stream(body, site)
     elif inspect.iscoroutinefunction(function):
-        wrapper = _async(function, operation)
+        wrapper = _async(body, site)
     elif inspect.isgeneratorfunction(function):
-        wrapper = _stream(function, operation)
+        wrapper = _stream(body, site)
     else:
-        wrapper = _plain(function, operation)
+        wrapper = _plain(body, site)
     wrapper = functools.update_wrapper(wrapper, function)
     wrapper.__auditlog__ = operation  # type: ignore[attr-defined]
+    if described is not None:
+        wrapper.__doc__ = described
     return wrapper
 
 
-def _operation(kind: Kind, function: Any, name: str, options: dict[str, Any]) -> Operation:
-    digest = definition_digest(function, name)
+def _operation(
+    kind: Kind, function: Any, name: str, options: dict[str, Any], described: str | None
+) -> Operation:
+    digest = definition_digest(function, name, described)
     attributes: dict[str, Any] = {_NAME_ATTRIBUTE[kind]: name}
     if kind == "tool":
         attributes["auditlog.tool.definition_digest"] = digest
@@ -215,9 +226,7 @@ _FINISHED = frozenset({dict, list, str, int, float, bool, type(None), tuple})
 """Types of results that are surely no coroutine and no stream."""
 
 
-def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    site = Site(operation, function)
-
+def _plain(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         call = begin(site, args, kwargs)
         if call is None:
@@ -245,9 +254,7 @@ def _plain(function: Callable[..., Any], operation: Operation) -> Callable[..., 
     return wrapper
 
 
-def _async(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    site = Site(operation, function)
-
+def _async(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         call = begin(site, args, kwargs)
         if call is None:
@@ -267,9 +274,7 @@ def _async(function: Callable[..., Any], operation: Operation) -> Callable[..., 
     return wrapper
 
 
-def _stream(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    site = Site(operation, function)
-
+def _stream(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         call = begin(site, args, kwargs)
         if call is None:
@@ -280,9 +285,7 @@ def _stream(function: Callable[..., Any], operation: Operation) -> Callable[...,
     return wrapper
 
 
-def _async_stream(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    site = Site(operation, function)
-
+def _async_stream(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         call = begin(site, args, kwargs)
         if call is None:

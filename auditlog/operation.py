@@ -46,8 +46,14 @@ class Operation:
         return self.kind == "tool" and self.effect in (None, "write")
 
 
-def definition_digest(function: Callable[..., Any], name: str) -> str:
-    """Give the SHA-256 of a function's definition as a model would be told it."""
+def definition_digest(function: Callable[..., Any], name: str, described: str | None = None) -> str:
+    """Give the SHA-256 of a function's definition as a model would be told it.
+
+    Args:
+        function: the function.
+        name: what it is called.
+        described: its description, where that is not its docstring.
+    """
     try:
         parameters = [
             [p.name, str(p.kind), str(p.annotation), "" if p.default is p.empty else repr(p.default)[:200]]
@@ -55,5 +61,5 @@ def definition_digest(function: Callable[..., Any], name: str) -> str:
         ]
     except (TypeError, ValueError):
         parameters = []
-    definition = [name, inspect.getdoc(function) or "", parameters]
+    definition = [name, (inspect.getdoc(function) if described is None else described) or "", parameters]
     return hashlib.sha256(orjson.dumps(definition)).hexdigest()

@@ -117,13 +117,41 @@ class Installed:
         tool = self.tools.get(name)
         if tool is None:
             return function
-        self._reached.add(f"tool {name}")
-        return function if tool.replace is None else _replacement(tool.replace, name, function)
+        return function if tool.replace is None else self._replacement(tool.replace, name, function)
 
-    def describe(self, name: str, described: str | None) -> str | None:
-        """Give a tool's description: its own, or what replaces it."""
+    def asking(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a model function ask for what is asked for in the place of its own arguments."""
+        signature = inspect.signature(function)
+        rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
+
+        @functools.wraps(function)
+        def asks(*args: Any, **kwargs: Any) -> Any:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError:
+                return function(*args, **kwargs)
+            bound.apply_defaults()
+            others = bound.arguments.get(rest, {}) if rest else {}
+            changed = self.request({**others, **bound.arguments})
+            for name, value in changed.items():
+                (bound.arguments if name in bound.arguments else others)[name] = value
+            return function(*bound.args, **bound.kwargs)
+
+        return asks
+
+    def bound(self, bind: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Make what binds a model function's arguments give those that are really asked with."""
+
+        def binds(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+            arguments = bind(args, kwargs)
+            return {**arguments, **self.request(arguments)}
+
+        return binds
+
+    def describe(self, name: str) -> str | None:
+        """Give what replaces a tool's description."""
         tool = self.tools.get(name)
-        return described if tool is None or tool.description is None else tool.description
+        return None if tool is None else tool.description
 
     def _told(self, tool: Any) -> Any:
         """Give a tool's definition as a model is told it; the same object where nothing is replaced."""
@@ -145,8 +173,30 @@ class Installed:
             changed[key] = json.loads(found.parameters)
         return {**tool, **changed} if changed else tool
 
+    def _replacement(self, path: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        found = _found(path, name)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            msg = f"The tool {name} answers in a stream, and cannot be replaced by {path}."
+            raise ConfigurationError(msg)
+        if inspect.iscoroutinefunction(function):
 
-def _replacement(path: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            async def later(*args: Any, **kwargs: Any) -> Any:
+                self._reached.add(f"tool {name}")
+                given = found()(*args, **kwargs)
+                return await given if inspect.isawaitable(given) else given
+
+            return later
+
+        def now(*args: Any, **kwargs: Any) -> Any:
+            self._reached.add(f"tool {name}")
+            return found()(*args, **kwargs)
+
+        return now
+
+
+def _found(path: str, name: str) -> Callable[[], Callable[..., Any]]:
+    """Give what finds a replacement, when it is first needed: it may be in a module that is being imported."""
+
     @functools.cache
     def found() -> Callable[..., Any]:
         module, _, attribute = path.partition(":")
@@ -160,21 +210,7 @@ def _replacement(path: str, name: str, function: Callable[..., Any]) -> Callable
         # A replacement that is decorated itself would be a call inside the call.
         return inspect.unwrap(target)
 
-    if inspect.iscoroutinefunction(function):
-
-        async def later(*args: Any, **kwargs: Any) -> Any:
-            given = found()(*args, **kwargs)
-            return await given if inspect.isawaitable(given) else given
-
-        return later
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        msg = f"The tool {name} answers in a stream, and cannot be replaced by {path}."
-        raise ConfigurationError(msg)
-
-    def now(*args: Any, **kwargs: Any) -> Any:
-        return found()(*args, **kwargs)
-
-    return now
+    return found
 
 
 _installed: Installed | None = None
