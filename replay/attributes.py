@@ -8,7 +8,7 @@ The rules:
 
 from __future__ import annotations
 
-MATCH_RULE = "auditlog.replay.match_rule"
+MATCH_RULES = "auditlog.replay.match_rules"
 """The declared rules that a `normalised` answer took, such as `lower /name`."""
 REUSED = "auditlog.replay.reused"
 """The same caller was served the same recording before."""

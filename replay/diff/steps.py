@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from auditlog.values import Fault, Json, Span, Turn
-from replay.attributes import MATCH_RULE, MISS_HINT, MISS_RULE, NEAREST, PATCH, PATCH_SIZE
+from replay.attributes import MATCH_RULES, MISS_HINT, MISS_RULE, NEAREST, PATCH, PATCH_SIZE
 from replay.diff.json_diff import canonical
 from replay.diff.model import Match, Step
 
@@ -139,7 +139,7 @@ def _call(kind: _CallKind, span: Span, arguments: Json, fault: Fault | None) -> 
 
 def _match(attributes: Mapping[str, Json]) -> Match | None:
     """Read what a replay noted about a match; content that is not as it is written there is left out."""
-    rules, patch, size = attributes.get(MATCH_RULE), attributes.get(PATCH), attributes.get(PATCH_SIZE)
+    rules, patch, size = attributes.get(MATCH_RULES), attributes.get(PATCH), attributes.get(PATCH_SIZE)
     found = Match(
         rules=tuple(map(str, rules)) if isinstance(rules, list) else (),
         miss=str(attributes.get(MISS_RULE) or ""),

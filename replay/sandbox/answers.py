@@ -17,6 +17,7 @@ from auditlog import config, context
 from auditlog.encoding.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Json
+from replay.attributes import MATCH_RULES, OTHER_CALLER, OTHER_EPOCH, REUSED
 from replay.errors import NotServable
 from replay.matching.cassette import Hit
 from replay.matching.recorded import Handoff, Recorded
@@ -80,13 +81,13 @@ def _facts(hit: Hit) -> Mapping[str, Json]:
     if hit.definition_changed:
         facts["auditlog.replay.definition_changed"] = True
     if hit.other_epoch:
-        facts["auditlog.replay.other_epoch"] = True
+        facts[OTHER_EPOCH] = True
     if hit.other_caller:
-        facts["auditlog.replay.other_caller"] = True
+        facts[OTHER_CALLER] = True
     if hit.reused:
-        facts["auditlog.replay.reused"] = True
+        facts[REUSED] = True
     if hit.rules:
-        facts["auditlog.replay.match_rules"] = [str(rule) for rule in hit.rules]
+        facts[MATCH_RULES] = [str(rule) for rule in hit.rules]
     return facts
 
 

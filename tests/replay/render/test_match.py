@@ -81,7 +81,7 @@ def test_hostile_content_of_a_match_acts_on_no_terminal(make):
     facts = {
         **MISSED,
         "auditlog.replay.miss_hint": make.hostile,
-        "auditlog.replay.match_rule": [make.hostile],
+        "auditlog.replay.match_rules": [make.hostile],
     }
     after = matched(make.turn(("find", {"name": "ADA"})), "normalised", facts)
     text = case_text(make.case(1, make.turn(("find", {"name": "Ada"})), after), width=80)
@@ -93,7 +93,7 @@ def test_what_is_declared_to_be_no_difference_is_none_in_the_diff(make):
     """Under the rules of the run two calls are the same step; it shows what each arm said, and the rule that served it."""
     rules = parse_rules('[match.find]\nlower = ["/name"]')
     before = make.turn(("find", {"name": "Ada"}))
-    facts = {"auditlog.replay.match_rule": ["lower /name"]}
+    facts = {"auditlog.replay.match_rules": ["lower /name"]}
     after = matched(make.turn(("find", {"name": "ADA"})), "normalised", facts)
     assert "arguments" == compare([before], [after]).case_class
     diff = compare([before], [after], "complete", rules.compared)
