@@ -6,7 +6,8 @@ The rules:
    is a case.
 2. The list is frozen with the run: what the store takes in afterwards changes nothing, and a resumed run has the same cases.
 3. Turns of other agents than the one that is replayed are left out, and how many is said.
-4. The second baseline's sample is chosen by hash, so that the same cases are sampled in every run of them.
+4. The second baseline's share is chosen by hash, so that the same cases are in it in every run of them. Which turns are cases
+   at all is another choice, made before (`sampling`), and each case says how many recorded turns it stands for.
 5. What cannot be replayed is a case all the same: `unreplayable`, with the reason, and in the denominator.
 """
 
@@ -16,12 +17,13 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.errors import NotFoundError
-from auditlog.values import Turn
+from auditlog.values import Json, Turn
+from replay.canonical import digest_of
 from replay.matching.recorded import side_lost
 
 if TYPE_CHECKING:
@@ -43,13 +45,21 @@ class Case:
     turn_index: int
     sampled: bool = False
     """The second baseline runs it, too."""
+    stratum: str = ""
+    """The group of turns that it was drawn from; empty where none were made."""
+    weight: float = 1.0
+    """How many recorded turns it stands for: one over the probability with which it was drawn."""
+
+    def listed(self) -> list[Json]:
+        """Give its line in a manifest; `Case(*line)` reads it back, and shorter lines of older manifests."""
+        return list(astuple(self))
 
 
 class Selection(NamedTuple):
     """The recorded turns that a run could replay."""
 
     turns: tuple[Mapping[str, Any], ...]
-    """conversation_id, trace_id, span_id, turn_index, agent_name; oldest first."""
+    """conversation_id, trace_id, span_id, turn_index, agent_name, cost_usd; oldest first."""
     left_out: Mapping[str, int]
     """Turns of other agents, by the agent's name."""
 
@@ -102,7 +112,7 @@ def freeze(turns: Sequence[Mapping[str, Any]], config_digest: str, sample: float
     """Make the cases of a run.
 
     Args:
-        turns: as `select` gave them.
+        turns: as `select` or `draw` gave them.
         config_digest: the run's configuration.
         sample: the share of the cases that the second baseline runs, from 0 to 1.
     """
@@ -117,9 +127,21 @@ def freeze(turns: Sequence[Mapping[str, Any]], config_digest: str, sample: float
             turn["span_id"],
             turn["turn_index"],
             i in sampled,
+            turn.get("stratum", ""),
+            turn.get("weight", 1.0),
         )
         for i, turn in enumerate(turns)
     )
+
+
+def cases_digest(lines: Sequence[Sequence[Json]]) -> str:
+    """Give the digest of a manifest's case list: of which turns it is, and of what each stands for.
+
+    Args:
+        lines: the manifest's `cases`.
+    """
+    plain = ([], ["", 1.0])
+    return digest_of([line[0] if list(line[6:8]) in plain else [line[0], *line[6:8]] for line in lines])
 
 
 def case_key(config_digest: str, trace_id: str, span_id: str, arm: str = "", repeat: int = 0) -> str:
@@ -159,7 +181,8 @@ def _turns(
             return []
         condition, params = f"t.conversation_id IN ({', '.join('?' * len(ids))})", ids
     found = store.query(
-        "SELECT t.conversation_id, t.trace_id, t.turn_id AS span_id, t.turn_index, t.agent_name, t.start_ns "
+        "SELECT t.conversation_id, t.trace_id, t.turn_id AS span_id, t.turn_index, t.agent_name, t.start_ns, "
+        "t.cost_usd "
         f"FROM turns t JOIN spans s ON s.span_id = t.turn_id AND s.kind = 'agent' WHERE {condition} "
         "ORDER BY t.start_ns, t.turn_id",
         params,
