@@ -4,8 +4,8 @@ The rules:
 
 1. κ is 0 where two judges agree as often as chance would have it, and 1 where they always do. Where both give one label
    throughout, chance explains all of it and there is no κ.
-2. Its interval is that of Fleiss, Cohen and Everitt (1969), never higher at its lower end than the exact bound on the
-   share of agreement allows: full agreement on thirty cases is not κ = 1.
+2. Its interval is that of Fleiss, Cohen and Everitt (1969), and no narrower than Wilson's of the share of agreement makes
+   it: full agreement on thirty cases is not κ = 1.
 3. pass^k is the probability that k trials of a task, chosen at random, all succeed: the mean of C(c, k) / C(n, k).
 4. Two empty lists are the same: LCS-F1 is 1.
 """
@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
 from replay.stats.distributions import normal_quantile
-from replay.stats.proportions import clopper_pearson
+from replay.stats.proportions import wilson
 from replay.stats.values import Interval, refuse_counts, refuse_share
 
 
@@ -52,9 +52,10 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], confidence: float 
     )
     variance = (on_diagonal + beside_it - (kappa - chance * (1 - kappa)) ** 2) / (n * (1 - chance) ** 2)
     half = normal_quantile((1 + confidence) / 2) * math.sqrt(max(0.0, variance))
-    exact = clopper_pearson(round(agreed * n), n, confidence)
-    low = min(kappa - half, (exact.low - chance) / (1 - chance))
-    return Interval(kappa, max(-1.0, low), min(1.0, kappa + half), confidence, "Cohen’s κ", n, n)
+    share = wilson(sum(pairs[label, label] for label in labels), n, confidence)
+    low = min(kappa - half, (share.low - chance) / (1 - chance))
+    high = max(kappa + half, (share.high - chance) / (1 - chance))
+    return Interval(kappa, max(-1.0, low), min(1.0, high), confidence, "Cohen’s κ", n, n)
 
 
 def pass_hat_k(successes_by_task: Iterable[tuple[int, int]], k: int) -> float:

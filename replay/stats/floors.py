@@ -37,6 +37,8 @@ def highest_mean(
     if count < 2:
         return 1.0
     mean = groups.mean
+    if mean >= 1:
+        return 1.0
     effective = groups.effective
     # A pseudo-cluster of the usual size in which everything is lost.
     size = groups.total / effective
