@@ -64,10 +64,8 @@ def scorer_options(command: Any) -> Any:
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
-    default=30,
-    show_default=True,
     metavar="SECONDS",
-    help="How long one score may take.",
+    help="How long one score may take: 30, or 300 for one that asks a host, where it is not given.",
 )
 @click.option(
     "--concurrency", type=click.IntRange(min=1), metavar="N", help="Processes for each group of scorers."
@@ -88,7 +86,7 @@ def score(
     hosts: Sequence[str],
     env: Sequence[str],
     path: str | None,
-    deadline: float,
+    deadline: float | None,
     concurrency: int | None,
     again: bool,
     format: str,
@@ -158,6 +156,59 @@ def scorers(format: str, output: str | None) -> None:
         Column("summary", "A SCORE OF 1 MEANS", 0, shrinks=True, least=30),
     )
     write_rows([entry._asdict() | {"from": entry.source} for entry in catalogue()], columns, format, output)
+
+
+@click.command(short_help="Compare a judge with people's labels.")
+@click.argument("run_id", metavar="RUN")
+@click.argument("labels", metavar="[LABELS]", required=False, type=click.Path(dir_okay=False))
+@click.option("--scorer", "name", required=True, metavar="NAME", help="The judge, by the name of its scores.")
+@click.option(
+    "--sheet", metavar="FILE", type=click.Path(dir_okay=False), help="Write executions to label to FILE."
+)
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(min=1),
+    default=150,
+    show_default=True,
+    metavar="N",
+    help="With --sheet: at most N executions.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write the result.",
+)
+@store_option
+def calibrate(
+    run_id: str, labels: str | None, name: str, sheet: str | None, limit: int, format: str, store: str
+) -> None:
+    """Compare a judge's scores of a run with people's LABELS (CSV or JSONL), by Cohen's kappa.
+
+    A judge is secondary until 100 labels or more give a kappa whose lower bound is 0.6 or more; exits with 1 until then.
+    """
+    from auditlog.cli.output import destination, narrate, print_line
+    from replay.scorers.calibrating import calibrate_run, calibration_lines, sheet_of
+
+    if (labels is None) == (sheet is None):
+        raise click.UsageError("Give a file of labels, or --sheet FILE to write one to fill in.")
+    with open_store(store) as opened:
+        if sheet is not None:
+            written, rows = sheet_of(opened, run_id, name, limit)
+            record_access(opened, "replay calibrate", filter=f"sheet for {name}", ids=[run_id], rows=rows)
+            with destination(sheet) as file:
+                file.write(written.encode())
+            narrate(f"{rows} executions to label: write 1 or 0 into the column `label`.")
+            return
+        assert labels is not None
+        found = calibrate_run(opened, run_id, name, labels)
+    lines = calibration_lines(found, as_json=format == "json")
+    for line in lines:
+        print_line(line)
+    if found.why_secondary:
+        raise click.exceptions.Exit(Exit.NO)
 
 
 def read_specs(scorers: Sequence[str], options: Sequence[str]) -> list[ScorerSpec]:

@@ -7,14 +7,15 @@ The rules:
    What was said of a whole arm belongs to the run's own records.
 3. Scores are known by (scorer, version, config digest). Of several of one key, the last counts; a failed one never
    takes the place of one that did not fail.
-4. An execution is done for a scorer when a score of its key is there that did not fail.
+4. A judge that is not calibrated well enough is secondary here, whatever level it was asked for with.
+5. An execution is done for a scorer when a score of its key is there that did not fail.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from replay.running.records import ARM, REPEAT, RUN, SOURCE_TRACE, run_span
@@ -91,12 +92,29 @@ def load_run_scores(store: Store, run_id: str) -> RunScores:
             _keep(of_sets[key], cell[1], said.score)
         else:
             _keep(scores.setdefault(key, {}), cell, said.score)
-    ordered = sorted(infos, key=lambda key: (LEVELS.index(infos[key].level), key))
+    allowed = _allowed(store, infos)
+    ordered = sorted(allowed, key=lambda key: (LEVELS.index(allowed[key].level), key))
     return RunScores(
-        {key: infos[key] for key in ordered},
+        {key: allowed[key] for key in ordered},
         {key: scores[key] for key in ordered if key in scores},
         {key: dict(of_sets[key]) for key in ordered if key in of_sets},
     )
+
+
+def _allowed(store: Store, infos: Mapping[ScorerKey, ScorerInfo]) -> dict[ScorerKey, ScorerInfo]:
+    """Make a judge secondary that is not calibrated well enough, and say why."""
+    if not any(info.judges for info in infos.values()):
+        return dict(infos)
+    from replay.scorers.judge.calibration import load_calibrations
+
+    known = load_calibrations(store)
+    allowed: dict[ScorerKey, ScorerInfo] = {}
+    for key, info in infos.items():
+        found = known.get(key)
+        why = "not calibrated" if found is None else found.why_secondary
+        demoted = info.judges and bool(why)
+        allowed[key] = replace(info, level="secondary", note=f"secondary: {why}") if demoted else info
+    return allowed
 
 
 def load_scores(store: Store, run_id: str) -> Mapping[ScorerKey, Mapping[Cell, Score]]:

@@ -25,7 +25,7 @@ from auditlog.values import Json, Turn
 from replay.canonical import digest_of
 from replay.diff.model import CaseStatus, Step
 from replay.diff.steps import steps_of
-from replay.errors import ReplayLeak
+from replay.errors import ReplayLeak, ScorerError
 from replay.running.cases import Case
 
 Level = Literal["hard", "primary", "secondary"]
@@ -116,13 +116,15 @@ class Scorer:
     kind: Literal["case", "set"] = "case"
     options: Mapping[str, Json] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
-    """Hosts that it asks to reach, as `name:port`."""
+    """Hosts that it asks to reach, as `name:port` or an address; `{option}` stands for what an option says."""
     expects: tuple[str, ...] = ()
     """The names in `Subject.expected` that it reads."""
     summary: str = ""
     """One line that says what is good."""
     judges: bool = False
     """A model decides: it counts as secondary until it is calibrated."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """What its scores are kept by besides the options."""
 
     def key(self, expectations: str = "") -> ScorerKey:
         """Give what its scores are kept by.
@@ -131,9 +133,17 @@ class Scorer:
             expectations: the digest of the expectations; counts only where it reads any.
         """
         said: dict[str, Json] = {"options": dict(self.options)}
+        if self.pins:
+            said["pins"] = dict(self.pins)
         if self.expects and expectations:
             said["expectations"] = expectations
         return ScorerKey(self.name, self.version, digest_of(said)[:16])
+
+    @property
+    def needed_hosts(self) -> tuple[str, ...]:
+        """The hosts that it asks to reach, with its options put in."""
+        said = {name: str(value) for name, value in self.options.items()}
+        return tuple(host.format_map(said) for host in self.hosts)
 
     def configured(self, **options: Json) -> Scorer:
         """Give the same scorer with some options set."""
@@ -170,6 +180,8 @@ class Scorer:
             given = judge()
         except ReplayLeak as leak:
             return failure(f"The scorer was refused: {leak}", tuple(default))
+        except ScorerError as error:
+            return failure(str(error), tuple(default))
         except Exception as error:  # noqa: BLE001 - rule 3
             return failure(f"The scorer raised {type(error).__qualname__}.", tuple(default))
         return _sound(given, tuple(default), shown)
@@ -192,6 +204,7 @@ def scorer(
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
     judges: bool = False,
+    pins: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
 def scorer(
     function: Callable[..., ScorerReturn] | None = None,
@@ -203,6 +216,7 @@ def scorer(
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
     judges: bool = False,
+    pins: Mapping[str, str] | None = None,
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     """Make a scorer of a function of a `Subject`.
 
@@ -211,12 +225,13 @@ def scorer(
         name: by default the function's.
         version: change it when what the function says changes.
         level: what a bad score means.
-        hosts: hosts that it has to reach, as `name:port`.
+        hosts: hosts that it has to reach, as `name:port`, an address, or `{option}` for the address in an option.
         expects: names in `Subject.expected` that it reads.
         options: further keyword arguments of the function, part of what its scores are kept by.
         judges: a model decides, so that it counts as secondary until it is calibrated.
+        pins: further texts that its scores are kept by, such as the digest of a prompt.
     """
-    return _decorate("case", function, name, version, level, hosts, expects, options, judges)
+    return _decorate("case", function, name, version, level, hosts, expects, options, judges, pins)
 
 
 @overload
@@ -231,6 +246,7 @@ def set_scorer(
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
     judges: bool = False,
+    pins: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
 def set_scorer(
     function: Callable[..., ScorerReturn] | None = None,
@@ -242,6 +258,7 @@ def set_scorer(
     expects: Iterable[str] = (),
     options: Mapping[str, Json] | None = None,
     judges: bool = False,
+    pins: Mapping[str, str] | None = None,
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     """Make a scorer of a function of all executions of an arm, which come as an iterable of `Subject`.
 
@@ -250,12 +267,13 @@ def set_scorer(
         name: by default the function's.
         version: change it when what the function says changes.
         level: what a bad score means.
-        hosts: hosts that it has to reach, as `name:port`.
+        hosts: hosts that it has to reach, as `name:port`, an address, or `{option}` for the address in an option.
         expects: names in `Subject.expected` that it reads.
         options: further keyword arguments of the function, part of what its scores are kept by.
         judges: a model decides, so that it counts as secondary until it is calibrated.
+        pins: further texts that its scores are kept by, such as the digest of a prompt.
     """
-    return _decorate("set", function, name, version, level, hosts, expects, options, judges)
+    return _decorate("set", function, name, version, level, hosts, expects, options, judges, pins)
 
 
 def _decorate(
@@ -268,6 +286,7 @@ def _decorate(
     expects: Iterable[str],
     options: Mapping[str, Json] | None,
     judges: bool,
+    pins: Mapping[str, str] | None,
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     if level not in LEVELS:
         msg = f"A scorer's level is one of {', '.join(LEVELS)}, not {level!r}."
@@ -286,6 +305,7 @@ def _decorate(
             expects=tuple(expects),
             summary=summary,
             judges=judges,
+            pins=dict(pins or {}),
         )
 
     return make if function is None else make(function)

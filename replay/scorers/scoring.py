@@ -44,6 +44,8 @@ __all__ = ["ScoringProgress", "ScoringReport", "load_run_scores", "load_scores",
 
 DEADLINE_SECONDS = 30.0
 """How long one score may take."""
+HOST_DEADLINE_SECONDS = 300.0
+"""How long one may take that asks a host, retries and all."""
 
 _DONE = object()
 
@@ -84,7 +86,7 @@ def score_run(
     env: Iterable[str] = (),
     path: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-    deadline: float = DEADLINE_SECONDS,
+    deadline: float | None = None,
     again: bool = False,
     isolated: bool = True,
 ) -> ScoringReport:
@@ -100,7 +102,7 @@ def score_run(
         env: variables that scorers get, such as a judge's key.
         path: where scorers are imported from, besides the installed packages.
         workers: processes for each group of scorers; one a core where it is not given.
-        deadline: seconds that one score may take.
+        deadline: seconds that one score may take; by default 30, and 300 for a scorer that asks a host.
         again: ask about what is scored already, too.
         isolated: False runs the scorers in this very process, without locks and deadline: for scorers that cannot be
             imported by name, such as those of a test.
@@ -144,13 +146,13 @@ class _Scoring:
         manifest: Mapping[str, Any],
         groups: Sequence[Group],
         expectations: Expectations | None,
-        deadline: float,
+        deadline: float | None,
         again: bool,
         isolated: bool,
         progress: Callable[[ScoringProgress], None] | None,
     ) -> None:
         self._store, self._manifest, self._groups = store, manifest, groups
-        self._expectations, self._deadline, self._isolated = expectations, deadline, isolated
+        self._expectations, self._given_deadline, self._isolated = expectations, deadline, isolated
         self._progress = progress
         self.done = 0
         kept = load_run_scores(store, manifest["run_id"])
@@ -162,6 +164,10 @@ class _Scoring:
                 for key, cells in kept.scores.items()
             }
         )
+
+    def _deadline(self, group: Group) -> float:
+        usual = HOST_DEADLINE_SECONDS if group.setup.hosts else DEADLINE_SECONDS
+        return self._given_deadline or usual
 
     def cases(self, writer: Sink, count: int) -> None:
         """Ask the scorers of executions."""
@@ -208,7 +214,7 @@ class _Scoring:
         scorer = group.scorers[index] if group.scorers else None
         if scorer is not None:
             return scorer.score_set(every())
-        with ScoringWorker(group.setup, self._deadline) as worker:
+        with ScoringWorker(group.setup, self._deadline(group)) as worker:
             return worker.score_set(index, every())
 
     def _subjects(self) -> Iterator[Subject]:
@@ -249,7 +255,7 @@ class _Scoring:
         stop = threading.Event()
         threads = [
             threading.Thread(
-                target=_serve, args=(group.setup, self._deadline, jobs, answers, stop), daemon=True
+                target=_serve, args=(group.setup, self._deadline(group), jobs, answers, stop), daemon=True
             )
             for group, jobs in zip(live, given, strict=True)
             for _ in range(count)

@@ -144,7 +144,9 @@ def imported(said: str, path: str) -> Scorer:
     try:
         found: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     except ModuleNotFoundError as error:
-        msg = f"The scorer {said!r} does not import: there is no module {error.name!r}. Give --path where it lies, or install it."
+        ours = "Install it with: pip install 'auditlog-replay[gate]'."
+        mend = ours if said in BUILT_IN else "Give --path where it lies, or install it."
+        msg = f"The scorer {said!r} does not import: there is no module {error.name!r}. {mend}"
         raise ScorerError(msg) from error
     except AttributeError as error:
         near = _nearest(attribute, module)

@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import gc
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from auditlog import interception
 from replay.errors import ScorerError
-from replay.sandbox import kernel, rules
-from replay.sandbox.guard import Guard
+from replay.running.protocol import LOCKS
+from replay.sandbox import kernel
 from replay.sandbox.hosts import AllowedHosts, Host
-from replay.sandbox.intercept import CaseInterceptor
+from replay.sandbox.locking import take_locks
 from replay.sandbox.state import CaseState, process
 from replay.scorers import wire
 from replay.scorers.model import Score, Scorer, Subject, failure
@@ -85,21 +83,13 @@ def main() -> None:
 
 
 def _take_locks(setup: ScoringSetup) -> None:
-    platform.platform()
     hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
     hosts.pin()
     if setup.memory_bytes is not None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
-    if not setup.hosts:
-        kernel.without_network()
-    kernel.landlock([setup.scratch], hosts.ports())
-    interception.install(CaseInterceptor(process))
-    scratch = [setup.scratch]
-    Guard(
-        process, rules.rules(scratch, hosts), rules.native_rules(), rules.attached_database(scratch)
-    ).install()
+    take_locks(LOCKS, setup.scratch, hosts, process)
     sys.path[:0] = [path for path in setup.paths if path not in sys.path]
 
 
@@ -111,10 +101,11 @@ def described(scorer: Scorer) -> dict[str, Any]:
         "level": scorer.level,
         "kind": scorer.kind,
         "options": dict(scorer.options),
-        "hosts": list(scorer.hosts),
+        "hosts": list(scorer.needed_hosts),
         "expects": list(scorer.expects),
         "summary": scorer.summary,
         "judges": scorer.judges,
+        "pins": dict(scorer.pins),
     }
 
 

@@ -63,6 +63,9 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         "builtin.matching",
         ("exact_match", "secondary", "the answer is the expected one, sign by sign"),
         ("normalised_match", "secondary", "the answer is the expected one but for case, spaces and punctuation"),
+    ),
+    **_in(
+        "builtin.schemas",
         ("output_schema", "primary", "the agent's output fits a JSON Schema"),
         ("arguments_schema", "primary", "the arguments of each call of a tool fit a JSON Schema"),
     ),
