@@ -79,7 +79,7 @@ def case_trials(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseTrial
     cases = [Case(*case) for case in manifest["cases"]]
     for first in range(0, len(cases), _BATCH):
         batch = cases[first : first + _BATCH]
-        recorded = _recorded(store, {case.conversation_id for case in batch})
+        recorded = recorded_turns(store, {case.conversation_id for case in batch})
         replayed = _replayed(store, manifest["run_id"], [case.span_id for case in batch])
         for case in batch:
             trials = sorted(replayed.get(case.span_id, ()), key=lambda trial: (trial.arm, trial.repeat))
@@ -89,8 +89,13 @@ def case_trials(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseTrial
             yield CaseTrials(case, turn, tuple(trials), () if at is None else turns[:at])
 
 
-def _recorded(store: Store, conversations: Iterable[str]) -> dict[str, tuple[Turn, ...]]:
-    """Give the recorded turns by conversation."""
+def recorded_turns(store: Store, conversations: Iterable[str]) -> dict[str, tuple[Turn, ...]]:
+    """Give the recorded turns of conversations, by conversation; those of replays left out.
+
+    Args:
+        store: where they are.
+        conversations: their ids.
+    """
     from auditlog.store.build import conversations_of
 
     names = sorted(conversations)
