@@ -22,6 +22,8 @@ class Exit(IntEnum):
     """The command line has no meaning."""
     ERROR = 3
     """It could not be done: the message says why, and what to do."""
+    BUDGET = 4
+    """A budget ended it before it was done; what was done is kept."""
     BUG = 70
     """A mistake in this program."""
     INTERRUPTED = 130

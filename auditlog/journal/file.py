@@ -4,8 +4,8 @@ The rules:
 
 1. It is made exclusively, mode 0600, and gets its name when it is locked and begun: a nameable file without a lock is
    anybody's to seal.
-2. One `write` a record. A short write is gone on with; what fails in the middle is cut back, so that the file never holds
-   half a frame with another behind it. A file that cannot be cut back is given up.
+2. One `write` a record, or one for several that come together. A short write is gone on with; what fails in the middle is cut
+   back, so that the file never holds half a frame with another behind it. A file that cannot be cut back is given up.
 3. What is not known to be on the disk is kept in memory, up to `KEPT_BYTES`, so that it can be written again elsewhere.
 4. A ballast file beside it holds the room that a GAP record needs when the disk is full.
 5. Nothing here retries a sync: the kernel may have dropped the pages that failed, and says so only once.
@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from auditlog.journal.frames import HEADER_BYTES, boot_id, make_frame
@@ -107,6 +108,31 @@ class WalFile:
         self.sequence += 1
         self.kept_bytes = kept_bytes
         self.kept.append(payload)
+        if kept_bytes > KEPT_BYTES:
+            self._forget_some()
+
+    def write_all(self, payloads: Sequence[bytes]) -> None:
+        """Append several records with one write.
+
+        Raises:
+            OSError: none of them is in the file.
+        """
+        frames = b"".join(
+            [make_frame(number, payload) for number, payload in enumerate(payloads, self.sequence)]
+        )
+        length = len(frames)
+        size, kept_bytes = self.size + length, self.kept_bytes + length
+        try:
+            written = os.write(self.descriptor, frames)
+            if written != length:
+                self._write_rest(frames, written)
+        except BaseException:
+            self._cut_back()
+            raise
+        self.size = size
+        self.sequence += len(payloads)
+        self.kept_bytes = kept_bytes
+        self.kept.extend(payloads)
         if kept_bytes > KEPT_BYTES:
             self._forget_some()
 

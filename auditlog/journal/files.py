@@ -20,7 +20,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -161,6 +161,23 @@ class Files:
         if file.size >= self._rotate_at:
             self._rotate(file)
         return None
+
+    def put_all(self, payloads: Sequence[bytes]) -> bool:
+        """Write whole records together; say whether they are written, all of them or none."""
+        file = self.current
+        if file is None or self.troubled:
+            return False
+        try:
+            file.write_all(payloads)
+        except Exception:  # noqa: BLE001 - one by one they show which is at fault, and are counted
+            return False
+        self.appended += len(payloads)
+        if not self.dirty:
+            self.dirty = True
+            self.syncer.wake()
+        if file.size >= self._rotate_at:
+            self._rotate(file)
+        return True
 
     def put_later(self) -> None:
         """Write what came in the middle of another record."""

@@ -21,7 +21,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from auditlog.errors import RecordingError
@@ -129,6 +129,31 @@ class JournalWriter:
         if files.sync_due:
             self._sync()
         return True if reason is None else self._wait_or_lose(Item(payload, opens, closes), reason)
+
+    def extend(self, payloads: Sequence[bytes]) -> bool:
+        """Write records that open and close nothing (SPAN records), in their order, up to the first that cannot be.
+
+        Returns:
+            Whether all are in the file.
+
+        Raises:
+            RecordingError: one is not, and `on_failure` asks for this error.
+        """
+        files, written = self._files, False
+        if self._lock.acquire(blocking=False):
+            try:
+                if not files.busy:
+                    with files.alone():
+                        written = files.put_all(payloads)
+                        if files.handed:
+                            files.put_handed()
+            finally:
+                self._lock.release()
+        if not written:
+            return all(self.append(payload) for payload in payloads)
+        if files.sync_due:
+            self._sync()
+        return True
 
     def _hand_over(self, item: Item) -> bool:
         """Have a record written by the thread that is writing, or by this one where none is any more.

@@ -16,7 +16,7 @@ import click
 
 from replay.cli.reading import compare, diff, ls, show
 from replay.cli.running import run, verify
-from replay.cli.scoring import score, scorers
+from replay.cli.scoring import calibrate, score, scorers
 
 
 class _Group(click.Group):
@@ -45,5 +45,5 @@ def replay() -> None:
     """
 
 
-for _command in (run, verify, ls, show, diff, compare, score, scorers):
+for _command in (run, verify, ls, show, diff, compare, score, scorers, calibrate):
     replay.add_command(_command)

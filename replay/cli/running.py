@@ -16,29 +16,25 @@ from auditlog.cli.options import (
     store_option,
     store_words,
 )
+from replay.cli.candidate_options import candidate_options
+from replay.cli.limit_options import limit_options
 from replay.cli.match_options import match_option, rules_of
+from replay.cli.mode_options import mode_options
 
 if TYPE_CHECKING:
     from auditlog.store import Store
     from replay.results.report import RunSummary
     from replay.running.planning import RunPlan
+    from replay.sandbox.modes import Modes
 
 
-def _target_options(command: Any) -> Any:
+def target_options(command: Any) -> Any:
     for option in (
-        click.option(
-            "--deadline",
-            type=click.FloatRange(min=0, min_open=True),
-            default=60,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long a case may take.",
-        ),
         click.option(
             "--concurrency",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Worker processes; one a core where it is not given.",
+            help="Worker processes at most; one a core where it is not given. Well past the cores pays where models are live.",
         ),
         click.option(
             "--env",
@@ -74,15 +70,17 @@ def _target_options(command: Any) -> Any:
         ),
     ):
         command = option(command)
-    return command
+    return candidate_options(limit_options(command))
 
 
 @click.command(short_help="Run recorded turns with a candidate.")
-@_target_options
+@target_options
+@mode_options
 @click.option(
     "--baseline",
-    metavar="MODULE:ATTR",
-    help="The version in production, run again to compare with; the recording where it is not given.",
+    metavar="SPEC",
+    help="The version in production, run again to compare with: MODULE:ATTR, git:REV, . or FILE.toml. "
+    "The recording where it is not given.",
 )
 @click.option("--baseline-adapter", metavar="MODULE:FUNCTION", help="The same, as an adapter.")
 @click.option(
@@ -120,6 +118,7 @@ def _target_options(command: Any) -> Any:
 def run(
     agent: str | None,
     adapter: str | None,
+    planning: dict[str, Any],
     baseline: str | None,
     baseline_adapter: str | None,
     where: str | None,
@@ -130,8 +129,8 @@ def run(
     hosts: Sequence[str],
     env: Sequence[str],
     concurrency: int | None,
-    deadline: float,
     match: str | None,
+    modes: Modes,
     sample: float,
     repeats: int,
     verifies: bool,
@@ -146,19 +145,28 @@ def run(
     """
     import replay as engine
 
-    candidate, is_adapter = _one_of("--agent", agent, "--adapter", adapter, required=resume is None)
-    compared, is_baseline_adapter = _one_of("--baseline", baseline, "--baseline-adapter", baseline_adapter)
+    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=resume is None)
+    compared, is_baseline_adapter = one_of("--baseline", baseline, "--baseline-adapter", baseline_adapter)
     chosen = selection(where, None, since, until)
     with open_store(store) as opened:
         if resume is not None:
-            _execute(
+            execute_plan(
                 opened,
-                engine.resume(opened, resume, path=path, workers=concurrency),
+                engine.resume(
+                    opened,
+                    resume,
+                    path=path,
+                    workers=concurrency,
+                    live_writes=modes.writes == "live",
+                    allow_builds=planning["allow_builds"],
+                    say=planning["say"],
+                    limits=planning.get("limits"),
+                ),
                 format,
                 store_words(store),
             )
             return
-        _refuse_empty(opened)
+        refuse_empty(opened)
         planned = engine.plan(
             opened,
             candidate,
@@ -166,6 +174,7 @@ def run(
             adapter=is_adapter,
             baseline_adapter=is_baseline_adapter,
             kind="verify" if verifies else "replay",
+            modes=modes,
             where=chosen.where,
             since=chosen.since,
             until=chosen.until,
@@ -176,15 +185,15 @@ def run(
             env=env,
             path=path,
             workers=concurrency,
-            deadline=deadline,
             matching=rules_of(match),
             fresh=fresh,
+            **planning,
         )
-        _execute(opened, planned, format, store_words(store))
+        execute_plan(opened, planned, format, store_words(store))
 
 
 @click.command(short_help="Test the harness: the recorded version must come out identical.")
-@_target_options
+@target_options
 @click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
 @click.option(
     "--format",
@@ -197,6 +206,7 @@ def run(
 def verify(
     agent: str | None,
     adapter: str | None,
+    planning: dict[str, Any],
     where: str | None,
     since: str | None,
     until: str | None,
@@ -205,7 +215,6 @@ def verify(
     hosts: Sequence[str],
     env: Sequence[str],
     concurrency: int | None,
-    deadline: float,
     match: str | None,
     fresh: bool,
     format: str,
@@ -217,10 +226,10 @@ def verify(
     """
     import replay as engine
 
-    candidate, is_adapter = _one_of("--agent", agent, "--adapter", adapter, required=True)
+    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=True)
     chosen = selection(where, None, since, until)
     with open_store(store) as opened:
-        _refuse_empty(opened)
+        refuse_empty(opened)
         planned = engine.plan(
             opened,
             candidate,
@@ -234,14 +243,14 @@ def verify(
             env=env,
             path=path,
             workers=concurrency,
-            deadline=deadline,
             matching=rules_of(match),
             fresh=fresh,
+            **planning,
         )
-        _execute(opened, planned, format, store_words(store))
+        execute_plan(opened, planned, format, store_words(store))
 
 
-def _one_of(
+def one_of(
     name: str, value: str | None, other: str, other_value: str | None, *, required: bool = False
 ) -> tuple[str, bool]:
     if value is not None and other_value is not None:
@@ -253,7 +262,7 @@ def _one_of(
     return (other_value, True) if other_value is not None else (value or "", False)
 
 
-def _refuse_empty(store: Store) -> None:
+def refuse_empty(store: Store) -> None:
     from auditlog.errors import NotFoundError
 
     if store.count() == 0:
@@ -263,7 +272,7 @@ def _refuse_empty(store: Store) -> None:
         )
 
 
-def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
+def execute_plan(store: Store, planned: RunPlan, format: str, words: str) -> None:
     from auditlog.cli.output import narrate
     from replay.cli.summary import write_summary
     from replay.render.wording import plural
@@ -298,6 +307,12 @@ def _execute(store: Store, planned: RunPlan, format: str, words: str) -> None:
 def _end(summary: RunSummary, words: str) -> None:
     from auditlog.cli.output import narrate
 
+    if summary.status == "budget":
+        narrate(
+            f"A budget is used up; what is done is kept. `auditlog replay run --resume {summary.run_id}{words}` with a "
+            "larger one goes on."
+        )
+        raise click.exceptions.Exit(Exit.BUDGET)
     if summary.status != "complete":
         narrate(
             f"Interrupted; what is done is kept. `auditlog replay run --resume {summary.run_id}{words}` goes on."

@@ -18,6 +18,7 @@ from auditlog import http_calls, pinned
 from auditlog.values import Json, Span, Turn
 from replay.matching.callers import Callers
 from replay.pinned import clocks, seeds
+from replay.pinned.model_cache import CachedAnswers
 from replay.pinned.pinning import Pinning, draw_of, seed_number
 from replay.pinned.recorded_values import RecordedValues, values_of
 from replay.sandbox.hosts import Host
@@ -66,26 +67,25 @@ def prepare(pinning: Pinning, hosts: Iterable[Host]) -> None:
     http_calls.route(lambda name, port: (name, port) in models)
     if pinning.seeds:
         seeds.install()
-    if pinning.freeze_time:
-        clocks.install()
 
 
 class PinnedCase:
     """Holds one case still: a context."""
 
-    def __init__(
-        self, given: Mapping[str, Any], callers: Callers | None = None, *, seeds_ids: bool = True
-    ) -> None:
+    cache: CachedAnswers | None
+    """Answers the case's models, where those are cached."""
+
+    def __init__(self, given: Mapping[str, Any], *, seeds_ids: bool = True) -> None:
         """Take what `given_for` gave.
 
         Args:
             given: the job's.
-            callers: tells the way to each call of the case.
             seeds_ids: whether `uuid` is seeded: not where writes are live.
         """
         self._given = given
         self._seeds_ids = seeds_ids
-        self._values = RecordedValues(given.get("values", ()), callers or Callers())
+        self._values = RecordedValues(given.get("values", ()))
+        self.cache = CachedAnswers(given["cache"]) if "cache" in given else None
         self._random: object = None
         self._http = False
 
@@ -109,6 +109,10 @@ class PinnedCase:
         if self._given.get("http") and not self._http:
             http_calls.forget_http()
         pinned.serve_from(None)
+
+    def follow(self, callers: Callers) -> None:
+        """Be told the way to each call of the case."""
+        self._values.callers = callers
 
     def facts(self) -> dict[str, Json]:
         """Give what the case's agent span says of it; call it when the case is over."""

@@ -10,6 +10,7 @@ The rules:
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,13 +19,6 @@ from auditlog import clock
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _travelling: list[Any] = []
-
-
-def install() -> None:
-    """Keep the records on the machine's clock."""
-    import time_machine
-
-    clock.time_ns = time_machine.escape_hatch.time.time_ns
 
 
 def begin(start_ns: int) -> None:
@@ -40,9 +34,11 @@ def begin(start_ns: int) -> None:
     travel = time_machine.travel(moment, tick=True)
     travel.start()
     _travelling.append(travel)
+    clock.time_ns = time_machine.escape_hatch.time.time_ns
 
 
 def end() -> None:
     """Set the clocks to the machine's time again."""
+    clock.time_ns = time.time_ns
     while _travelling:
         _travelling.pop().stop()

@@ -30,6 +30,8 @@ class Pinning:
     """Goes into every draw; `none` leaves `random`, numpy and `uuid` as they are."""
     freeze_time: bool = False
     """`time` and `datetime` give the recorded turn's time, and go on from there."""
+    looks: bool = False
+    """A worker that is started to look at its target reads through the sources, too."""
     candidate_reads: tuple[str, ...] = ()
     """Where the candidate's own modules read what nothing pins: found when the run is planned, and no setting."""
     baseline_reads: tuple[str, ...] = ()

@@ -43,14 +43,15 @@ def values_of(turn: Turn) -> list[list[Any]]:
 class RecordedValues:
     """Serves one case's recorded values; safe to ask from any thread."""
 
-    def __init__(self, recorded: Sequence[Sequence[Any]], callers: Callers) -> None:
-        """Take what `values_of` gave, and who knows the way to each call of the case."""
+    def __init__(self, recorded: Sequence[Sequence[Any]]) -> None:
+        """Take what `values_of` gave."""
         self._exact: dict[str, Values] = {}
         self._named: dict[str, Values] = {}
         for exact, named, values in recorded:
             self._exact.setdefault(exact, values)
             self._named.setdefault(named, values)
-        self._callers = callers
+        self.callers = Callers()
+        """Knows the way to each call of the case."""
         self._lock = threading.Lock()
         self.fresh: Counter[str] = Counter()
         """Askings that the recording had nothing for, by kind; `outside` for those that stand in no call of the case."""
@@ -64,6 +65,6 @@ class RecordedValues:
         return found
 
     def _recorded(self, frame: Frame, kind: PinnedKind, count: int) -> str | None:
-        way = self._callers.at(frame.span_id)
+        way = self.callers.at(frame.span_id)
         values = self._exact.get(way.exact, self._named.get(way.named, {})).get(kind, ())
         return str(values[count]) if count < len(values) else None

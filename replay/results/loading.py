@@ -25,6 +25,7 @@ from replay.diff.noise import with_noise
 from replay.matching.rules import rules_from_json
 from replay.results import comparisons
 from replay.results.report import CaseResult, Report, RunStatus, RunSummary
+from replay.results.sides import label_of, sides_of, unreached
 from replay.results.trials import CaseTrials, Trial, case_trials
 from replay.running.runs import ends, is_under_way, load_manifest, manifests, stopped_by, stops
 
@@ -64,7 +65,8 @@ def load_report(store: Store, run_id: str) -> Report:
     if manifest["kind"] == "compare":
         return comparisons.report(store, manifest, summary)
     results = tuple(case_results(store, manifest))
-    return Report(replace(summary, classes=_counted(result.diff for result in results)), results)
+    counted = replace(summary, classes=_counted(result.diff for result in results))
+    return Report(counted, results, unreached=unreached(store, manifest))
 
 
 def case_results(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseResult]:
@@ -174,19 +176,16 @@ def _summary(manifest: Mapping[str, Any], known: _Known) -> RunSummary:
         run_id=run_id,
         created=datetime.fromisoformat(manifest["created"]),
         kind=manifest["kind"],
-        candidate=_named(manifest["candidate"]),
-        baseline="the recording" if baseline is None else _named(baseline),
+        candidate=label_of(manifest["candidate"]),
+        baseline="the recording" if baseline is None else label_of(baseline),
         where=str(manifest.get("where") or ""),
         cases=len(manifest["cases"]),
         done=len(manifest["cases"]) if end is not None else min(finished, len(manifest["cases"])),
         status=status,
         classes=_in_order((end or {}).get("classes") or {}),
         repeats=repeats,
+        sides=sides_of(manifest),
     )
-
-
-def _named(target: Any) -> str:
-    return str(target["path"]) if isinstance(target, dict) else str(target)
 
 
 def _counted(diffs: Iterable[Diff]) -> dict[CaseClass, int]:

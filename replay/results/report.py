@@ -16,9 +16,11 @@ from typing import Literal
 from auditlog.values import Turn
 from replay.diff import CaseClass, CaseStatus, Diff
 from replay.results.compare import EvaluationComparison, Outcome, Totals
+from replay.results.sides import Side
 
-RunKind = Literal["replay", "verify", "compare"]
-RunStatus = Literal["running", "complete", "interrupted"]
+RunKind = Literal["replay", "verify", "control", "fork", "compare"]
+RunStatus = Literal["running", "complete", "interrupted", "budget"]
+"""`budget`: a limit of what it may take ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class RunSummary:
     """Finished cases by class, in the order of `CLASSES`."""
     repeats: int = 1
     """How often each case ran in each of its arms; a report shows the first of them."""
+    sides: tuple[Side, ...] = ()
+    """What both sides were, where their names do not say it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +83,5 @@ class Report:
     unpaired_baseline: tuple[str, ...] = ()
     """In a comparison: ids of the baseline's conversations without a partner."""
     unpaired_candidate: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
+    """What of the sides' overrides reached nothing, a sentence each."""

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.values import Json, Turn
 from replay.matching.recorded import recorded_calls, to_json, types_of
+from replay.pinned.case import given_for
+from replay.running.cached import Cache
 from replay.running.cases import Case, case_key, unreplayable
 from replay.running.protocol import Job
 from replay.running.records import (
@@ -83,6 +85,7 @@ def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[li
         plan: the run.
         done: the executions that are done.
     """
+    cache = Cache(store, plan)
     for first in range(0, len(plan.cases), _BATCH):
         batch = plan.cases[first : first + _BATCH]
         wanted = [
@@ -94,7 +97,11 @@ def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[li
         if not wanted:
             continue
         turns = _turns(store, {execution.case.conversation_id for execution in wanted})
-        yield [_task(plan, execution, turns.get(execution.case.span_id)) for execution in wanted]
+        answers = cache.answers({execution.case.span_id for execution in wanted})
+        yield [
+            _task(plan, execution, turns.get(execution.case.span_id), cache.given(answers, *execution))
+            for execution in wanted
+        ]
 
 
 def _arms(plan: RunPlan, case: Case, position: int) -> list[Execution]:
@@ -117,7 +124,7 @@ def _turns(store: Store, conversations: Collection[str]) -> dict[str, Turn]:
     return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
 
 
-def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
+def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cached: Mapping[str, Any]) -> Task:
     case = execution.case
     lineage = {
         RUN: plan.run_id,
@@ -148,6 +155,10 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None) -> Task:
         tags=tags,
         agent_version=execution.target.version,
         types=types_of(turn.agent, "input"),
+        pinned={
+            **given_for(turn, arm=execution.arm, repeat=execution.repeat, pinning=plan.pinning),
+            **cached,
+        },
         before_fork=first_calls(turn, plan.modes.prefix) if plan.modes.prefix else (),
     )
     return Task(execution, place, name, arguments, job, "", turn if plan.baseline is None else None)

@@ -14,25 +14,33 @@ The rules:
 from __future__ import annotations
 
 import asyncio
+import difflib
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from auditlog.filters.language import parse
 from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.matching.rules import NO_RULES, MatchRules, rules_to_json
+from replay.pinned.model_cache import CACHED
+from replay.pinned.pinning import PINNED, Pinning
+from replay.pinned.pinning import check as check_pinning
+from replay.running.cached import refuse_changed
 from replay.running.cases import freeze, select
+from replay.running.limits import NO_LIMITS, Limits
 from replay.running.pool import probe
 from replay.running.protocol import Ready
-from replay.running.run_plan import DEADLINE_SECONDS, PlannedTarget, RunPlan, from_manifest
+from replay.running.run_plan import PlannedKind, PlannedTarget, RunPlan, from_manifest
 from replay.running.runs import find_unfinished, load_manifest
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import SERVING, Modes, check
+from replay.targets.environments import Say
+from replay.targets.locate import Wanted, locate, relocate, target_digest, what_changed
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -48,7 +56,7 @@ def plan(
     baseline: str | None = None,
     adapter: bool = False,
     baseline_adapter: bool = False,
-    kind: Literal["replay", "verify"] = "replay",
+    kind: PlannedKind = "replay",
     modes: Modes = SERVING,
     where: str = "",
     since: datetime | None = None,
@@ -60,20 +68,25 @@ def plan(
     env: Iterable[str] = (),
     path: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-    deadline: float = DEADLINE_SECONDS,
-    memory_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
     matching: MatchRules = NO_RULES,
+    pinning: Pinning = PINNED,
+    turns: Collection[str] | None = None,
     fresh: bool = False,
+    agent: str = "",
+    allow_builds: bool = False,
+    say: Say | None = None,
 ) -> RunPlan:
     """Plan a run, or find the unfinished one that the same plan began.
 
     Args:
         store: where the recorded turns are, and where the results go.
-        candidate: `module:attribute` of the agent to try; in a `verify`, of the recorded version.
+        candidate: what to try, and in a `verify` the recorded version: `module:attribute`, a manifest's path, `git:REV`, or
+            `.` for the working tree.
         baseline: that of the version to compare with; None compares with the recording.
         adapter: the candidate is an adapter: a function of the recorded arguments as one mapping.
         baseline_adapter: the baseline is one.
-        kind: `replay`, or `verify` with models served, too.
+        kind: `replay`; `verify` with models served, too; `control`, the candidate against itself; `fork`.
         modes: what is served, and what may happen for real.
         where: a filter that chooses conversations.
         since: aware; conversations that began then or later.
@@ -85,10 +98,14 @@ def plan(
         env: names of environment variables that the agent gets, such as OPENAI_API_KEY.
         path: the directory to run in and to import from; by default the current one.
         workers: processes for each target; by default one a core.
-        deadline: seconds that a case may take.
-        memory_bytes: what a worker may address at most.
+        limits: what the run and each of its cases may take.
         matching: declared differences between two calls that are none, as `read_rules` gives them.
+        pinning: what is held still.
+        turns: of what the filter chooses only these, by the span ids of their agents.
         fresh: begin anew, even where an unfinished run could go on.
+        agent: `module:attribute` of the agent in a `git:REV`, in `.` and in a manifest that names none.
+        allow_builds: packages of an environment may be built, which runs their code outside of the sandbox.
+        say: told what takes its time: the making of an environment.
 
     Raises:
         TargetError: a target cannot be imported or is no agent.
@@ -97,7 +114,8 @@ def plan(
         RunError: a host is none, or the plan has no meaning.
     """
     env, hosts = tuple(env), tuple(hosts)
-    _refuse_nonsense(kind, baseline, env, sample, deadline, workers)
+    _refuse_nonsense(kind, baseline, env, sample, workers)
+    limits.refuse_nonsense()
     if repeats < 1:
         raise RunError(f"Each case runs at least once in each arm, and not {repeats} times.")
     # What is wrong with the words is said before a process is started for them.
@@ -106,12 +124,17 @@ def plan(
         parse_host(host)
     directory = _directory(path)
     modes = check(modes.only_served() if kind == "verify" else modes)
+    tried = locate(Wanted(candidate, adapter, agent, adapter), directory, allow_builds=allow_builds, say=say)
+    compared = None
+    if baseline is not None:
+        wanted = Wanted(baseline, baseline_adapter, agent or tried.target.path, tried.target.adapter)
+        compared = locate(wanted, directory, allow_builds=allow_builds, say=say)
     draft = RunPlan(
         run_id="",
         kind=kind,
         created=datetime.now(UTC),
-        candidate=PlannedTarget(candidate, adapter, "", ""),
-        baseline=None if baseline is None else PlannedTarget(baseline, baseline_adapter, "", ""),
+        candidate=tried.target,
+        baseline=None if compared is None else compared.target,
         modes=modes,
         where=where,
         since=None if since is None else since.isoformat(),
@@ -126,15 +149,22 @@ def plan(
         env=env,
         paths=(directory,),
         workers=workers or os.cpu_count() or 1,
-        deadline=deadline,
-        memory_bytes=memory_bytes,
+        limits=limits,
         matching=matching,
+        pinning=check_pinning(pinning),
     )
+    if modes.model == CACHED:
+        refuse_changed(store)
     described, notes = _described(draft)
+    notes[:0] = dict.fromkeys((*tried.notes, *(compared.notes if compared is not None else ())))
     digest = _config_digest(described)
     if not fresh and (manifest := find_unfinished(store, digest)) is not None:
         return _resumed(described, manifest, notes)
     chosen = select(store, described.candidate.name, where=where, since=since, until=until, limit=limit)
+    if turns is not None:
+        chosen = chosen._replace(turns=tuple(turn for turn in chosen.turns if turn["span_id"] in turns))
+    notes += modes.warnings(hosts)
+    notes += _unknown_tools(store, modes)
     for name, count in chosen.left_out.items():
         notes.append(
             f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {described.candidate.name}."
@@ -149,7 +179,15 @@ def plan(
 
 
 def resume(
-    store: Store, run_id: str, *, path: str | os.PathLike[str] | None = None, workers: int | None = None
+    store: Store,
+    run_id: str,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    limits: Limits | None = None,
+    live_writes: bool = False,
+    allow_builds: bool = False,
+    say: Say | None = None,
 ) -> RunPlan:
     """Plan to go on with a run by its id.
 
@@ -159,6 +197,10 @@ def resume(
         path: the directory that it was begun in, by default the current one. A store from elsewhere must not choose
             which code is run here.
         workers: processes for each target; by default as before.
+        live_writes: the writes that the run lets happen for real may happen again.
+        limits: what it may take from here on, where that changes.
+        allow_builds: as of `plan`.
+        say: as of `plan`.
 
     Raises:
         NotFoundError: there is no such run.
@@ -170,14 +212,35 @@ def resume(
         msg = f"Run {manifest['run_id']} compares recordings: there is nothing to resume."
         raise RunError(msg)
     before = from_manifest(manifest)
+    if before.modes.live_writes and not live_writes:
+        msg = (
+            f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), and so will what is left of it. "
+            "Say so with --allow-live-writes and --live-write for each of these tools."
+        )
+        raise RunError(msg)
+    if limits is not None:
+        limits.refuse_nonsense()
     directory = _directory(path)
     if before.paths != (directory,):
         msg = f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
         raise RunError(msg)
-    described, notes = _described(replace(before, workers=workers or before.workers))
+    again = [
+        None if target is None else relocate(target, directory, allow_builds=allow_builds, say=say)
+        for target in (before.candidate, before.baseline)
+    ]
+    assert again[0] is not None
+    described, notes = _described(
+        replace(
+            before,
+            candidate=again[0].target,
+            baseline=None if again[1] is None else again[1].target,
+            workers=workers or before.workers,
+            limits=before.limits if limits is None else limits.over(before.limits),
+        )
+    )
     if _config_digest(described) != before.config_digest:
         changed = [
-            old.path
+            what_changed(old, new)
             for old, new in ((before.candidate, described.candidate), (before.baseline, described.baseline))
             if old is not None and new is not None and old.digest != new.digest
         ]
@@ -193,6 +256,7 @@ def resume(
         f"have {', '.join(before.env)}"
     ] * bool(before.env)
     notes += [f"As when it was begun, the agent may {' and '.join(given)}."] * bool(given)
+    notes += before.modes.warnings(before.hosts)
     return _resumed(described, manifest, notes)
 
 
@@ -209,13 +273,18 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
     environment = dict(os.environ)
     notes += [
         f"The variable {name} is not set here, so the agent does not get it."
-        for name in draft.env
+        for name in dict.fromkeys(
+            (*draft.env, *draft.candidate.env, *(draft.baseline.env if draft.baseline else ()))
+        )
         if name not in environment
     ]
-    targets = [target for target in (draft.candidate, draft.baseline) if target is not None]
+    targets = [
+        replace(target, sources="") for target in (draft.candidate, draft.baseline) if target is not None
+    ]
 
     async def look() -> list[Ready]:
-        return await asyncio.gather(*(probe(draft.launch(target), environment) for target in targets))
+        looking = replace(draft, pinning=replace(draft.pinning, looks=True))
+        return await asyncio.gather(*(probe(looking.launch(target), environment) for target in targets))
 
     seen = asyncio.run(look())
     for target, ready in zip(targets, seen, strict=True):
@@ -225,11 +294,8 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
         ]
     notes += _missing_locks(seen[0].locks, draft.hosts)
     notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
-    found = [
-        replace(target, name=ready.name, digest=ready.digest, version=ready.version)
-        for target, ready in zip(targets, seen, strict=True)
-    ]
-    if draft.baseline is None and draft.kind == "replay":
+    found = [_as_seen(target, ready) for target, ready in zip(targets, seen, strict=True)]
+    if draft.baseline is None and draft.kind in ("replay", "fork"):
         notes.append(
             "No baseline is named, so the candidate is compared with the recording: there is no second run to tell "
             "a change from chance. Name the version in production with --baseline."
@@ -239,8 +305,19 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
         candidate=found[0],
         baseline=found[1] if draft.baseline is not None else None,
         locks=seen[0].locks,
+        pinning=replace(
+            draft.pinning,
+            candidate_reads=seen[0].reads,
+            baseline_reads=seen[1].reads if draft.baseline is not None else (),
+        ),
     )
     return described, notes
+
+
+def _as_seen(target: PlannedTarget, ready: Ready) -> PlannedTarget:
+    packages = replace(target.packages, python=ready.python, installed=ready.installed, digest=ready.packages)
+    found = replace(target, name=ready.name, version=ready.version, sources=ready.sources, packages=packages)
+    return replace(found, digest=target_digest(found, ready.digest))
 
 
 def _missing_locks(held: Iterable[str], hosts: tuple[str, ...]) -> list[str]:
@@ -262,10 +339,11 @@ def _config_digest(described: RunPlan) -> str:
     return digest_of(
         {
             "kind": described.kind,
-            "candidate": asdict(described.candidate),
-            "baseline": None if described.baseline is None else asdict(described.baseline),
+            "candidate": described.candidate.digest,
+            "baseline": None if described.baseline is None else described.baseline.digest,
             "modes": asdict(described.modes),
             "matching": rules_to_json(described.matching),
+            "pinning": described.pinning.settings(),
             "where": described.where,
             "since": described.since,
             "until": described.until,
@@ -278,6 +356,24 @@ def _config_digest(described: RunPlan) -> str:
             **({"repeats": described.repeats} if described.repeats > 1 else {}),
         }
     )
+
+
+def _unknown_tools(store: Store, modes: Modes) -> list[str]:
+    """Say which tools that may run were never recorded: a name that is misspelt lets nothing happen."""
+    named = [*modes.live_reads, *modes.live_writes]
+    if not named:
+        return []
+    found = store.query(
+        "SELECT DISTINCT name FROM spans WHERE kind IN ('tool', 'retriever') AND name IS NOT NULL"
+    )
+    known = [str(row["name"]) for row in found.to_pylist()]
+    notes = []
+    for name in named:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            nearest = f" The nearest is {near[0]!r}." if near else ""
+            notes.append(f"No tool called {name!r} is recorded here.{nearest}")
+    return notes
 
 
 def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) -> RunPlan:
@@ -294,7 +390,7 @@ def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) 
 
 
 def _refuse_nonsense(
-    kind: str, baseline: str | None, env: tuple[str, ...], sample: float, deadline: float, workers: int | None
+    kind: str, baseline: str | None, env: tuple[str, ...], sample: float, workers: int | None
 ) -> None:
     if kind == "verify" and baseline is not None:
         raise RunError(
@@ -302,8 +398,6 @@ def _refuse_nonsense(
         )
     if not 0 <= sample <= 1:
         raise RunError(f"The sample is a share of the cases, from 0 to 1, and not {sample:g}.")
-    if deadline <= 0:
-        raise RunError(f"A deadline is a number of seconds above 0, and not {deadline:g}.")
     if workers is not None and workers < 1:
         raise RunError(f"A run takes at least one worker, and not {workers}.")
     for name in env:

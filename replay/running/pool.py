@@ -5,8 +5,11 @@ The rules:
 1. A worker is a fresh interpreter, not a fork, in a session of its own: a Ctrl-C for the run is not for it.
 2. Its environment is scrubbed, its standard streams are nobody's, and its scratch directory is thrown away with it; what a
    killed run left of those, the next run throws away.
-3. A case has a deadline. A worker that misses it is killed and replaced, and so is one that dies, is spent, or talks nonsense.
-4. A worker that cannot start stops the run: the next one would not start either.
+3. A case has a deadline, which does not run while its model call waits for a lease. A worker that misses it is killed and
+   replaced, and so is one that dies, is spent, or talks nonsense.
+4. Cases that are given together are answered one by one, in their order. The first without an answer was under way when
+   something happened to the worker; those after it have not begun.
+5. A worker that cannot start stops the run: the next one would not start either.
 """
 
 from __future__ import annotations
@@ -20,16 +23,19 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from replay.errors import RunError, TargetError
 from replay.running import protocol
+from replay.running.frames import Frame, Pipes
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.runs import process_birth
 from replay.sandbox.environment import scrubbed
+from replay.targets import bootstrap
+from replay.targets.planned import Place
 
 START_SECONDS = 120.0
 """How long a target may take to import."""
@@ -41,30 +47,77 @@ class Launch:
 
     setup: Setup
     """Its `scratch` is filled in for each worker."""
-    cwd: str
+    place: Place
     env: tuple[str, ...] = ()
     """Names of variables that are let through."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Variables that are set."""
     deadline: float = 60.0
     """Seconds that a case may take."""
+    sources: str = ""
+    """What the worker has to find; empty before that is known."""
+
+    def command(self) -> list[str]:
+        """Say what starts a worker, but for what it is told of the talk."""
+        place = self.place
+        if not place.python:
+            return [sys.executable, "-P", "-m", "replay.running.worker"]
+        home = str(Path(bootstrap.__file__).parents[2])
+        return [place.python, "-P", "-S", bootstrap.__file__, home, place.site, place.lent]
+
+    def environment(self, outer: Mapping[str, str], scratch: str) -> dict[str, str]:
+        """Give a worker's environment.
+
+        Args:
+            outer: the environment to scrub.
+            scratch: the worker's own directory.
+        """
+        found = scrubbed({**outer, **dict(self.variables)}, scratch, (*self.env, *dict(self.variables)))
+        if self.place.python:
+            # What this command imports from is no business of another environment's.
+            for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+                found.pop(name, None)
+        return found
+
+
+class Answer(NamedTuple):
+    """What a worker said of a case."""
+
+    result: Result | str
+    """Or why there is none: the worker is gone then."""
+    seconds: float
+    """How long it took, without waiting for leases."""
+
+
+async def _at_once() -> float:
+    return 0.0
 
 
 class Worker:
-    """One worker process; start it, give it a case at a time, close it."""
+    """One worker process; start it, give it cases, close it."""
 
-    def __init__(self, launch: Launch, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        environment: Mapping[str, str],
+        lease: Callable[[], Awaitable[float]] = _at_once,
+    ) -> None:
         """Prepare to start a worker.
 
         Args:
             launch: what it runs.
             environment: the environment to scrub.
+            lease: waits until one more model call may begin; gives the seconds that took.
         """
+        self._lease = lease
         self._launch = launch
         self._environment = environment
         self._scratch: str | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._pipes: Pipes | None = None
         self.ready: Ready | None = None
+        self.used_up = False
+        """It took a case after which it can take no other."""
 
     async def start(self) -> Ready:
         """Start the process, and wait until its target is imported.
@@ -82,10 +135,7 @@ class Worker:
         try:
             with log.open("wb") as errors:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "replay.running.worker",
+                    *self._launch.command(),
                     str(theirs_in),
                     str(theirs_out),
                     str(os.getpid()),
@@ -93,29 +143,37 @@ class Worker:
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=errors,
                     pass_fds=(theirs_in, theirs_out),
-                    cwd=self._launch.cwd,
-                    env=scrubbed(self._environment, scratch, self._launch.env),
+                    cwd=self._launch.place.cwd,
+                    env=self._launch.environment(self._environment, scratch),
                     start_new_session=True,
                 )
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
-            await self._connect(ours_in, ours_out)
-        await self._say(protocol.setup_message(replace(self._launch.setup, scratch=scratch)))
+            self._pipes = await Pipes.connect(ours_in, ours_out)
+        self._pipes.say(protocol.setup_message(replace(self._launch.setup, scratch=scratch)))
         try:
             # Not wait_for: before Python 3.12 it loses a cancellation that comes in the moment of the answer.
             async with asyncio.timeout(START_SECONDS):
-                message = await self._hear()
+                heard = await self._hear()
         except TimeoutError:
             msg = f"{self._launch.setup.target} is not imported after {START_SECONDS:.0f} s. Does its import wait for something?"
             raise TargetError(msg) from None
-        if message is None:
+        if not heard:
             raise RunError(
                 f"A worker for {self._launch.setup.target} did not start: {await self._last_words(log)}"
             )
+        message = heard[0].message
         if message.get("say") == "failed":
             raise TargetError(message["why"] + _refusals(message["refused"]))
-        self.ready = protocol.read_ready(message)
+        ready = protocol.read_ready(message)
+        if self._launch.sources not in ("", ready.sources):
+            msg = (
+                f"The files of {self._launch.setup.target} were changed while the run was under way, and its halves would "
+                "not compare. What is done is kept. Start a new run, of a commit (git:REV) if the files change often."
+            )
+            raise TargetError(msg)
+        self.ready = ready
         return self.ready
 
     async def run(self, job: Job) -> Result | str:
@@ -124,22 +182,64 @@ class Worker:
         Returns:
             Its result, or why there is none: the worker is gone then.
         """
-        try:
-            async with asyncio.timeout(self._launch.deadline):
-                await self._say(protocol.job_message(job))
-                message = await self._hear()
-        except TimeoutError:
-            await self.kill()
-            return f"it was not done after {self._launch.deadline:g} s (--deadline)"
-        if message is None:
-            code = await self._ended()
-            await self.kill()
-            return f"its process {_end(code)} before it had answered"
-        result = protocol.read_result(job.case_id, message)
-        if result is None:
-            await self.kill()
-            return "its process said something else than its result"
-        return result
+        async for answers in self.run_all([job]):
+            return answers[0].result
+        raise AssertionError
+
+    async def run_all(self, jobs: Sequence[Job]) -> AsyncIterator[list[Answer]]:
+        """Run cases, one after the other.
+
+        Yields:
+            Answers, in the order of the jobs, as they come. After one without a result, or one that spent the worker,
+            there are no more.
+        """
+        pipes = self._pipes
+        assert pipes is not None
+        loop = asyncio.get_running_loop()
+        at, began = 0, loop.time()
+        pipes.naps = len(jobs) > 1
+        pipes.say(protocol.jobs_message(jobs))
+        while at < len(jobs):
+            try:
+                async with asyncio.timeout_at(began + self._launch.deadline):
+                    heard = await self._hear()
+            except TimeoutError:
+                await self.kill()
+                yield [Answer(f"it was not done after {self._launch.deadline:g} s (--deadline)", 0.0)]
+                return
+            answers: list[Answer] = []
+            for frame in heard:
+                if frame.message.get("say") == "lease":
+                    began += await self._lease()
+                    pipes.say({"say": "leased"})
+                    continue
+                result = protocol.read_result(jobs[at + len(answers)].case_id, frame)
+                if result is None:
+                    await self.kill()
+                    yield [*answers, Answer("its process said something else than its result", 0.0)]
+                    return
+                answers.append(Answer(result, 0.0))
+                self.used_up = result.spent
+                if result.spent or at + len(answers) == len(jobs):
+                    break
+            if answers:
+                now = loop.time()
+                answers = [answer._replace(seconds=(now - began) / len(answers)) for answer in answers]
+                at, began = at + len(answers), now
+                # A deadline does not run while the answers are kept.
+                yield answers
+                began = loop.time()
+                if self.used_up:
+                    return
+            if not heard and pipes.nonsense:
+                await self.kill()
+                yield [Answer("its process said something else than its result", 0.0)]
+                return
+            if not heard:
+                code = await self._ended()
+                await self.kill()
+                yield [Answer(f"its process {_end(code)} before it had answered", 0.0)]
+                return
 
     async def kill(self) -> None:
         """End the process at once, and clear up after it."""
@@ -148,9 +248,9 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        if self._writer is not None:
-            self._writer.close()
-        self._process = self._reader = self._writer = self.ready = None
+        if self._pipes is not None:
+            self._pipes.close()
+        self._process = self._pipes = self.ready = None
         if self._scratch is not None:
             await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
             self._scratch = None
@@ -160,26 +260,9 @@ class Worker:
         """Whether it can take a case."""
         return self.ready is not None
 
-    async def _connect(self, reading: int, writing: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._reader = asyncio.StreamReader(limit=1 << 20)
-        protocol_in = asyncio.StreamReaderProtocol(self._reader)
-        await loop.connect_read_pipe(lambda: protocol_in, os.fdopen(reading, "rb", 0))
-        transport, flow = await loop.connect_write_pipe(
-            asyncio.streams.FlowControlMixin, os.fdopen(writing, "wb", 0)
-        )
-        self._writer = asyncio.StreamWriter(transport, flow, None, loop)
-
-    async def _say(self, message: Mapping[str, object]) -> None:
-        assert self._writer is not None
-        # A worker that is gone is noticed when it does not answer.
-        with contextlib.suppress(ConnectionError, BrokenPipeError):
-            self._writer.write(protocol.pack(message))
-            await self._writer.drain()
-
-    async def _hear(self) -> dict[str, Any] | None:
-        assert self._reader is not None
-        return await protocol.receive(self._reader)
+    async def _hear(self) -> list[Frame]:
+        assert self._pipes is not None
+        return await self._pipes.hear()
 
     async def _ended(self) -> int | None:
         assert self._process is not None

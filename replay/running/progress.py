@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from replay.diff.model import CaseStatus
+from replay.running.limits import NOTHING_SPENT, Spend
 
 _REDRAW_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[2K"
@@ -38,6 +39,8 @@ class Progress:
     """Of this process's executions."""
     differing: int
     """Cases whose candidate made other calls than its baseline, so far."""
+    spend: Spend = NOTHING_SPENT
+    """What live model calls took, those of an earlier process among them."""
 
     @property
     def rate(self) -> float | None:
@@ -57,6 +60,10 @@ class Progress:
             parts.append(f"{self.rate:.0f}/s" if self.rate >= 10 else f"{self.rate:.1f}/s")
         if self.eta_seconds is not None and self.done < self.total:
             parts.append(f"{_duration(self.eta_seconds)} left")
+        if self.spend.usd:
+            parts.append(f"${self.spend.usd:.2f}")
+        if self.spend.tokens:
+            parts.append(f"{self.spend.tokens:,} tokens")
         parts.append(f"{self.differing} differing")
         parts += [
             f"{count} {status}"

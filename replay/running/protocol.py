@@ -2,44 +2,39 @@
 
 The rules:
 
-1. A message is a JSON object behind its length; records travel as base64 text in it.
-2. The run says `setup` once and then one `case` at a time; the worker answers `ready` or `failed`, and then a
-   `result` for each case. The end of either pipe is the end of the talk.
+1. The run says `setup` once and then `cases`, one or more; the worker answers `ready` or `failed`, and then a `result` for
+   each case, in their order, when it is over. The end of either pipe is the end of the talk.
+2. A worker whose model calls are paced says `lease` before each, and goes on when the run says `leased`.
 3. The pipes are not the agent's standard streams: what an agent prints is nobody's message. What it writes into them all the
    same is no result, unless it is one of the case that was asked for.
-
-::
-
-    u32 length, little-endian | JSON
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import os
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from auditlog.errors import FormatError
+from auditlog.overrides import Overrides
 from auditlog.record import decode_record
 from auditlog.values import Json
 from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
+from replay.pinned.pinning import PINNED, Pinning, pinning_from_json
+from replay.running.frames import Frame
+from replay.running.limits import NOTHING_SPENT, Spend
 from replay.sandbox.modes import Modes, modes_from_json
+from replay.targets.planned import NOTHING, overrides_from_json
 
 if TYPE_CHECKING:
     from replay.diff.model import CaseStatus
 
-LENGTH = struct.Struct("<I")
-MAX_MESSAGE_BYTES = 1 << 30
-
 _STATUSES = ("complete", "diverged", "blocked", "errored", "unreplayable", "invalid")
 
-LOCKS = ("guard", "intercept", "threads", "network", "landlock")
+VERSION = 1
+"""Of what the two say to one another. A worker of another version says so, and runs nothing."""
+
+LOCKS = ("guard", "intercept", "threads", "network", "landlock", "seccomp")
 """Every lock that a worker takes; a test that shows what a lock is for leaves it out."""
 
 
@@ -55,9 +50,16 @@ class Setup:
     scratch: str
     hosts: tuple[tuple[str, int], ...] = ()
     memory_bytes: int | None = None
+    leases: bool = False
+    """A live model call asks before it begins."""
     locks: tuple[str, ...] = LOCKS
     matching: MatchRules = NO_RULES
     """The declared differences between two calls that are none."""
+    overrides: Overrides = NOTHING
+    """What stands in the place of the agent's own model names, prompts and tools."""
+    protocol: int = VERSION
+    pinning: Pinning = PINNED
+    """What is held still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,15 @@ class Ready:
     """What the target's modules were refused while they were imported."""
     unresolved: tuple[str, ...] = ()
     """Allowed hosts that have no address."""
+    sources: str = ""
+    """SHA-256, hex, of the files that are run."""
+    packages: str = ""
+    """SHA-256, hex, of the names and versions of what is installed."""
+    installed: int = 0
+    python: str = ""
+    protocol: int = VERSION
+    reads: tuple[str, ...] = ()
+    """Where the target's own modules read what nothing pins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,8 @@ class Job:
     """What stood in the arguments where JSON has another word: see `replay.matching.restore`."""
     before_fork: tuple[str, ...] = ()
     """Of a fork: the span ids of the recorded calls that come before it."""
+    pinned: Mapping[str, Any] = field(default_factory=dict)
+    """What holds it still: see `replay.pinned.case`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,47 +115,15 @@ class Result:
     status: CaseStatus
     why: str
     payloads: tuple[bytes, ...]
-    """Its records; the agent's END is the last."""
+    """Its records; the agent's is the last."""
     spent: bool = False
     """The worker cannot run another case: something of this one goes on in it."""
-
-
-def pack(message: Mapping[str, Any]) -> bytes:
-    """Frame a message."""
-    body = orjson.dumps(message, option=orjson.OPT_NON_STR_KEYS)
-    return LENGTH.pack(len(body)) + body
-
-
-def write_message(descriptor: int, message: Mapping[str, Any]) -> None:
-    """Write a whole message; for the worker's side.
-
-    Raises:
-        OSError: the run is gone.
-    """
-    rest = memoryview(pack(message))
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def read_message(descriptor: int) -> dict[str, Any] | None:
-    """Read a whole message; None at the end of the talk. For the worker's side."""
-    head = _read_exactly(descriptor, LENGTH.size)
-    if head is None:
-        return None
-    body = _read_exactly(descriptor, LENGTH.unpack(head)[0])
-    return None if body is None else orjson.loads(body)
-
-
-async def receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """Read a whole message; None at the end of the talk. For the run's side."""
-    try:
-        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-        if length > MAX_MESSAGE_BYTES:
-            return None
-        message = orjson.loads(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, ConnectionError, orjson.JSONDecodeError):
-        return None
-    return message if isinstance(message, dict) else None
+    behaviour: str = ""
+    """See `executed`."""
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    spend: Spend = NOTHING_SPENT
+    infrastructure: str = ""
+    """The infrastructure's error that it failed with."""
 
 
 def setup_message(setup: Setup) -> dict[str, Any]:
@@ -157,6 +138,8 @@ def read_setup(message: Mapping[str, Any]) -> Setup:
     fields["modes"] = modes_from_json(fields["modes"])
     fields["paths"], fields["locks"] = tuple(fields["paths"]), tuple(fields["locks"])
     fields["matching"] = rules_from_json(fields.get("matching"))
+    fields["overrides"] = overrides_from_json(fields.get("overrides") or {})
+    fields["pinning"] = pinning_from_json(fields.get("pinning") or {})
     return Setup(**fields)
 
 
@@ -174,61 +157,67 @@ def read_ready(message: Mapping[str, Any]) -> Ready:
     return Ready(**fields)
 
 
-def job_message(job: Job) -> dict[str, Any]:
-    """Say `case`."""
-    return {"say": "case", **{name: getattr(job, name) for name in Job.__slots__}}
+def jobs_message(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Say `cases`."""
+    return {"say": "cases", "jobs": [{name: getattr(job, name) for name in Job.__slots__} for job in jobs]}
 
 
-def read_job(message: Mapping[str, Any]) -> Job:
-    """Understand `case`."""
-    return Job(**{name: value for name, value in message.items() if name != "say"})
+def read_jobs(message: Mapping[str, Any]) -> list[Job]:
+    """Understand `cases`."""
+    return [Job(**fields) for fields in message["jobs"]]
 
 
-def result_message(case_id: str, result: Result) -> dict[str, Any]:
-    """Say `result`."""
+def result_message(case_id: str, result: Result) -> tuple[dict[str, Any], bytes]:
+    """Say `result`; give the bytes that go with it, too."""
     return {
         "say": "result",
         "case": case_id,
         "status": result.status,
         "why": result.why,
         "spent": result.spent,
-        "payloads": [base64.b64encode(payload).decode("ascii") for payload in result.payloads],
-    }
+        "sizes": [len(payload) for payload in result.payloads],
+        "behaviour": result.behaviour,
+        "measures": result.measures,
+        "spend": list(result.spend),
+        "infrastructure": result.infrastructure,
+    }, b"".join(result.payloads)
 
 
-def read_result(case_id: str, message: Mapping[str, Any]) -> Result | None:
+def read_result(case_id: str, frame: Frame) -> Result | None:
     """Understand `result`; None where it is no result of this case."""
-    match message:
+    match frame.message:
         case {
             "say": "result",
             "case": case,
             "status": str(status),
             "why": str(why),
             "spent": bool(spent),
-            "payloads": [*texts],
+            "sizes": [*sizes],
+            "behaviour": str(behaviour),
+            "measures": dict(measures),
+            "spend": [int() | float() as usd, int(tokens), int(calls), int(unpriced)],
+            "infrastructure": str(infrastructure),
         } if case == case_id and status in _STATUSES:
             pass
         case _:
             return None
+    at, payloads = 0, []
     try:
-        payloads = _decoded(texts)
-        for payload in payloads:
-            decode_record(payload)
+        for size in sizes:
+            payloads.append(frame.blob[at : at + size])
+            at += size
+            decode_record(payloads[-1])
     except (TypeError, ValueError, FormatError):
         return None
-    return Result(status, why, payloads, spent=spent)
-
-
-def _decoded(texts: Iterable[str]) -> tuple[bytes, ...]:
-    return tuple(base64.b64decode(text) for text in texts)
-
-
-def _read_exactly(descriptor: int, size: int) -> bytes | None:
-    chunks = []
-    while size:
-        chunk = os.read(descriptor, min(size, 1 << 20))
-        if not chunk:
-            return None
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)
+    if at != len(frame.blob):
+        return None
+    return Result(
+        status,
+        why,
+        tuple(payloads),
+        spent,
+        behaviour,
+        measures,
+        Spend(usd, tokens, calls, unpriced),
+        infrastructure,
+    )

@@ -3,7 +3,7 @@
 The rules:
 
 1. A replay's result is an ordinary audit trail: new ids, a new conversation, and attributes that say where it came from.
-2. A case's status stands on its agent's END record, which is written last: a case is done exactly when that is there.
+2. A case's status stands on its agent's record, which is written last: a case is done exactly when that is there.
 3. A case that never came to run an agent has an agent span all the same, made here, so that every case is counted.
 4. A run's manifest and its end are spans, too: kind `other`, with the run's id, so that ordinary queries leave them out.
 """
@@ -11,13 +11,13 @@ The rules:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from auditlog.context import new_span_id
-from auditlog.record import Record, decode_record, encode_record
+from auditlog.record import decode_record, encode_record
 from auditlog.values import Json
 
 if TYPE_CHECKING:
@@ -33,11 +33,18 @@ MODE = "auditlog.replay.mode"
 STATUS = "auditlog.replay.status"
 WHY = "auditlog.replay.why"
 CASE = "auditlog.replay.case"
+OVERRIDDEN = "auditlog.replay.overridden"
+"""What of a candidate's overrides reached something in a case, by label."""
 
 MANIFEST = "replay_run"
 """The name of a run's first span; its input is the manifest."""
 RUN_END = "replay_run_end"
 """The name of a complete run's last span; its input holds the counts."""
+RUN_STOP = "replay_run_stop"
+"""The name of the last span of a process that a budget stopped; its input says which."""
+RETRIED = "auditlog.replay.retried"
+"""How often an execution had been tried when it failed in this span and was tried again; such a span has no status."""
+RETRIED_FOR = "auditlog.replay.retried_for"
 
 
 class Place(NamedTuple):
@@ -49,34 +56,20 @@ class Place(NamedTuple):
     lineage: Mapping[str, Json]
 
 
-def stamped(payloads: Iterable[bytes], status: CaseStatus, why: str) -> tuple[bytes, ...] | None:
-    """Put a case's status on its agent's END record, and that record last.
+def retried(payloads: Sequence[bytes], attempt: int, infrastructure: str) -> list[bytes]:
+    """Mark an execution that failed and is tried again: it has no status, so it is not done, and it is known why.
 
     Args:
-        payloads: the case's records as the recorder made them.
-        status: how the case ended.
-        why: one sentence; empty where there is nothing to say.
-
-    Returns:
-        The records; None where no outermost agent call has begun and ended among them.
+        payloads: its records, the agent's last.
+        attempt: from 1.
+        infrastructure: the error.
     """
-    records = [(payload, decode_record(payload)) for payload in payloads]
-    agent = next(
-        (
-            r.entry
-            for _, r in records
-            if r.type == "start" and r.entry["kind"] == "agent" and _begins_turn(r.entry)
-        ),
-        None,
-    )
-    if agent is None:
-        return None
-    ended = [r.type == "end" and r.entry["span"] == agent["span"] for _, r in records]
-    if not any(ended):
-        return None
-    last = next(record for (_, record), is_end in zip(records, ended, strict=True) if is_end)
-    others = [payload for (payload, _), is_end in zip(records, ended, strict=True) if not is_end]
-    return (*others, _with_attributes(last, {STATUS: status, **({WHY: why} if why else {})}))
+    agent = decode_record(payloads[-1])
+    attributes = agent.json("attributes") or {}
+    attributes.pop(STATUS, None)
+    entry = {name: value for name, value in agent.entry.items() if name not in ("v", "parts")}
+    marked = {**attributes, RETRIED: attempt, RETRIED_FOR: infrastructure}
+    return [*payloads[:-1], encode_record(entry, {**agent.parts, "attributes": orjson.dumps(marked)})]
 
 
 def unrun_case(
@@ -145,17 +138,6 @@ def _lone_span(kind: str, name: str, conversation_id: str, status: str, parts: M
         "status": status,
     }
     return encode_record(entry, parts)
-
-
-def _begins_turn(entry: Mapping[str, Any]) -> bool:
-    return entry.get("turn") == entry["span"]
-
-
-def _with_attributes(record: Record, more: Mapping[str, Json]) -> bytes:
-    attributes = {**(record.json("attributes") or {}), **more}
-    parts = {name: content for name, content in record.parts.items() if name != "attributes"}
-    entry = {name: value for name, value in record.entry.items() if name not in ("v", "parts")}
-    return encode_record(entry, {**parts, "attributes": orjson.dumps(attributes)})
 
 
 def _parts(attributes: Mapping[str, Json], contents: Mapping[str, Json]) -> dict[str, bytes]:

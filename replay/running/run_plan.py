@@ -19,25 +19,18 @@ from auditlog.journal import boot_id
 from auditlog.values import Json
 from replay.canonical import digest_of
 from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
+from replay.pinned.pinning import PINNED, UNSEEDED, Pinning, pinning_from_json
+from replay.running import limits
 from replay.running.cases import Case
+from replay.running.limits import NO_LIMITS, Limits
 from replay.running.pool import Launch
 from replay.running.protocol import Setup
 from replay.running.runs import process_birth
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import Modes, modes_from_json
+from replay.targets.planned import Place, PlannedTarget, target_from_json
 
-DEADLINE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTarget:
-    """A target, and what a worker found it to be."""
-
-    path: str
-    adapter: bool
-    name: str
-    digest: str
-    version: str | None = None
+PlannedKind = Literal["replay", "verify", "control", "fork"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class RunPlan:
     """A run, before it runs."""
 
     run_id: str
-    kind: Literal["replay", "verify"]
+    kind: PlannedKind
     created: datetime
     candidate: PlannedTarget
     baseline: PlannedTarget | None
@@ -65,13 +58,14 @@ class RunPlan:
     env: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     workers: int = 1
-    deadline: float = DEADLINE_SECONDS
-    memory_bytes: int | None = None
+    limits: Limits = NO_LIMITS
     repeats: int = 1
     """How often each case runs in each of its arms."""
     resumed: bool = False
     matching: MatchRules = NO_RULES
     """The declared differences between two calls that are none."""
+    pinning: Pinning = PINNED
+    """What is held still."""
     notes: tuple[str, ...] = ()
     """What whoever starts the run should know."""
 
@@ -88,17 +82,22 @@ class RunPlan:
 
     def launch(self, target: PlannedTarget) -> Launch:
         """Say how to start the workers of one of its targets."""
+        place = target.place or Place(self.paths[0], self.paths)
         setup = Setup(
             target=target.path,
             adapter=target.adapter,
             modes=self.modes,
-            paths=self.paths,
+            paths=place.paths,
             scratch="",
             hosts=tuple((host.name, host.port) for host in map(parse_host, self.hosts)),
-            memory_bytes=self.memory_bytes,
+            memory_bytes=self.limits.memory_bytes,
+            leases=self.limits.paces,
             matching=self.matching,
+            pinning=self.pinning,
+            overrides=target.overrides,
         )
-        return Launch(setup, cwd=self.paths[0], env=self.env, deadline=self.deadline)
+        env = (*self.env, *target.env)
+        return Launch(setup, place, env, target.variables, self.limits.deadline, target.sources)
 
     def manifest(self) -> dict[str, Json]:
         """Give what the store keeps of it."""
@@ -111,6 +110,8 @@ class RunPlan:
         fields["cases_digest"] = digest_of([case.case_id for case in self.cases])
         for name in ("notes", "resumed"):
             del fields[name]
+        fields["candidate"] = self.candidate.recorded()
+        fields["baseline"] = None if self.baseline is None else self.baseline.recorded()
         # Whoever looks for a run that is under way looks for this process.
         return {
             **fields,
@@ -126,12 +127,19 @@ def from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
     fields = {name: manifest[name] for name in RunPlan.__slots__ if name in manifest}
     for name in ("candidate", "baseline"):
         if fields[name] is not None:
-            fields[name] = PlannedTarget(**fields[name])
+            fields[name] = target_from_json(fields[name])
     for name in ("hosts", "locks", "env", "paths"):
         fields[name] = tuple(fields[name])
     # Before there were modes, a manifest said what became of models, and nothing else could be chosen.
     fields["modes"] = modes_from_json(manifest.get("modes") or {"model": manifest.get("model", "live")})
     fields["matching"] = rules_from_json(fields.get("matching"))
+    # Before there was pinning, nothing was held still.
+    fields["pinning"] = pinning_from_json(manifest.get("pinning") or {"seed": UNSEEDED})
+    # Before there were limits, two of them stood by themselves.
+    fields["limits"] = limits.from_json(
+        manifest.get("limits")
+        or {name: manifest[name] for name in ("deadline", "memory_bytes") if name in manifest}
+    )
     fields["created"] = datetime.fromisoformat(fields["created"])
     fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
     return RunPlan(**fields)

@@ -3,41 +3,48 @@
 The rules:
 
 1. The arms of a case run close together in time, and their order turns from case to case.
-2. Records are appended when a case is over, its agent's END last: killing this process at any moment leaves each
-   execution either done or not begun, as far as anybody who reads the store can tell.
+2. Records are appended when a case is over, its agent's last: killing this process at any moment leaves each execution
+   either done or not begun, as far as anybody who reads the store can tell.
 3. A worker that dies or misses the deadline costs its case (`errored`), and nothing else; one that dies before it
    has begun costs nothing, and is started again.
-4. An interruption keeps what is done; the same plan goes on from there.
+4. An interruption keeps what is done, and so does a budget that is used up: what is under way ends and counts, and nothing
+   more is handed out. The same plan goes on from there.
 5. The run's end is written when every execution is done, and not before.
-6. Nothing of the agent's is imported or run in this process.
+6. An execution that failed because of the model's infrastructure is tried again, later and later. What failed is recorded,
+   counts as spent and as nothing else. Where writes happen for real nothing is tried again.
+7. Nothing of the agent's is imported or run in this process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from auditlog.errors import StoreError
-from auditlog.journal import entry_of
+from auditlog.journal import JournalWriter, entry_of
 from auditlog.recorder import Sink
 from auditlog.redaction.writer import redacting
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
 from replay.results.report import RunSummary
 from replay.running.behaviour import Behaviours
-from replay.running.jobs import Execution, Task, executions, tasks_of
+from replay.running.jobs import Task, executions, tasks_of
+from replay.running.limits import NOTHING_SPENT, Budget, used_up
 from replay.running.pool import Worker, sweep
 from replay.running.progress import Progress
 from replay.running.protocol import Result
-from replay.running.records import MANIFEST, RUN_END, run_span, unrun_case
+from replay.running.rates import Leases
+from replay.running.records import MANIFEST, RUN_END, RUN_STOP, retried, run_span, unrun_case
 from replay.running.run_plan import PlannedTarget, RunPlan
-from replay.running.runs import active, done_executions
+from replay.running.runs import active, done_executions, spent
+from replay.running.staff import Staff
+from replay.running.tasks import Tasks
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -45,6 +52,11 @@ if TYPE_CHECKING:
 
 START_ATTEMPTS = 3
 """How often a worker is started before its run gives up."""
+MOST_AT_ONCE = 64
+"""Cases that a worker is given together."""
+BACKOFF_SECONDS = 1.0
+"""Before the first time that an execution is tried again; about twice as much before each that follows."""
+MOST_BACKOFF_SECONDS = 60.0
 
 
 def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | None = None) -> RunSummary:
@@ -53,11 +65,11 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
     Args:
         store: where the recorded turns are, and where the results go.
         plan: what `plan` or `resume` gave.
-        progress: called after each execution.
+        progress: called when executions are done.
 
     Returns:
-        The run as `load_runs` gives it; its status is `interrupted` when a signal ended it (the store holds what was
-        done, and `resume` goes on).
+        The run as `load_runs` gives it; its status is `interrupted` when a signal ended it, and
+        `budget` when a limit did (the store holds what was done, and `resume` goes on).
 
     Raises:
         TargetError: a target stopped being importable.
@@ -70,31 +82,26 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
     sweep()
     writer = redacting(store.layout, store.writer())
     try:
-        _append(writer, run_span(MANIFEST, plan.run_id, plan.manifest()))
+        manifest = plan.manifest()
+        _append(writer, run_span(MANIFEST, plan.run_id, manifest))
         under_way = _Run(store, plan, writer, progress)
-        complete = asyncio.run(under_way.go())
+        ended = asyncio.run(under_way.go())
         _flush(writer)
         store.refresh()
-        if complete:
+        if ended == "complete":
             # One at a time: a report of every case would be as large as the run.
-            counted = Counter(result.diff.case_class for result in case_results(store, plan.manifest()))
+            counted = Counter(result.diff.case_class for result in case_results(store, manifest))
             end = {"cases": len(plan.cases), "classes": dict(counted)}
             _append(writer, run_span(RUN_END, plan.run_id, end))
-            _flush(writer)
+        elif ended != "interrupted":
+            stop = {"budget": ended, "pid": manifest["pid"], "born": manifest["born"]}
+            _append(writer, run_span(RUN_STOP, plan.run_id, stop))
+        _flush(writer)
     finally:
         writer.close()
         active.discard(plan.run_id)
     store.refresh()
     return summary_of(store, plan.run_id)
-
-
-@dataclass(slots=True)
-class _Counts:
-    done: int
-    before: int
-    total: int
-    began: float
-    statuses: Counter[CaseStatus]
 
 
 class _Run:
@@ -107,19 +114,25 @@ class _Run:
         self._plan = plan
         self._writer = writer
         self._progress = progress
+        self._began = time.monotonic()
         self._done = done_executions(store, plan.run_id) if plan.resumed else set()
-        wanted = sum(1 for _ in executions(plan))
-        done = sum(1 for execution in executions(plan) if execution.key in self._done)
-        self._counts = _Counts(done, done, wanted, time.monotonic(), Counter())
+        self._before = sum(execution.key in self._done for execution in executions(plan)) if self._done else 0
+        self._count, self._total = self._before, plan.executions
+        self._statuses: Counter[CaseStatus] = Counter()
+        self._spend = spent(store, plan.run_id) if plan.resumed else NOTHING_SPENT
         self._behaviours = Behaviours()
         self._environment = dict(os.environ)
+        self._attempts: Counter[object] = Counter()
+        self._queues: dict[PlannedTarget, Tasks] = {}
+        self._leases: Leases | None = None
+        self._budget: Budget | None = None
+        self._aside: set[asyncio.Task[None]] = set()
 
-    async def go(self) -> bool:
-        """Run what is left; say whether nothing is left."""
+    async def go(self) -> Literal["complete", "interrupted"] | Budget:
+        """Run what is left; say how it ended."""
         working = asyncio.ensure_future(self._work())
-        stopping = [signal.SIGINT, signal.SIGTERM]
         loop = asyncio.get_running_loop()
-        for number in stopping:
+        for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 loop.add_signal_handler(number, working.cancel)
             except (RuntimeError, ValueError):
@@ -128,58 +141,116 @@ class _Run:
         try:
             await working
         except asyncio.CancelledError:
-            return False
+            return "interrupted"
         except BaseExceptionGroup as group:
             raise _first(group) from None
-        return self._counts.done >= self._counts.total
+        if self._count >= self._total:
+            return "complete"
+        return self._budget or "interrupted"
 
     async def _work(self) -> None:
-        targets = [t for t in (self._plan.candidate, self._plan.baseline) if t is not None]
-        queues = {target: asyncio.Queue[Task | None](2 * self._plan.workers) for target in targets}
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._feed(queues))
-            for target, queue in queues.items():
-                wanted = min(self._plan.workers, max(1, self._counts.total - self._counts.done))
-                for _ in range(wanted):
-                    group.create_task(self._serve(target, queue))
+        plan = self._plan
+        self._leases = Leases(plan.limits) if plan.limits.paces else None
+        targets = dict.fromkeys(t for t in (plan.candidate, plan.baseline) if t is not None)
+        self._queues = {target: Tasks(2 * plan.workers + MOST_AT_ONCE) for target in targets}
+        self._look_at_budgets()
+        clock = None
+        if plan.limits.max_seconds is not None:
+            left = plan.limits.max_seconds - (time.monotonic() - self._began)
+            clock = asyncio.get_running_loop().call_later(left, self._look_at_budgets)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._feed())
+                for target, queue in self._queues.items():
+                    staff = Staff(plan.workers, queue)
+                    group.create_task(staff.hire(lambda t=target, q=queue, s=staff: self._serve(t, q, s)))
+        finally:
+            if clock is not None:
+                clock.cancel()
+            for task in self._aside:
+                task.cancel()
 
-    async def _feed(self, queues: dict[PlannedTarget, asyncio.Queue[Task | None]]) -> None:
+    async def _feed(self) -> None:
         """Read the recorded turns, and hand each execution to its target's workers."""
         batches: Iterator[list[Task]] = tasks_of(self._store, self._plan, self._done)
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        while self._budget is None and (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            ready: dict[PlannedTarget, list[Task]] = {target: [] for target in self._queues}
+            unrun = []
             for task in batch:
                 if task.recorded is not None and not task.execution.repeat:
                     self._behaviours.recorded(task.execution.case.case_id, task.recorded)
                 if task.job is None:
-                    self._keep(task.execution, _unrun(task, "unreplayable", task.why))
+                    unrun.append((task, _unrun(task, "unreplayable", task.why)))
                 else:
-                    await queues[task.execution.target].put(task)
-        for queue in queues.values():
-            for _ in range(self._plan.workers):
-                await queue.put(None)
+                    ready[task.execution.target].append(task)
+            if unrun:
+                self._keep(unrun)
+            for target, tasks in ready.items():
+                await self._queues[target].feed(tasks)
+        for queue in self._queues.values():
+            await queue.fed()
 
-    async def _serve(self, target: PlannedTarget, queue: asyncio.Queue[Task | None]) -> None:
+    async def _serve(self, target: PlannedTarget, queue: Tasks, staff: Staff) -> None:
+        """Run tasks in one worker after the other, until there are none."""
         worker: Worker | None = None
+        at_once = MOST_AT_ONCE
+        if self._plan.limits.counts or self._plan.modes.fresh_worker:
+            # A budget is looked at after each execution, and a fresh worker takes one.
+            at_once = 1
         try:
-            while (task := await queue.get()) is not None:
+            while tasks := await queue.take(min(at_once, staff.at_once), staff.serving):
                 if worker is None:
-                    worker = await self._started(target)
-                assert task.job is not None
-                result = await worker.run(task.job)
-                if isinstance(result, str):
-                    result = _unrun(task, "errored", result)
-                self._keep(task.execution, result)
-                if result.spent or not worker.alive:
+                    async with staff.starting:
+                        worker = await self._started(target)
+                left = await self._run_all(worker, tasks, queue, staff)
+                await queue.give_back(0, left)
+                if not worker.alive or worker.used_up:
                     await worker.kill()
                     worker = None
         finally:
             if worker is not None:
                 await worker.kill()
 
+    async def _run_all(self, worker: Worker, tasks: list[Task], queue: Tasks, staff: Staff) -> list[Task]:
+        """Run tasks, and keep what comes of them; give those that have not begun."""
+        at = 0
+        async for answers in worker.run_all([task.job for task in tasks if task.job is not None]):
+            kept = []
+            for task, answer in zip(tasks[at:], answers, strict=False):
+                result = answer.result
+                if isinstance(result, str):
+                    result = _unrun(task, "errored", result)
+                else:
+                    staff.took(answer.seconds)
+                if not self._tries_again(task, result, queue):
+                    kept.append((task, result))
+            self._keep(kept)
+            at += len(answers)
+            await queue.give_back(len(answers))
+        return tasks[at:]
+
+    def _tries_again(self, task: Task, result: Result, queue: Tasks) -> bool:
+        """Have an execution run again whose model's infrastructure failed; say whether it will."""
+        key = task.execution.key
+        if self._leases is not None:
+            self._leases.settle(result.spend.calls, result.spend.tokens)
+        if not result.infrastructure or self._budget is not None or not self._plan.modes.repeatable:
+            return False
+        if self._attempts[key] >= self._plan.limits.retries:
+            return False
+        self._attempts[key] += 1
+        self._spend = self._spend.plus(result.spend)
+        self._append(retried(result.payloads, self._attempts[key], result.infrastructure))
+        pause = min(BACKOFF_SECONDS * 2 ** (self._attempts[key] - 1), MOST_BACKOFF_SECONDS)
+        waiting = queue.later(task, pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that not all come back at once
+        self._aside.add(waiting)
+        waiting.add_done_callback(self._aside.discard)
+        return True
+
     async def _started(self, target: PlannedTarget) -> Worker:
         """Start a worker; one that something kills on the way is started again."""
         for left in reversed(range(START_ATTEMPTS)):
-            worker = Worker(self._plan.launch(target), self._environment)
+            worker = Worker(self._plan.launch(target), self._environment, self._lease)
             try:
                 await worker.start()
             except RunError:
@@ -193,20 +264,55 @@ class _Run:
                 return worker
         raise AssertionError
 
-    def _keep(self, execution: Execution, result: Result) -> None:
-        """Append a case's records; its agent's END, the last of them, makes it done."""
-        for payload in result.payloads:
-            _append(self._writer, payload)
-        counts = self._counts
-        counts.done += 1
-        counts.statuses[result.status] += 1
-        if not execution.repeat:
-            self._behaviours.replayed(execution.case.case_id, execution.arm, result.payloads, result.status)
+    async def _lease(self) -> float:
+        return 0.0 if self._leases is None else await self._leases.take()
+
+    def _keep(self, kept: Sequence[tuple[Task, Result]]) -> None:
+        """Append cases' records; a case's agent's, the last of them, makes it done."""
+        self._append([payload for _, result in kept for payload in result.payloads])
+        for task, result in kept:
+            execution = task.execution
+            self._count += 1
+            self._statuses[result.status] += 1
+            self._spend = self._spend.plus(result.spend)
+            if not execution.repeat:
+                self._behaviours.replayed(
+                    execution.case.case_id, execution.arm, result.payloads, result.status
+                )
+        if kept:
+            self._look_at_budgets()
+            self._tell()
+
+    def _append(self, payloads: Sequence[bytes]) -> None:
+        writer = self._writer
+        if payloads and isinstance(writer, JournalWriter) and all(map(_is_whole, payloads)):
+            if not writer.extend(payloads):
+                raise StoreError(_UNWRITABLE)
+            return
+        for payload in payloads:
+            _append(writer, payload)
+
+    def _look_at_budgets(self) -> None:
+        """Stop when a budget is used up."""
+        if self._budget is None:
+            self._budget = used_up(self._plan.limits, self._spend, time.monotonic() - self._began)
+            for queue in self._queues.values() if self._budget is not None else ():
+                stopping = asyncio.ensure_future(queue.stop())
+                self._aside.add(stopping)
+                stopping.add_done_callback(self._aside.discard)
+
+    def _tell(self) -> None:
         if self._progress is not None:
-            seconds = time.monotonic() - counts.began
-            differing = self._behaviours.differing
             self._progress(
-                Progress(counts.done, counts.total, counts.before, seconds, dict(counts.statuses), differing)
+                Progress(
+                    self._count,
+                    self._total,
+                    self._before,
+                    time.monotonic() - self._began,
+                    dict(self._statuses),
+                    self._behaviours.differing,
+                    self._spend,
+                )
             )
 
 
@@ -221,6 +327,11 @@ def _append(writer: Sink, payload: bytes) -> None:
     closes = entry["span"] if entry["type"] == "end" else None
     if not writer.append(payload, opens=opens, closes=closes):
         raise StoreError(_UNWRITABLE)
+
+
+def _is_whole(payload: bytes) -> bool:
+    """Whether a record opens and closes nothing."""
+    return entry_of(payload)["type"] == "span"
 
 
 def _flush(writer: Sink) -> None:

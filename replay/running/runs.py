@@ -5,16 +5,20 @@ The rules:
 1. A run is its manifest, a record like any other; its last record says that it is complete.
 2. An execution is done exactly when its agent span has a replay status; the done-set is what a resumed run leaves out.
 3. Of two executions of the same case and arm the earlier counts, so that nothing is counted twice.
-4. A run without an end is `running` while the process of its newest manifest lives on this machine, else `interrupted`.
-5. A run is named by its id, an unambiguous beginning of it, or `last`; a miss names the nearest.
+4. What a run spent is what its live model calls recorded, those of executions that were tried again among them.
+5. A run whose newest process was stopped by a budget says so.
+6. A run without an end is `running` while the process of its newest manifest lives on this machine, else `interrupted`.
+7. A run is named by its id, an unambiguous beginning of it, or `last`; a miss names the nearest. A run that only runs cases of
+   another again is meant by its whole id alone.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,12 +26,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
 from replay.errors import RunError
-from replay.running.records import MANIFEST, RUN_END
+from replay.running.limits import Spend
+from replay.running.records import MANIFEST, RUN_END, RUN_STOP
 
 if TYPE_CHECKING:
     from auditlog.store import Store
 
 _MOST_NAMED = 5
+
+FOLLOW_UP = re.compile(r"(.+)-again\d+")
+"""The id of a run that runs some cases of another again; the group is that other's."""
 
 active: set[str] = set()
 """The ids of the runs that this very process runs."""
@@ -51,11 +59,8 @@ def manifests(store: Store) -> list[Mapping[str, Any]]:
     return sorted(found.values(), key=lambda manifest: str(manifest["created"]), reverse=True)
 
 
-_CASE_SHAPES = {
-    "replay": (str, str, str, str, int, bool),
-    "verify": (str, str, str, str, int, bool),
-    "compare": (str, str, str),
-}
+_TURN: tuple[type, ...] = (str, str, str, str, int, bool)
+_CASE_SHAPES = {**dict.fromkeys(("replay", "verify", "control", "fork"), _TURN), "compare": (str, str, str)}
 
 
 def _is_manifest(content: Any, run_id: str) -> bool:
@@ -102,6 +107,40 @@ def ends(store: Store) -> dict[str, Mapping[str, Any]]:
     }
 
 
+def stops(store: Store) -> dict[str, list[Mapping[str, Any]]]:
+    """Give what the runs' processes that a budget stopped say, by run id."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_STOP]):
+        if span.replay is not None and isinstance(span.input, dict):
+            found.setdefault(span.replay.run_id, []).append(span.input)
+    return found
+
+
+def stopped_by(manifest: Mapping[str, Any], said: Iterable[Mapping[str, Any]]) -> str | None:
+    """Give the budget that stopped the process of a manifest; None where none did.
+
+    Args:
+        manifest: the newest of a run.
+        said: what `stops` gave for it.
+    """
+    process = manifest.get("pid"), manifest.get("born")
+    return next(
+        (str(stop.get("budget")) for stop in said if (stop.get("pid"), stop.get("born")) == process), None
+    )
+
+
+def spent(store: Store, run_id: str) -> Spend:
+    """Give what the live model calls of a run took so far."""
+    found = store.query(
+        "SELECT coalesce(sum(cost_usd), 0) AS usd, coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) "
+        "AS tokens, count(*) AS calls, count(*) FILTER (cost_usd IS NULL) AS unpriced FROM all_spans "
+        "WHERE replay_run_id = ? AND kind IN ('model', 'embedding') AND replay_match_tier IS NULL",
+        [run_id],
+    )
+    (row,) = found.to_pylist()
+    return Spend(float(row["usd"]), int(row["tokens"]), int(row["calls"]), int(row["unpriced"]))
+
+
 def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
     """Give one run's manifest.
 
@@ -116,10 +155,11 @@ def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
     if not known:
         msg = f"There is no run {run_id!r}: the store holds none. `auditlog replay run --agent module:agent` makes one."
         raise NotFoundError(msg)
+    begun = [m for m in known if not FOLLOW_UP.fullmatch(m["run_id"])] or known
     if run_id == "last":
-        return known[0]
+        return begun[0]
     fitting = [m for m in known if m["run_id"] == run_id] or [
-        m for m in known if m["run_id"].startswith(run_id)
+        m for m in begun if m["run_id"].startswith(run_id)
     ]
     if len(fitting) == 1 and run_id:
         return fitting[0]

@@ -13,158 +13,238 @@ Started as `python -P -m replay.running.worker READ WRITE PARENT`, with two pipe
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import gc
 import inspect
 import os
 import platform
-import signal
+import site
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import auditlog
-from auditlog import config, interception
+from auditlog import config, interception, overrides
 from auditlog.context import conversation
+from auditlog.http_calls import record_http
 from auditlog.recorder import ListSink, Recorder
+from auditlog.values import Json
 from replay.errors import TargetError
 from replay.matching.cassette import Cassette
 from replay.matching.recorded import from_json
 from replay.matching.restore import NotRestorable, restored
-from replay.running import protocol
+from replay.pinned.case import PinnedCase, prepare
+from replay.pinned.direct_reads import direct_reads
+from replay.running import frames, protocol
+from replay.running.executed import Executed, executed
+from replay.running.loops import Loops
 from replay.running.protocol import Job, Ready, Result, Setup
-from replay.running.records import Place, stamped, unrun_case
-from replay.sandbox import kernel, rules, threads
+from replay.running.records import OVERRIDDEN, Place, unrun_case
+from replay.sandbox import kernel, threads
 from replay.sandbox.fork import Prefix, split
 from replay.sandbox.guard import Guard
 from replay.sandbox.hosts import AllowedHosts, Host
 from replay.sandbox.intercept import CaseInterceptor
+from replay.sandbox.locking import take_locks
 from replay.sandbox.simulate import simulator_at
 from replay.sandbox.state import CaseState, current_case, process
+from replay.sandbox.surroundings import Surroundings
+from replay.targets.sources import seen
 from replay.targets.target import Target, resolve
 
 if TYPE_CHECKING:
     from replay.diff.model import CaseStatus
 
+# The agent gets a stand-in for it.
+_exit = os._exit
+
+STATE_LEFT = "auditlog.replay.state_left"
+"""On a case: what it changed in the agent's own modules, for the cases after it to see."""
 PATIENCE_SECONDS = 1.0
 """How long a case's threads may take to end after its answer."""
+
+_loops = Loops()
 
 
 def main() -> None:
     """Talk to the run until it hangs up."""
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
     kernel.die_with_parent(parent)
-    message = protocol.read_message(reading)
+    message = frames.read_message(reading)
     if message is None:
         return
+    if message.get("protocol") != protocol.VERSION:
+        why = (
+            f"The worker's own files speak version {protocol.VERSION} of the talk, and the run version "
+            f"{message.get('protocol')}: auditlog-replay was changed while it ran. Start the command again."
+        )
+        frames.write_message(writing, {"say": "failed", "why": why, "refused": []})
+        return
     setup = protocol.read_setup(message)
-    held, hosts = _take_locks(setup)
+    held, hosts, guard = _take_locks(setup)
+    if sys.flags.no_site:
+        # What the environment's packages run when Python starts, they run here, behind the locks.
+        site.main()
+    overrides.install(setup.overrides)
     try:
         target = resolve(setup.target, adapter=setup.adapter)
         if setup.modes.simulator and isinstance(found := interception.installed(), CaseInterceptor):
             found.simulate_with(simulator_at(setup.modes.simulator))
     except TargetError as error:
-        protocol.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
+        frames.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
         return
-    ready = Ready(target.name, target.digest, target.version, held, process.end(), hosts.unresolved)
+    found = seen()
+    python = platform.python_version()
+    ready = Ready(
+        target.name,
+        target.digest,
+        target.version,
+        held,
+        process.end(),
+        hosts.unresolved,
+        found.code,
+        found.packages,
+        found.installed,
+        python,
+        reads=direct_reads(setup.paths) if setup.pinning.looks else (),
+    )
     # From here on this process sees what customers said, and what an agent prints is nobody's.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    protocol.write_message(writing, protocol.ready_message(ready))
+    frames.write_message(writing, protocol.ready_message(ready))
     interceptor, background = interception.installed(), threads.in_background()
+    surroundings = Surroundings(process, guard, setup.paths)
+    talk = _Talk(reading, writing)
+    if setup.leases and isinstance(interceptor, CaseInterceptor):
+        interceptor.pace_with(talk.lease)
     # What lives now outlives every case, so a collection after each looks only at what the case left.
     gc.freeze()
-    while (message := protocol.read_message(reading)) is not None:
-        job = protocol.read_job(message)
-        result = _run_case(target, job, interceptor, background, setup)
-        protocol.write_message(writing, protocol.result_message(job.case_id, result))
+    while (message := talk.cases()) is not None:
+        for job in protocol.read_jobs(message):
+            result = _run_case(target, job, interceptor, background, setup, surroundings)
+            frames.write_message(writing, *protocol.result_message(job.case_id, result))
+            if result.spent:
+                return
 
 
-def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts]:
-    held = ["environment"]
-    # Model clients name the platform in a header, for which Python runs `uname` once and remembers it. Here it is no leak.
-    platform.platform()
+class _Talk:
+    """What the run says, in order; safe to ask from any thread."""
+
+    def __init__(self, reading: int, writing: int) -> None:
+        self._reading, self._writing = reading, writing
+        self._lock = threading.Lock()
+        self._waiting: deque[dict[str, Any]] = deque()
+
+    def cases(self) -> dict[str, Any] | None:
+        """Give the next cases to run; None at the end."""
+        return self._waiting.popleft() if self._waiting else frames.read_message(self._reading)
+
+    def lease(self) -> None:
+        """Wait until a live model call may begin."""
+        with self._lock:
+            frames.write_message(self._writing, {"say": "lease"})
+            while (message := frames.read_message(self._reading)) is not None:
+                if message.get("say") == "leased":
+                    return
+                self._waiting.append(message)
+        _exit(0)
+
+
+def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts, Guard | None]:
     hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
     hosts.pin()
     if setup.memory_bytes is not None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
-    # The kernel's locks hold for this thread and those that it will start, so they come while it is the only one.
-    if "network" in setup.locks and not setup.hosts and kernel.without_network():
-        held.append("network namespace")
-    if "landlock" in setup.locks and (version := kernel.landlock([setup.scratch], hosts.ports())):
-        held.append(f"landlock {version}")
-    if "intercept" in setup.locks:
-        interception.install(CaseInterceptor(process))
-        held.append("intercept")
-    if "threads" in setup.locks:
-        held.append("threads")
-    if "guard" in setup.locks:
-        scratch = [setup.scratch]
-        attached = rules.attached_database(scratch)
-        Guard(process, rules.rules(scratch, hosts), rules.native_rules(), attached).install()
-        held.append("guard")
+    held, guard = take_locks(setup.locks, setup.scratch, hosts, process)
     _hold_the_recorder()
+    prepare(setup.pinning, hosts.hosts)
     # `-P` kept the working directory off the path while our own modules were imported.
     sys.path[:0] = [path for path in setup.paths if path not in sys.path]
-    return tuple(held), hosts
+    return held, hosts, guard
 
 
 def _hold_the_recorder() -> None:
     """Let the agent's own set-up of recording do nothing: this process records into the run."""
 
-    def nothing(*_args: Any, **_kwargs: Any) -> None:
-        """Stand in for `configure` and `shutdown`."""
+    def configure(*_args: Any, http: str | None = None, **_kwargs: Any) -> None:
+        """Stand in for `configure`, of which only what it says of HTTP counts here."""
+        if http == "record":
+            record_http()
 
-    for name in ("configure", "shutdown"):
-        setattr(config, name, nothing)
-        setattr(auditlog, name, nothing)
+    def shutdown() -> None:
+        """Stand in for `shutdown`."""
+
+    for name, stand_in in (("configure", configure), ("shutdown", shutdown)):
+        setattr(config, name, stand_in)
+        setattr(auditlog, name, stand_in)
     config.use(Recorder(ListSink()))
 
 
 def _run_case(
-    target: Target, job: Job, interceptor: Any, background: frozenset[threading.Thread], setup: Setup
+    target: Target,
+    job: Job,
+    interceptor: Any,
+    background: frozenset[int],
+    setup: Setup,
+    surroundings: Surroundings,
 ) -> Result:
     sink = ListSink()
     config.use(Recorder(sink, agent_version=job.agent_version, base_attributes=job.lineage))
+    pins = PinnedCase(job.pinned, seeds_ids=not setup.modes.live_writes)
     if interceptor is not None:
-        _load(interceptor, job, setup)
+        _load(interceptor, job, setup, pins)
     case = CaseState(job.case_id)
     process.begin(case)
-    error = contextvars.copy_context().run(_call, target, job, case)
-    _settle(interceptor)
+    with pins:
+        error = contextvars.copy_context().run(_call, target, job, case)
+        whole = surroundings.settle()
     outliving = threads.outliving(background, PATIENCE_SECONDS) if "threads" in setup.locks else ()
     violations = process.end()
     early = None if interceptor is None else interceptor.ended_early()
     status, why = _verdict(case, error, violations, outliving, early)
     payloads = sink.take()
-    records = stamped(payloads, status, why)
-    if records is None:
+    found = executed(payloads, status, why, {**pins.facts(), **_overridden(), **_left(surroundings)})
+    if found is None:
         place = Place(job.conversation_id, job.user_id, job.tags, job.lineage)
         fault = None if error is None else type(error).__qualname__
-        records = (*payloads, unrun_case(place, target.name, dict(job.arguments), status, why, fault=fault))
-    return Result(status, why, records, spent=bool(outliving) or setup.modes.fresh_worker)
+        unrun = unrun_case(place, target.name, dict(job.arguments), status, why, fault=fault)
+        found = Executed((*payloads, unrun))
+    return Result(
+        status,
+        why,
+        found.records,
+        spent=bool(outliving) or not whole or setup.modes.fresh_worker,
+        behaviour=found.behaviour,
+        measures=found.measures,
+        spend=found.spend,
+        infrastructure=found.infrastructure,
+    )
 
 
-def _load(interceptor: CaseInterceptor, job: Job, setup: Setup) -> None:
+def _overridden() -> dict[str, Json]:
+    """Say on the agent's span which overrides reached something in its case."""
+    placed = overrides.installed()
+    reached = () if placed is None else placed.reached()
+    return {OVERRIDDEN: list(reached)} if reached else {}
+
+
+def _left(surroundings: Surroundings) -> dict[str, Json]:
+    """Say on the agent's span what its case left in the agent's own modules."""
+    left = surroundings.left_behind()
+    return {STATE_LEFT: list(left)} if left else {}
+
+
+def _load(interceptor: CaseInterceptor, job: Job, setup: Setup, pins: PinnedCase) -> None:
     recorded = from_json(job.cassette)
     prefix = None
     if job.before_fork:
         before, recorded = split(recorded, job.before_fork)
         prefix = Prefix(before, Cassette(before, setup.matching))
-    interceptor.load(Cassette(recorded, setup.matching), setup.modes, recorded, prefix=prefix)
-
-
-def _settle(interceptor: interception.Interceptor | None) -> None:
-    """Let what the case left behind happen now, while it is the case's, and put back what it took away."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    gc.collect()
-    if interceptor is not None and interception.installed() is not interceptor:
-        process.remember("take the replay's interceptor away")
-        interception.uninstall()
-        interception.install(interceptor)
+    interceptor.load(Cassette(recorded, setup.matching), setup.modes, recorded, prefix=prefix, cache=pins.cache)
+    pins.follow(interceptor.callers)
 
 
 def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:
@@ -182,14 +262,14 @@ def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:
 def _drain(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
     """Call an agent of any kind, and take all that it gives."""
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        asyncio.run(_drain_async(function, args, kwargs))
+        _loops.run(_drain_async(function, args, kwargs))
         return
     given = function(*args, **kwargs)
     if inspect.isgenerator(given):
         for _ in given:
             pass
     elif inspect.isawaitable(given) or inspect.isasyncgen(given):
-        asyncio.run(_finish(given))
+        _loops.run(_finish(given))
 
 
 async def _drain_async(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -231,7 +311,12 @@ def _verdict(
     return "complete", ""
 
 
-if __name__ == "__main__":
+def run_to_end() -> None:
+    """Be a worker, and nothing after it."""
     main()
     # A non-daemon thread of the agent's must not keep the process.
-    os._exit(0)
+    _exit(0)
+
+
+if __name__ == "__main__":
+    run_to_end()

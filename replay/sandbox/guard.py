@@ -7,20 +7,21 @@ The rules:
 2. What it refuses, it remembers first; then it raises. In a case it raises what an `except Exception` does not catch;
    while modules are imported, an ordinary PermissionError, since libraries that look around know how to do without.
 3. A rule that fails to judge an event refuses it.
-4. The ways out that Python has and raises no audit event for are closed by hand: starting a process as `multiprocessing`
-   does, making a pipe or device file, signalling by descriptor, and attaching a database. So is what its event hides: the
-   directory in which `os.open` opens a file.
+4. A rule sees values of Python's own types only: a stranger's text or number may run the stranger's code when it is asked
+   anything. What the rules ask of the system, they ask without raising an event, so that the hook never has to look away.
+5. Native code may be loaded while a module is imported, whenever that is: it is part of the module.
 """
 
 from __future__ import annotations
 
-import functools
+import importlib
 import sys
-import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from replay.errors import ImportDenied, ReplayLeak
-from replay.sandbox.rules import Rule
+from replay.sandbox.rules import Rule, plain
 from replay.sandbox.state import ProcessState
 
 ALLOW_HOST = "Allow a model's host with --allow-host name:port."
@@ -30,26 +31,21 @@ DECORATE = "Put it into a decorated tool, whose body a replay does not enter."
 class Guard:
     """The rules in force in this process."""
 
-    def __init__(
-        self, process: ProcessState, always: dict[str, Rule], in_case: dict[str, Rule], attached: Rule
-    ) -> None:
+    def __init__(self, process: ProcessState, always: Mapping[str, Rule], native: Mapping[str, Rule]) -> None:
         """Guard a process.
 
         Args:
             process: where refusals are remembered.
             always: the rules by audit event.
-            in_case: further ones, for when a case runs.
-            attached: the rule for a database that SQLite attaches.
+            native: those about native code, for when a case runs and nothing is being imported.
         """
         self._process = process
-        self._always = always
-        self._in_case = in_case
-        self._attached = attached
-        self._judging = threading.local()
+        self._always = MappingProxyType({**always, _PROBE: self._answer})
+        self._native = MappingProxyType(dict(native))
+        self._answered: object = None
 
     def install(self) -> None:
         """Put the hook into this process; there is no way back."""
-        self._close_side_doors()
         sys.addaudithook(self._hook)
 
     def refuse(self, what: str) -> BaseException:
@@ -62,81 +58,56 @@ class Guard:
         leak = ReplayLeak(f"The agent tried to {what}, and a replay does not touch the world. {hint}")
         return case.stop(leak) if case is not None else leak
 
+    def holds(self) -> bool:
+        """Whether the hook is still asked, and still refuses; an agent may have taken the rules apart."""
+        mark = object()
+        try:
+            _audit(_PROBE, mark)
+            return self._answered is mark and all(
+                self._always[event](args) is not None for event, args in _FORBIDDEN.items()
+            )
+        except Exception:  # noqa: BLE001 - whatever is wrong with the rules, they do not hold
+            return False
+
+    def _answer(self, args: tuple[Any, ...]) -> None:
+        self._answered = args[0]
+
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         rule = self._always.get(event)
-        if rule is None and self._process.phase != "import":
-            rule = self._in_case.get(event)
         if rule is None:
-            return
-        # Judging a path may itself raise audit events.
-        if getattr(self._judging, "now", False):
-            return
-        self._judging.now = True
+            rule = self._native.get(event)
+            if rule is None or self._process.phase == "import" or _importing():
+                return
         try:
-            what = rule(args)
+            what = rule(plain(args))
         except Exception:  # noqa: BLE001 - rule 3
             what = f"do something that a replay cannot judge ({event})"
-        finally:
-            self._judging.now = False
         if what is not None:
             raise self.refuse(what)
 
-    def _watch_databases(self) -> None:
-        import sqlite3
 
-        real = sqlite3.connect
+_audit = sys.audit
+_PROBE = "replay.sandbox.probe"
+"""An event of ours."""
+_FORBIDDEN: Mapping[str, tuple[Any, ...]] = {
+    "open": ("/", "w", 1),
+    "os.remove": ("/", -1),
+    "os.fork": (),
+    "socket.connect": (None, ("192.0.2.255", 9)),
+    "socket.getaddrinfo": ("replay.invalid", 9, 0, 0, 0),
+    "subprocess.Popen": ("true", (), None, None),
+}
+"""What no run allows; the address is one of documentation (RFC 5737)."""
 
-        def authorize(action: int, path: str | None, *_rest: str | None) -> int:
-            if action != sqlite3.SQLITE_ATTACH:
-                return sqlite3.SQLITE_OK
-            # SQLite names the file only where the statement spells it out.
-            what = "open a database that it attaches" if path is None else self._attached((path,))
-            if what is None:
-                return sqlite3.SQLITE_OK
-            self.refuse(what)
-            return sqlite3.SQLITE_DENY
+_frame = sys._getframe  # noqa: SLF001 - the only way to see who asks
+_MACHINERY = vars(importlib._bootstrap)  # type: ignore[attr-defined]  # noqa: SLF001
 
-        @functools.wraps(real)
-        def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-            connection = real(*args, **kwargs)
-            connection.set_authorizer(authorize)
-            return connection
 
-        # The audit event comes before a connection takes an authorizer.
-        sqlite3.connect = sqlite3.dbapi2.connect = connect  # type: ignore[assignment]
-
-    def _name_directories(self) -> None:
-        import os
-
-        real = os.open
-
-        @functools.wraps(real)
-        def opened(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-            if dir_fd is None:
-                return real(path, flags, mode)
-            # `open` is raised without the directory; with its name in the path, it is judged as any other.
-            return real(os.path.join(f"/proc/self/fd/{dir_fd}", os.fsdecode(path)), flags, mode)  # noqa: PTH118
-
-        os.open = opened
-        os.supports_dir_fd.add(opened)
-
-    def _close_side_doors(self) -> None:
-        import _posixsubprocess
-        import os
-        import signal
-        import subprocess
-
-        self._watch_databases()
-        self._name_directories()
-        self._close(_posixsubprocess, "fork_exec", "run a program (fork_exec)")
-        self._close(subprocess, "_fork_exec", "run a program (fork_exec)")
-        self._close(os, "mkfifo", "make a pipe file")
-        self._close(os, "mknod", "make a device file")
-        self._close(signal, "pidfd_send_signal", "signal a process or thread")
-
-    def _close(self, module: Any, name: str, what: str) -> None:
-        def refused(*_args: Any, **_kwargs: Any) -> Any:
-            raise self.refuse(what)
-
-        if hasattr(module, name):
-            setattr(module, name, refused)
+def _importing() -> bool:
+    """Whether this thread is importing a module."""
+    frame: Any = _frame()
+    while frame is not None:
+        if frame.f_globals is _MACHINERY:
+            return True
+        frame = frame.f_back
+    return False

@@ -47,6 +47,7 @@ class CaseInterceptor:
         self._prefix: Prefix | None = None
         self._cache: ModelAnswers | None = None
         self._simulator: Simulator = nearest_recorded
+        self._lease: Callable[[], None] | None = None
 
     def simulate_with(self, simulator: Simulator) -> None:
         """Answer what is missed with this, where the modes are `simulate`."""
@@ -74,6 +75,19 @@ class CaseInterceptor:
         self._prefix, self._cache = prefix, cache
         self._callers = Callers()
 
+    @property
+    def callers(self) -> Callers:
+        """Who made each call of this case."""
+        return self._callers
+
+    def pace_with(self, lease: Callable[[], None]) -> None:
+        """Ask before each live model call.
+
+        Args:
+            lease: waits until the call may begin.
+        """
+        self._lease = lease
+
     def ended_early(self) -> str | None:
         """Of a fork: say that the agent ended before it; None where it did not."""
         return None if self._prefix is None else self._prefix.ended_early()
@@ -96,7 +110,10 @@ class CaseInterceptor:
         if self._prefix is not None and not self._prefix.over:
             return self._prefix.answer(case, call, effect, caller, _missed)
         if operation.kind == "model" and self._modes.model != "recorded":
-            return self._model(case, call)
+            answer = self._model(case, call)
+            if answer is None and self._lease is not None:
+                self._lease()
+            return answer
         if is_write(operation.kind, effect) and self._modes.write_runs(operation.name, operation.kind):
             # What is recorded of it is used up, so that the reads after it are those after a write.
             self._take(call, effect, caller)

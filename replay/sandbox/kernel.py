@@ -7,8 +7,8 @@ The rules:
    allowed hosts' ports, and no signal leaves the process.
 3. `network namespace`: with no host allowed, the process has no network at all, not even the loopback.
 4. `parent death`: the worker dies with the run that started it.
-5. They hold for one thread and those that it starts, so they are taken while it is the only one, or not claimed at all
-   (a `sitecustomize` may have started another). They cannot be given back.
+5. They hold for one thread and those that it starts, so they are taken while it is the only one (`alone`), or not claimed at
+   all (a `sitecustomize` may have started another). They cannot be given back.
 
 The numbers are those of the kernel's interface (linux/landlock.h, linux/prctl.h, linux/sched.h).
 """
@@ -60,8 +60,6 @@ def die_with_parent(parent: int) -> bool:
 
 def without_network() -> bool:
     """Leave every network; say whether it worked."""
-    if not _alone():
-        return False
     libc, user, group = _libc(), os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWNET) == 0:
         return True
@@ -91,8 +89,6 @@ def landlock(scratch: Iterable[str], ports: Iterable[int]) -> int:
     Returns:
         The version of the kernel's interface; 0 where there is none.
     """
-    if not _alone():
-        return 0
     libc = _libc()
     version = libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
@@ -136,7 +132,7 @@ def _allow_path(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> bool
         os.close(descriptor)
 
 
-def _alone() -> bool:
+def alone() -> bool:
     """Whether this is Linux, and this process has one thread, threads of native code counted."""
     return sys.platform.startswith("linux") and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
 

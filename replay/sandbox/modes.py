@@ -192,7 +192,7 @@ def _check_reads(modes: Modes) -> None:
 def modes_from_json(fields_of: Mapping[str, Any]) -> Modes:
     """Read back what `asdict` made of modes; of a manifest that is older than they are, its `model` alone."""
     known = {field.name for field in fields(Modes)}
-    found = {
+    found: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in fields_of.items()
         if name in known

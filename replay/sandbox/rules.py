@@ -6,14 +6,21 @@ The rules:
 2. The network is refused, but for connections to pinned addresses of allowed hosts; unix sockets are refused.
 3. Files are read-only, outside of the worker's scratch directories.
 4. Native code that is loaded by hand (`ctypes`) is refused while a case runs; when modules are imported it is theirs.
-5. An event that is not in the table here is not refused. An event whose arguments are not what Python documents is.
+5. What would take these rules apart is refused: other audit hooks, searching the memory for us, changing our functions.
+6. Another process's environment and memory are not read: the run's own holds what the worker's does not.
+7. An event that is not in the table here is not refused. An event whose arguments are not what Python documents is.
 
-Pure: each rule takes an event's arguments and says what was tried, or None.
+Pure: each rule takes an event's arguments and says what was tried, or None. What the rules need of the system they take when
+this module is imported, which is before the agent's are: a function that the agent exchanges is not asked.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import socket
+import sys
+import types
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any
@@ -60,6 +67,16 @@ _PATHS: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.utime": ((0, 3),),
 }
 
+_readlink, _getcwd, _getpid = os.readlink, os.getcwd, os.getpid
+_text_of_path = PurePath.__fspath__
+_FILE_SYSTEM_ENCODING = sys.getfilesystemencoding()
+_MOST_LINKS = 40
+
+_FAMILIES = frozenset((-1, int(socket.AF_INET), int(socket.AF_INET6)))
+_TYPE_MASK = 0xF
+_PROTOCOLS = frozenset((-1, 0, int(socket.IPPROTO_TCP)))
+_PRIVATE = re.compile(r"/proc/(\d+)(?:/task/\d+)?/(?:environ|mem|maps|auxv|fd|root|cwd)(?:/.*)?")
+
 _ADDRESSES = ("socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto")
 _NAMES = ("socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.getnameinfo")
 _NATIVE = ("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle")
@@ -67,6 +84,11 @@ _OTHERS = {
     # The new interpreter would have no audit hook, and no interceptor.
     "cpython.PyInterpreterState_New": "start an interpreter",
     "socket.sethostname": "change the host's name",
+    "gc.get_objects": "search the memory of its process",
+    "gc.get_referrers": "search the memory of its process",
+    "sqlite3.enable_load_extension": "load native code into a database",
+    "sqlite3.load_extension": "load native code into a database",
+    "sys.addaudithook": "put in an audit hook of its own",
     "syslog.openlog": "write to the system log",
     "syslog.syslog": "write to the system log",
 }
@@ -84,8 +106,9 @@ def rules(scratch: Iterable[str], hosts: AllowedHosts) -> dict[str, Rule]:
     table |= {event: _process(event) for event in _PROCESSES}
     table |= {event: files.changed(event, places) for event, places in _PATHS.items()}
     table |= {event: _address(event, hosts) for event in _ADDRESSES}
-    table |= {event: _name(event, hosts) for event in _NAMES}
+    table |= {event: _looked_up(event, hosts) for event in _NAMES}
     table |= {event: _said(what) for event, what in _OTHERS.items()}
+    table |= {"socket.__new__": _bare_socket, "resource.prlimit": _limits, "object.__setattr__": _patching}
     return table
 
 
@@ -105,15 +128,17 @@ def native_rules() -> dict[str, Rule]:
 
 class _Files:
     def __init__(self, scratch: Iterable[str]) -> None:
-        self._scratch = tuple(os.path.realpath(path) for path in scratch)
+        self._scratch = tuple(resolved(path) for path in scratch)
 
     def opened(self, args: tuple[Any, ...]) -> str | None:
         path, mode, flags = args
-        writes = bool(flags & _WRITING) if isinstance(flags, int) else any(c in "wax+" for c in str(mode))
-        # A descriptor was opened before, under these same rules.
-        if not writes or isinstance(path, int) or self.may_write(path):
+        if isinstance(path, int):
+            # A descriptor was opened before, under these same rules.
             return None
-        return f"write the file {_shown(path)}"
+        by_mode = not isinstance(mode, str) or any(c in "wax+" for c in mode)
+        if flags & _WRITING if isinstance(flags, int) else by_mode:
+            return None if self.may_write(path) else f"write the file {_shown(path)}"
+        return _private(path)
 
     def database(self, args: tuple[Any, ...]) -> str | None:
         path = args[0]
@@ -136,38 +161,127 @@ class _Files:
 
     def may_write(self, path: Any, directory: Any = -1) -> bool:
         """Whether a path stands in a scratch directory, symbolic links followed."""
-        match path:
-            case int():
-                name = f"/proc/self/fd/{path}"
-            case str() | bytes():
-                name = os.fsdecode(path)
-            case PurePath():
-                name = PurePath.__fspath__(path)
-            case _:
-                # Asking a stranger's object for its path would run its code behind the hook's back.
-                return False
+        name = f"/proc/self/fd/{path}" if isinstance(path, int) else _name(path)
+        if name is None:
+            # Asking a stranger's object for its path would run its code, and it might give the system another one.
+            return False
         if not name.startswith("/") and isinstance(directory, int) and directory >= 0:
-            name = os.path.join(f"/proc/self/fd/{directory}", name)  # noqa: PTH118 - the hook makes no objects
-        name = os.path.realpath(name)
-        return name in _HARMLESS or any(name == top or name.startswith(top + os.sep) for top in self._scratch)
+            name = f"/proc/self/fd/{directory}/{name}"
+        name = resolved(name)
+        return name in _HARMLESS or any(name == top or name.startswith(top + "/") for top in self._scratch)
+
+
+def plain(value: Any) -> Any:
+    """Give an event's arguments as values of Python's own types; anything else is left as it is, and not to be asked."""
+    if isinstance(value, str):
+        return value if type(value) is str else str.__str__(value)
+    if isinstance(value, bytes):
+        return value if type(value) is bytes else bytes.__getitem__(value, slice(None))
+    if isinstance(value, int):
+        return value if type(value) is int else int.__add__(value, 0)
+    if isinstance(value, tuple):
+        return tuple(plain(item) for item in tuple.__iter__(value))
+    return value
+
+
+def resolved(name: str) -> str:
+    """Follow the symbolic links of a path, as far as it is there.
+
+    Args:
+        name: absolute, or from the working directory.
+    """
+    left = (name if name.startswith("/") else f"{_getcwd()}/{name}").split("/")[::-1]
+    found = ""
+    links = 0
+    while left:
+        part = left.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            found = found.rpartition("/")[0]
+            continue
+        here = f"{found}/{part}"
+        try:
+            target = _readlink(here)
+        except OSError:
+            found = here
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            msg = f"{name} has too many symbolic links"
+            raise ValueError(msg)
+        found = "" if target.startswith("/") else found
+        left += target.split("/")[::-1]
+    return found or "/"
+
+
+def _name(path: Any) -> str | None:
+    """Give a path as text; None for an object that is no path of Python's own."""
+    if isinstance(path, str):
+        return path
+    if isinstance(path, bytes):
+        return path.decode(_FILE_SYSTEM_ENCODING, "surrogateescape")
+    return _text_of_path(path) if type(path).__module__ == "pathlib" and isinstance(path, PurePath) else None
+
+
+def _private(path: Any) -> str | None:
+    name = _name(path)
+    if name is None or "proc" not in name:
+        return None
+    found = _PRIVATE.fullmatch(resolved(name))
+    return (
+        None if found is None or int(found[1]) == _getpid() else f"read of another process ({_shown(name)})"
+    )
+
+
+def socket_kind(args: tuple[Any, ...]) -> str | None:
+    """Say what socket is made where it is neither one of TCP nor of a pair: a rule for `socket.__new__`."""
+    _, family, kind, protocol = args
+    if family not in _FAMILIES:
+        local = family == getattr(socket, "AF_UNIX", None)
+        return "open a unix socket" if local else f"open a socket of family {family}"
+    if kind != -1 and kind & _TYPE_MASK != socket.SOCK_STREAM:
+        return "open a UDP socket" if kind & _TYPE_MASK == socket.SOCK_DGRAM else "open a raw socket"
+    return None if protocol in _PROTOCOLS else f"open a socket of protocol {protocol}"
+
+
+def _bare_socket(args: tuple[Any, ...]) -> str | None:
+    # One of `socket.socket` may stand for a descriptor that is there: it is judged where it is made.
+    return socket_kind(args) if type(args[0]) is _BARE_SOCKET else None
+
+
+_BARE_SOCKET = socket.socket.__mro__[1]
+
+
+def _limits(args: tuple[Any, ...]) -> str | None:
+    return None if args[0] in (0, _getpid()) else "change the limits of another process"
+
+
+def _patching(args: tuple[Any, ...]) -> str | None:
+    function, name = args[:2]
+    if name not in ("__code__", "__defaults__", "__kwdefaults__") or type(function) is not types.FunctionType:
+        return None
+    home = function.__globals__.get("__name__")
+    ours = isinstance(home, str) and home.partition(".")[0] in ("auditlog", "replay")
+    return f"change the replay's own code ({home})" if ours else None
 
 
 def _path_of_uri(path: Any) -> list[str]:
-    name = os.fsdecode(path) if isinstance(path, str | bytes) else ""
+    name = _name(path) or ""
     return [unquote(urlsplit(name).path)] if name[:5].lower() == "file:" else []
 
 
 def _process(event: str) -> Rule:
     def rule(args: tuple[Any, ...]) -> str:
         # Only the program's name: arguments may hold what a customer said.
-        program = f" {_shown(args[0])}" if args and isinstance(args[0], str | bytes | os.PathLike) else ""
+        program = f" {_shown(args[0])}" if args and _name(args[0]) is not None else ""
         match event:
             case "os.fork" | "os.forkpty":
                 return "fork a process"
             case "os.kill" | "os.killpg" | "signal.pthread_kill":
                 return "signal a process or thread"
             case "os.system":
-                return f"run {_shown(os.fsdecode(args[0]).split(' ', 1)[0])} in a shell"
+                return f"run {_shown((_name(args[0]) or '').split(' ', 1)[0])} in a shell"
             case _:
                 return f"run{program or ' a program'} ({event})"
 
@@ -189,7 +303,7 @@ def _address(event: str, hosts: AllowedHosts) -> Rule:
     return rule
 
 
-def _name(event: str, hosts: AllowedHosts) -> Rule:
+def _looked_up(event: str, hosts: AllowedHosts) -> Rule:
     def rule(args: tuple[Any, ...]) -> str | None:
         asked = args[0]
         if event == "socket.getaddrinfo" and hosts.allows_name(asked):
@@ -224,13 +338,5 @@ def address_text(address: Any) -> str:
 
 
 def _shown(path: Any) -> str:
-    match path:
-        case int():
-            text = f"descriptor {path}"
-        case str() | bytes():
-            text = os.fsdecode(path)
-        case PurePath():
-            text = PurePath.__fspath__(path)
-        case _:
-            text = f"a {type(path).__name__}"
+    text = f"descriptor {path}" if isinstance(path, int) else _name(path) or f"a {type(path).__name__}"
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

@@ -3,9 +3,10 @@
 The rules:
 
 1. A case is over when its threads are: a thread that goes on could still act, and its acts would belong to nobody.
-2. An executor's idle worker is not going on: it waits for work inside `concurrent.futures`, and runs nothing of the agent's.
+2. A thread counts however it was started: one of `_thread`, of which `threading` knows nothing, too.
+3. An executor's idle worker is not going on: it waits for work inside `concurrent.futures`, and runs nothing of the agent's.
    An executor that was there before the case is watched like any other, since the case may have given it work.
-3. Threads that ran already when the agent had been imported, such as a client's own, are not a case's.
+4. Threads that ran already when the agent had been imported, such as a client's own, are not a case's.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 _POLL_SECONDS = 0.005
 _HANDOVER_SECONDS = 0.001
 """Longer than a worker takes from being handed its work to beginning it."""
 
-
-def in_background() -> frozenset[threading.Thread]:
-    """Give the threads that run, idle workers of executors left out; asked once, before the first case."""
-    frames = sys._current_frames()  # noqa: SLF001 - the only way to see what a thread does
-    return frozenset(t for t in threading.enumerate() if not _is_idle_worker(frames.get(t.ident or 0)))
+_frames = sys._current_frames  # noqa: SLF001 - the only way to see what threads do
 
 
-def outliving(background: frozenset[threading.Thread], patience: float) -> tuple[str, ...]:
+def in_background() -> frozenset[int]:
+    """Give the threads that run, idle workers of executors left out, by identity; asked once, before the first case."""
+    frames = _frames()
+    return frozenset(ident for ident, frame in frames.items() if not _is_idle_worker(frame))
+
+
+def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
     """Wait for a case's threads to end, and name those that do not.
 
     Args:
@@ -37,28 +40,32 @@ def outliving(background: frozenset[threading.Thread], patience: float) -> tuple
     """
     until = time.monotonic() + patience
     while True:
-        left = _left(background)
+        frames = _frames()
+        left = _left(frames, background)
         if not left:
-            if background.issuperset(threading.enumerate()):
+            if background.issuperset(frames):
                 return ()
             # An idle worker may have been handed its work this very moment.
             time.sleep(_HANDOVER_SECONDS)
-            left = _left(background)
+            left = _left(_frames(), background)
             if not left:
                 return ()
         if time.monotonic() >= until:
-            return tuple(sorted(thread.name for thread in left))
-        left[0].join(_POLL_SECONDS)
+            names = {thread.ident: thread.name for thread in threading.enumerate()}
+            return tuple(sorted(names.get(ident, "a thread without a name") for ident in left))
+        known = next((thread for thread in threading.enumerate() if thread.ident == left[0]), None)
+        if known is None:
+            time.sleep(_POLL_SECONDS)
+        else:
+            known.join(_POLL_SECONDS)
 
 
-def _left(background: Collection[threading.Thread]) -> list[threading.Thread]:
-    frames = sys._current_frames()  # noqa: SLF001
+def _left(frames: Mapping[int, types.FrameType], background: Collection[int]) -> list[int]:
+    own = threading.get_ident()
     return [
-        thread
-        for thread in threading.enumerate()
-        if thread not in background
-        and thread is not threading.current_thread()
-        and not _is_idle_worker(frames.get(thread.ident or 0))
+        ident
+        for ident, frame in frames.items()
+        if ident not in background and ident != own and not _is_idle_worker(frame)
     ]
 
 

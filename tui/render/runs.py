@@ -31,6 +31,7 @@ STATES = {
     "running": State("◌", "running", "accent"),
     "complete": State("✓", "complete", "ok"),
     "interrupted": State("!", "interrupted", "warn"),
+    "budget": State("!", "budget", "warn"),
 }
 
 

@@ -581,12 +581,15 @@ def misbehave(how: str) -> str:
         case "os._exit":
             os._exit(3)
         case "garbage":
-            os.write(int(sys.argv[2]), b"\x02\0\0\0{}")
+            os.write(int(sys.argv[2]), b"\x02\0\0\0\0\0\0\0{}")
+        case "no frame":
+            os.write(int(sys.argv[2]), b"garbage garbage garbage")
         case "forged":
             said = (
-                b'{"say":"result","case":"another","status":"complete","why":"","spent":false,"payloads":[]}'
+                b'{"say":"result","case":"another","status":"complete","why":"","spent":false,"sizes":[],"behaviour":"",'
+                b'"measures":{},"spend":[0,0,0,0],"infrastructure":""}'
             )
-            os.write(int(sys.argv[2]), len(said).to_bytes(4, "little") + said)
+            os.write(int(sys.argv[2]), len(said).to_bytes(4, "little") + bytes(4) + said)
         case "hang":
             time.sleep(600)
         case "memory":

@@ -55,16 +55,15 @@ def test_what_every_agent_may_do_is_not_refused(make_bench):
     )
 
 
-def test_the_agents_end_is_last_and_carries_the_status_and_every_start_the_lineage(make_bench):
+def test_the_agents_record_is_last_and_carries_the_status_and_every_record_the_lineage(make_bench):
     """A case is done exactly when its last record is there, and each of its spans says which run it belongs to."""
     result = make_bench("well_behaved").run({"question": "A1"}, SERVED)
     last = agent_end(result)
-    assert (last.type, last.json("attributes")["auditlog.replay.status"]) == ("end", "complete")
-    starts = [record for record in records(result) if record.type == "start"]
-    assert ["canary-agent", "read_tool", "retriever"] == [record.entry["name"] for record in starts]
-    assert {"r"} == {record.json("attributes")["auditlog.replay.run_id"] for record in starts}
-    ends = [record for record in records(result) if record.type == "end"][:-1]
-    assert ["exact", "exact"] == [end.json("attributes")["auditlog.replay.match_tier"] for end in ends]
+    assert (last.type, last.json("attributes")["auditlog.replay.status"]) == ("span", "complete")
+    found = records(result)
+    assert ["read_tool", "retriever", "canary-agent"] == [record.entry["name"] for record in found]
+    assert {"r"} == {record.json("attributes")["auditlog.replay.run_id"] for record in found}
+    assert ["exact", "exact"] == [record.json("attributes")["auditlog.replay.match_tier"] for record in found[:-1]]
 
 
 def test_a_refused_call_is_recorded_with_what_was_nearest(make_bench):
@@ -73,9 +72,7 @@ def test_a_refused_call_is_recorded_with_what_was_nearest(make_bench):
     result = make_bench("well_behaved").run({"question": "A1"}, other)
     assert result.status == "diverged"
     assert '/path "A2" → "A1"' in result.why
-    end = next(
-        r for r in records(result) if r.type == "end" and "auditlog.replay.miss_rule" in r.json("attributes")
-    )
+    end = next(r for r in records(result) if "auditlog.replay.miss_rule" in r.json("attributes"))
     facts = end.json("attributes")
     assert facts["auditlog.replay.match_tier"] == "miss"
     assert facts["auditlog.replay.miss_rule"] == "arguments differ"
@@ -170,7 +167,7 @@ def test_an_agent_that_ends_its_process_is_told(make_bench):
     assert bench.run({"how": "answer"}).status == "complete"
 
 
-@pytest.mark.parametrize("how", ["garbage", "forged"])
+@pytest.mark.parametrize("how", ["garbage", "no frame", "forged"])
 def test_an_agent_that_writes_into_the_workers_pipe_costs_its_own_case(how, make_bench):
     """What is no result of the case is not taken for one, and the real result does not become the next case's."""
     bench = make_bench("misbehave")

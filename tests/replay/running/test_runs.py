@@ -13,6 +13,7 @@ from auditlog.errors import FilterError, NotFoundError
 from auditlog.redaction import for_store
 from auditlog.store import Store
 from replay.errors import RunError, TargetError
+from replay.running.limits import Limits
 
 AGENTS = Path(__file__).parent.parent / "agents"
 CANDIDATE = "shop_agents:"
@@ -156,7 +157,7 @@ def replay_store(tmp_path):
     ("agent", "options", "why"),
     [
         ("mortal", {}, "its process exited with code 9 before it had answered"),
-        ("hanging", {"deadline": 1.0}, "it was not done after 1 s (--deadline)"),
+        ("hanging", {"limits": Limits(deadline=1.0)}, "it was not done after 1 s (--deadline)"),
     ],
 )
 def test_a_worker_that_is_lost_costs_one_case(agent, options, why, recorded):
@@ -229,7 +230,7 @@ def test_a_run_without_a_baseline_says_so(recorded):
         ("shop_agents:v1", {"sample": 2}, RunError, r"from 0 to 1"),
         ("shop_agents:v1", {"workers": 0}, RunError, r"at least one worker"),
         ("shop_agents:v1", {"env": ["A=B"]}, RunError, r"'A=B' is no name of a variable"),
-        ("shop_agents:v1", {"deadline": 0}, RunError, r"above 0"),
+        ("shop_agents:v1", {"limits": Limits(deadline=0)}, RunError, r"above 0"),
     ],
 )
 def test_what_cannot_be_planned_says_what_to_do(candidate, options, error, message, recorded):

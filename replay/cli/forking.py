@@ -1,0 +1,126 @@
+"""`auditlog replay control` and `fork`: how much one version differs from itself, and what would have come next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlog.cli.options import open_store, store_option, store_words
+from replay.cli.mode_options import mode_options
+from replay.cli.running import execute_plan, one_of, refuse_empty, target_options
+
+if TYPE_CHECKING:
+    from replay.sandbox.modes import Modes
+
+_format_option = click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How to write the summary.",
+)
+
+
+@click.command(short_help="Run one version against itself: how much is noise.")
+@target_options
+@mode_options
+@_format_option
+@store_option
+def control(agent: str | None, adapter: str | None, modes: Modes, format: str, store: str, **given: Any) -> None:
+    """Run the version in production twice, under the conditions in which a candidate would run.
+
+    Both arms are the same version, each run with randomness of its own, so that whatever differs is noise. A candidate that
+    differs no more than this is no change, and a gate that is stricter than this fails by chance.
+    """
+    import replay as engine
+
+    target, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=True)
+    with open_store(store) as opened:
+        refuse_empty(opened)
+        planned = engine.plan(
+            opened,
+            target,
+            baseline=target,
+            adapter=is_adapter,
+            baseline_adapter=is_adapter,
+            kind="control",
+            modes=modes,
+            sample=0.0,
+            **_shared(given),
+        )
+        execute_plan(opened, planned, format, store_words(store))
+
+
+@click.command(short_help="Go on from the middle of a recorded turn.")
+@click.argument("source", metavar="RUN|CONVERSATION")
+@click.option(
+    "--at",
+    type=click.IntRange(min=0),
+    required=True,
+    metavar="N",
+    help="How many calls of a turn are served as recorded, models among them, before it goes on.",
+)
+@click.option("--turn", type=click.IntRange(min=1), metavar="N", help="Only the Nth turn of the conversation.")
+@click.option(
+    "--baseline",
+    metavar="MODULE:ATTR",
+    help="A version that goes on from the same place, to compare with; the recording where it is not given.",
+)
+@target_options
+@mode_options
+@_format_option
+@store_option
+def fork(
+    source: str,
+    at: int,
+    turn: int | None,
+    baseline: str | None,
+    agent: str | None,
+    adapter: str | None,
+    modes: Modes,
+    format: str,
+    store: str,
+    **given: Any,
+) -> None:
+    """Serve the first N calls of a recorded turn exactly, what the models said among them, and go on from there.
+
+    What comes after is as the other options say: a live model, served reads, blocked writes. Of a run, each of its cases is
+    forked, with the run's candidate where no other agent is named.
+    """
+    from dataclasses import replace
+
+    import replay as engine
+    from replay.running.forking import source_of
+
+    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter)
+    for name in ("where", "since", "until"):
+        if given.pop(name) is not None:
+            raise click.UsageError(f"A fork goes on from a run or a conversation; --{name} has no meaning here.")
+    with open_store(store) as opened:
+        refuse_empty(opened)
+        found = source_of(opened, source, turn=turn, at=at)
+        if not candidate:
+            candidate, is_adapter = found.candidate, found.adapter
+        if not candidate:
+            raise click.UsageError(
+                f"{source} is a conversation: name what goes on with it with --agent MODULE:ATTR, or with --adapter."
+            )
+        planned = engine.plan(
+            opened,
+            candidate,
+            baseline=baseline,
+            adapter=is_adapter,
+            kind="fork",
+            modes=replace(modes, prefix=at),
+            turns=found.turns,
+            fresh=True,
+            sample=0.0,
+            **{
+                **_shared({**given, "where": None, "since": None, "until": None, "fresh": True}),
+                "where": found.where,
+                "since": found.since,
+                "until": found.until,
+            },
+        )
+        execute_plan(opened, planned, format, store_words(store))

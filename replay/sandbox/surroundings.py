@@ -1,0 +1,168 @@
+"""What a worker puts back after each case, so that one case leaves nothing of itself for the next.
+
+The rules:
+
+1. What a case left to happen later happens now, while it is the case's: garbage that acts when it is collected, first of all.
+2. The environment, the working directory, signal handlers, timers, tracing and hooks of the collector are put back.
+3. A case that changed the replay's own code, or took a lock away, is invalid, and its worker is spent.
+4. What an agent keeps in its own modules stays: it is named on the case, and a fresh worker for each case is the way around it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import threading
+import types
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from auditlog import interception
+from replay.sandbox.guard import Guard
+from replay.sandbox.state import ProcessState
+
+_OURS = (
+    *("auditlog.call", "auditlog.config", "auditlog.context", "auditlog.decorators", "auditlog.interception"),
+    *("replay.errors", "replay.matching.cassette", "replay.matching.recorded", "replay.sandbox.answers"),
+    *("replay.sandbox.fork", "replay.sandbox.guard", "replay.sandbox.hosts", "replay.sandbox.intercept"),
+    *("replay.sandbox.modes", "replay.sandbox.rules", "replay.sandbox.side_doors", "replay.sandbox.state"),
+    *("replay.sandbox.surroundings", "replay.sandbox.threads"),
+)
+_DOORS = (
+    *(("os", "open"), ("os", "_exit"), ("os", "mkfifo"), ("os", "mknod"), ("socket", "getaddrinfo")),
+    *(("_posixsubprocess", "fork_exec"), ("sqlite3", "connect"), ("signal", "pidfd_send_signal")),
+)
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in (
+        "SIGALRM",
+        "SIGCHLD",
+        "SIGHUP",
+        "SIGINT",
+        "SIGPROF",
+        "SIGTERM",
+        "SIGUSR1",
+        "SIGUSR2",
+        "SIGVTALRM",
+    )
+    if hasattr(signal, name)
+)
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_CONTAINERS = (list, dict, set, deque, bytearray)
+_KEPT_BY_PYTHON = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+_MOST_WATCHED, _MOST_NAMED = 5000, 5
+
+
+class Surroundings:
+    """This process as it was before the first case."""
+
+    def __init__(self, process: ProcessState, guard: Guard | None, paths: Iterable[str]) -> None:
+        """Remember what is to be put back.
+
+        Args:
+            process: where violations are remembered.
+            guard: the audit hook's rules, where it is in force.
+            paths: the directories of the agent's own modules.
+        """
+        self._process, self._guard = process, guard
+        self._interceptor = interception.installed()
+        self._environment = dict(os.environ)
+        self._directory = os.getcwd()  # noqa: PTH109 - as `chdir` takes it
+        self._handlers = [(number, signal.getsignal(number)) for number in _SIGNALS]
+        self._callbacks = list(gc.callbacks)
+        self._code = list(_code())
+        self._watched = list(_state(tuple(paths)))
+
+    def settle(self) -> bool:
+        """Let what the case left behind happen now, and put back what it changed; say whether this worker can go on."""
+        for timer in _TIMERS:
+            signal.setitimer(timer, 0)
+        sys.settrace(None)
+        sys.setprofile(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
+        faulthandler.cancel_dump_traceback_later()
+        gc.enable()
+        gc.collect()
+        if gc.callbacks != self._callbacks:
+            gc.callbacks[:] = self._callbacks
+        for number, handler in self._handlers:
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+        if os.environ != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        with contextlib.suppress(OSError):
+            os.chdir(self._directory)
+        return self._is_whole()
+
+    def left_behind(self) -> tuple[str, ...]:
+        """Name what the case changed in the agent's own modules, and take it as it is for the next."""
+        found = []
+        for position, (module, name, value, size) in enumerate(self._watched):
+            there = module.get(name)
+            length = len(there) if type(there) in _CONTAINERS else -1  # type: ignore[arg-type]
+            if there is not value or length != size:
+                self._watched[position] = (module, name, there, length)
+                found.append(f"{module.get('__name__')}.{name}")
+        return tuple(found[:_MOST_NAMED])
+
+    def _is_whole(self) -> bool:
+        whole = True
+        if self._interceptor is not None and interception.installed() is not self._interceptor:
+            self._process.remember("take the replay's interceptor away")
+            interception.uninstall()
+            interception.install(self._interceptor)
+            whole = False
+        for owner, name, value in self._code:
+            if vars(owner).get(name) is not value:
+                where = getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "")
+                self._process.remember(f"change the replay's own code ({where}.{name})")
+                whole = False
+                break
+        if self._guard is not None and not self._guard.holds():
+            self._process.remember("take the replay's rules apart")
+            whole = False
+        return whole
+
+
+def _code() -> Iterator[tuple[Any, str, Any]]:
+    """Give our functions and classes, where they stand, and the doors that are closed by hand."""
+    for module_name in _OURS:
+        module = sys.modules[module_name]
+        for name, value in vars(module).items():
+            if isinstance(value, types.FunctionType | type) and value.__module__ == module_name:
+                yield module, name, value
+                if isinstance(value, type):
+                    yield from (
+                        (value, method, function)
+                        for method, function in vars(value).items()
+                        if isinstance(function, types.FunctionType | property)
+                    )
+    for module_name, name in _DOORS:
+        module = sys.modules.get(module_name)
+        if hasattr(module, name):
+            yield module, name, getattr(module, name)
+
+
+def _state(paths: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, Any, int]]:
+    """Give what the agent's own modules hold that a case may change: their names, and the sizes of containers."""
+    watched = 0
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.startswith(paths) or "site-packages" in file:
+            continue
+        if module.__name__.partition(".")[0] in ("auditlog", "replay"):
+            continue
+        for name, value in vars(module).items():
+            if name.startswith("__") or isinstance(value, _KEPT_BY_PYTHON):
+                continue
+            watched += 1
+            if watched > _MOST_WATCHED:
+                return
+            yield vars(module), name, value, len(value) if type(value) in _CONTAINERS else -1
