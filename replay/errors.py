@@ -25,6 +25,10 @@ class ScorerError(AuditlogError):
     """A scorer cannot be found, imported, configured or allowed what it asks for."""
 
 
+class PolicyError(AuditlogError):
+    """A gate's policy cannot be read, or means nothing; the message names line and column."""
+
+
 class CaseStop(BaseException):
     """The base of what ends a case; the agent is not meant to handle it."""
 
