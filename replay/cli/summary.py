@@ -57,6 +57,7 @@ _CASE_COLUMNS = (
 def run_row(summary: RunSummary) -> dict[str, Any]:
     """Make a row of a run."""
     row: dict[str, Any] = {field.name: getattr(summary, field.name) for field in dataclasses.fields(summary)}
+    del row["sides"]
     return {**row, "classes": dict(summary.classes)}
 
 

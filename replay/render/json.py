@@ -51,11 +51,13 @@ def report_object(report: Report) -> dict[str, Json]:
             "status": run.status,
             "classes": dict(run.classes),
             "repeats": run.repeats,
+            "sides": {side.arm: list(side.lines) for side in run.sides},
         },
         "counts": counts_of(report)._asdict(),
         "noise": asdict(noise_of(report)),
         "evaluations": [asdict(evaluation) for evaluation in report.evaluations],
         "totals": asdict(report.totals) if report.totals is not None else None,
+        "unreached": list(report.unreached),
         "unpaired_baseline": list(report.unpaired_baseline),
         "unpaired_candidate": list(report.unpaired_candidate),
         "groups": [

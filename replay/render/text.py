@@ -93,6 +93,9 @@ def _summary_lines(report: Report) -> Iterator[_Line]:
     for name, said in (("candidate", run.candidate), ("baseline", run.baseline), (chosen, run.where)):
         if said:
             yield _Line(f"{name:<10}{said}")
+            lines = next((side.lines for side in run.sides if side.arm == name), ())
+            yield from (_Line(f"{'':<10}{what}", colour="dim") for what in lines)
+    yield from (_Line(said, colour="yellow") for said in report.unreached)
     if said := repeats_line(run):
         yield _Line(said, colour="dim")
     yield _Line()

@@ -78,6 +78,12 @@ def head(report: Report, width: int) -> list[Line]:
             (str(number), ROLES[name] if number else "muted"),
         ]
     lines = [*_flowed([Piece(*verdict), *arms], width), *_flowed([Piece(*part) for part in counted], width)]
+    for side in run.sides:
+        lines += (
+            wrapped(f" {side.arm}: {' · '.join(side.lines)}", width, "muted", most=2) if side.lines else []
+        )
+    for said in report.unreached:
+        lines += wrapped(f" {said}", width, "warn", most=2)
     if said := wording.repeats_line(run):
         lines += _flowed([Piece(said, "muted")], width)
     if noise := _noise(report):

@@ -19,6 +19,7 @@ import pytest
 from replay.running.pool import Launch, Worker
 from replay.running.protocol import LOCKS, Job, Result, Setup
 from replay.sandbox.modes import Modes
+from replay.targets.planned import Place
 
 HERE = Path(__file__).parent
 
@@ -119,7 +120,7 @@ class Bench:
     ) -> None:
         self._loop: asyncio.Runner | None = None
         prepared = Setup(f"canary_agents:{agent}", False, Modes(), (str(HERE),), "", **setup)  # type: ignore[arg-type]
-        self.launch = Launch(prepared, str(HERE), env=env, deadline=deadline)
+        self.launch = Launch(prepared, Place(str(HERE), ()), env=env, deadline=deadline)
         self.worker: Worker | None = None
         self.worker_locks: tuple[str, ...] = ()
         """The locks that took hold."""

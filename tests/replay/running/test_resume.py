@@ -21,6 +21,7 @@ from replay.running.pool import Launch, Worker, _scratch_prefix, sweep
 from replay.running.protocol import Setup
 from replay.running.records import RUN_END
 from replay.running.runs import is_under_way
+from replay.targets.planned import Place
 
 AGENTS = Path(__file__).parent.parent / "agents"
 
@@ -51,7 +52,7 @@ def start_worker():
 
     async def start():
         setup = Setup("shop_agents:v1", False, "live", (str(AGENTS),), "")
-        worker = Worker(Launch(setup, str(AGENTS)), dict(os.environ))
+        worker = Worker(Launch(setup, Place(str(AGENTS), ())), dict(os.environ))
         try:
             await worker.start()
             await asyncio.sleep(0)
