@@ -23,6 +23,7 @@ _COLUMNS = (
     Column("conversations", "now", right=True),
     Column("since", "since", show=moment),
     Column("who", "by", rank=1),
+    Column("against", "against", rank=2),
     Column("reason", "reason", shrinks=True),
 )
 
@@ -94,5 +95,6 @@ def _row(store: Store, placed: Hold) -> dict[str, object]:
         "conversations": len(held(store, [placed])),
         "since": placed.time,
         "who": placed.who,
+        "against": "pruning and erasing" if placed.against == "all" else placed.against,
         "reason": placed.reason,
     }

@@ -9,7 +9,8 @@ The rules:
    leftovers removed. Each step may be interrupted; running again completes it and changes nothing more.
 4. The entry says the subject by token, never in plain; a conversation by the SHA-256 of its id.
 5. Unlinking is what a file system offers. Copies, snapshots and the blocks of a disk are beyond it.
-6. A held conversation is not erased, unless whoever erases says that the hold is overridden, and why.
+6. A held conversation is not erased, unless whoever erases says that the hold is overridden, and why. A hold against pruning
+   alone does not stand in the way.
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ def _plan(store: Store, subject: Subject, progress: Progress) -> Plan:
             segments.append((segment, count))
     live = store.live_rows()
     waiting = mentions(live, subject).to_pylist()
-    held_now = held(store, holds(read_ledger(store.layout.entries)))
+    against_all = [hold for hold in holds(read_ledger(store.layout.entries)) if hold.against == "all"]
+    held_now = held(store, against_all)
     touched = whole | found.mentioning
     return Plan(
         subject,

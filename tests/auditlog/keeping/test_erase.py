@@ -178,6 +178,20 @@ def test_a_held_conversation_is_not_erased_unless_somebody_says_so(shop):
     assert erased_in(shop)["ada-2"] == 3
 
 
+def test_a_hold_against_pruning_gives_way_to_an_erasure(shop):
+    """What is only kept to be used again is erased like anything else; a hold against everything beside it still refuses."""
+    place(shop, conversation="ada-2", where=None, reason="regression set", against="pruning")
+    place(shop, conversation="ada-2", where=None, reason="case 7")
+    with pytest.raises(HeldError, match="case 7"):
+        erase(shop, subject_of(shop, "u-ada", ()))
+    assert "all" == release(shop, conversation="ada-2", where=None, reason="settled").against
+    erase(shop, subject_of(shop, "u-ada", ()))
+    assert 3 == erased_in(shop)["ada-2"]
+    assert (
+        "pruning" == release(shop, conversation="ada-2", where=None, reason="gone", against="pruning").against
+    )
+
+
 def test_erasing_reaches_compacted_files_and_their_predecessors(shop, script_for):
     """A compacted file is written anew, old files that wait for readers go at once, and the origins still make their roots."""
     writer = shop.writer()

@@ -121,9 +121,10 @@ def test_a_plan_changes_nothing(days):
     assert everything(days.path) == before
 
 
-def test_a_hold_wins_and_its_neighbours_still_go(days):
+@pytest.mark.parametrize("against", ["all", "pruning"])
+def test_a_hold_wins_and_its_neighbours_still_go(against, days):
     """A held conversation stays whole in its file, and what lies beside it there loses its content."""
-    place(days, conversation="both", where=None, reason="case 7")
+    place(days, conversation="both", where=None, reason="case 7", against=against)
     done = prune_to(days, 2)
     assert done.held == 1
     assert conversations(days) == (["both", "day-2"], ["day-0", "day-1", "run-1/x"])
