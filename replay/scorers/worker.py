@@ -31,6 +31,10 @@ from replay.scorers.model import Score, Scorer, Subject, failure
 from replay.scorers.specs import ScorerSpec, resolve
 
 
+_leave = os._exit
+"""Taken before the guard closes it to scorers."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringSetup:
     """What a scoring worker is."""
@@ -114,7 +118,7 @@ def _judged(scorer: Scorer | None, subject: Subject) -> Score:
     process.begin(CaseState(subject.case.case_id))
     score = scorer.score(subject)
     violations = process.end()
-    if violations and not score.failed:
+    if violations:
         return failure(_tried(violations), (subject.run.turn_id,))
     return score
 
@@ -124,7 +128,7 @@ def _judged_set(scorer: Scorer | None, subjects: Iterator[Subject]) -> Score:
     process.begin(CaseState(""))
     score = scorer.score_set(subjects)
     violations = process.end()
-    score = failure(_tried(violations)) if violations and not score.failed else score
+    score = failure(_tried(violations)) if violations else score
     # What a scorer does not want to see must leave the pipe all the same.
     for _ in subjects:
         pass
@@ -161,4 +165,4 @@ def _say(writing: int, index: int, score: Score) -> None:
 if __name__ == "__main__":
     main()
     # A non-daemon thread of a scorer's must not keep the process.
-    os._exit(0)
+    _leave(0)
