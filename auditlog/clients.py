@@ -6,7 +6,7 @@ The rules:
    its methods meet: its own `post`. So `create`, `parse`, `stream`, `beta`, raw and streamed responses are one thing, and
    what is recorded is what was sent. Of any other client that looks like one, each `create` is recorded.
 2. An answer is handed out as it came. A stream is recorded when it ends, is closed, or is forgotten.
-3. Headers are not recorded: they hold keys.
+3. Headers are not recorded: they hold keys. Where the requests go is, and a digest of what is added to them.
 4. What else a client sends passes through, and is said once in the log.
 5. In a replay, a recorded answer is handed out in place of the call, to an asynchronous client as an awaitable.
 """
@@ -14,10 +14,14 @@ The rules:
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
+
+import orjson
 
 from auditlog import overrides
 from auditlog.call import ActiveCall, Site
@@ -44,6 +48,8 @@ _LEFT_OUT = frozenset({"Omit", "NotGiven", "NotGivenOr"})
 _WORD = re.compile(r"[a-z_]+")
 """A piece of a path that is no id."""
 _RAW_HEADER = "x-stainless-raw-response"
+_ADDED = "auditlog.request.added_digest"
+"""On a call: the digest of the headers and the query that it adds; so that two requests that differ there can be told apart."""
 
 
 def wrap(client: C) -> C:
@@ -89,8 +95,8 @@ def _post_of(resource: Any) -> Any:
     return getattr(resource, "__dict__", {}).get("_post")
 
 
-def _site(path: str, provider: str) -> Site:
-    attributes = {"auditlog.name": path, "gen_ai.provider.name": provider}
+def _site(path: str, provider: str, more: Mapping[str, Any] | None = None) -> Site:
+    attributes = {"auditlog.name": path, "gen_ai.provider.name": provider, **(more or {})}
     return Site(Operation("model", path, attributes=attributes), _asked)
 
 
@@ -105,7 +111,8 @@ def _wrap_post(client: Any) -> None:
     if hasattr(client.post, "__auditlog__"):
         return
     original, copy = client.post, client.copy
-    sites = {path: _site(name, _provider(client)) for path, name in _PATHS.items()}
+    server = _server(client)
+    sites = {path: _site(name, _provider(client), server) for path, name in _PATHS.items()}
     is_async = inspect.iscoroutinefunction(original)
     post = _post_later(original, sites) if is_async else _post(original, sites)
     wrapper: Any = functools.update_wrapper(post, original)
@@ -118,6 +125,48 @@ def _wrap_post(client: Any) -> None:
         return wrap(copy(*args, **kwargs))
 
     client.copy = client.with_options = wrapped_copy
+
+
+def _server(client: Any) -> dict[str, Any]:
+    """Say where a client's requests go, and that it adds something of its own to each."""
+    url = getattr(client, "base_url", None)
+    host, port = getattr(url, "host", None), getattr(url, "port", None)
+    found: dict[str, Any] = {"server.address": host} if isinstance(host, str) and host else {}
+    if found and isinstance(port, int):
+        found["server.port"] = port
+    own = [getattr(client, name, None) or {} for name in ("_custom_headers", "_custom_query")]
+    return found | _added(*own)
+
+
+def _added(headers: Any, query: Any) -> dict[str, Any]:
+    """Give the digest of what is added to a request beside its body; headers that hold a credential are no part of it."""
+    from auditlog.http_content import SECRET_HEADER
+
+    told = [
+        sorted(
+            (str(name).lower(), str(value))
+            for name, value in dict(headers).items()
+            if not SECRET_HEADER.search(str(name))
+            and str(name).lower() != _RAW_HEADER
+            and type(value).__name__ not in _LEFT_OUT
+        ),
+        sorted((str(name), str(value)) for name, value in dict(query).items()),
+    ]
+    return {_ADDED: hashlib.sha256(orjson.dumps(told)).hexdigest()[:16]} if any(told) else {}
+
+
+def _with_added(site: Site, options: Mapping[str, Any]) -> Site:
+    """Give the site of requests that add something; nearly none do."""
+    headers, query = options.get("headers") or {}, options.get("params") or {}
+    try:
+        added = _added(headers, query) if headers or query else {}
+    except (TypeError, ValueError):
+        return site
+    if not added:
+        return site
+    attributes = site.operation.attributes
+    own = {_ADDED: f"{attributes.get(_ADDED, '')}{added[_ADDED]}"}
+    return Site(replace(site.operation, attributes={**attributes, **own}), _asked)
 
 
 def _hand_on(client: Any, holder: Any, post: Any) -> None:
@@ -187,7 +236,9 @@ def _begun(
     body, options = asked.get("body"), dict(asked.get("options") or {})
     sent = {**body, **(options.get("extra_json") or {})} if isinstance(body, Mapping) else {"body": body}
     call = begin(
-        site, (), {key: value for key, value in sent.items() if type(value).__name__ not in _LEFT_OUT}
+        _with_added(site, options),
+        (),
+        {key: value for key, value in sent.items() if type(value).__name__ not in _LEFT_OUT},
     )
     if call is None or _raw_wanted(asked) or not callable(options.get("post_parser")):
         return call, _as_it_is

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -45,7 +46,15 @@ def record_http() -> None:
     _State.on = True
     for name in _MODULES:
         with contextlib.suppress(ImportError):
-            _patch(name)
+            _patch(importlib.import_module(name))
+
+
+def serve_http() -> None:
+    """The same for a replay's case, in which nothing can be imported: of the libraries that are loaded."""
+    _State.on = True
+    for name in _MODULES:
+        if (module := sys.modules.get(name)) is not None:
+            _patch(module)
 
 
 def forget_http() -> None:
@@ -139,9 +148,8 @@ class Reading:
         self._call.succeed(told)
 
 
-def _patch(name: str) -> None:
-    module = importlib.import_module(name)
-    if name == "urllib3":
+def _patch(module: Any) -> None:
+    if module.__name__ == "urllib3":
         from auditlog import http_urllib3
 
         http_urllib3.patch(module)

@@ -29,7 +29,7 @@ from auditlog.operation import Operation
 
 MASK = "***"
 
-_SECRET_HEADER = re.compile(
+SECRET_HEADER = re.compile(
     r"auth|cookie|token|secret|key|session|credential|signature|password", re.IGNORECASE
 )
 _SECRET_NAMES = frozenset(
@@ -118,7 +118,7 @@ def told_response(status: int, headers: Iterable[tuple[str, str]], raw: bytes) -
     body = _told(content, content_type)
     masked = _masked(body)
     kept = [
-        [name, value] for name, value in found if name not in _OF_THE_WIRE and not _SECRET_HEADER.search(name)
+        [name, value] for name, value in found if name not in _OF_THE_WIRE and not SECRET_HEADER.search(name)
     ]
     return {"status": status, "headers": kept, "body": masked}, masked != body or not whole
 

@@ -64,6 +64,9 @@ def prepare(pinning: Pinning, hosts: Iterable[Host]) -> None:
         hosts: the model hosts that may be reached: HTTP to them is no tool's.
     """
     models = {(host.name, host.port) for host in hosts}
+    if pinning.freeze_time:
+        # Nothing is imported any more once a case runs.
+        import time_machine  # noqa: F401
     http_calls.route(lambda name, port: (name, port) in models)
     if pinning.seeds:
         seeds.install()
@@ -97,7 +100,7 @@ class PinnedCase:
             self._random = random.getstate()
         self._http = http_calls.is_on()
         if self._given.get("http"):
-            http_calls.record_http()
+            http_calls.serve_http()
         if (start := self._given.get("start_ns")) is not None:
             clocks.begin(start)
         return self

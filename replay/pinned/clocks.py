@@ -11,12 +11,9 @@ The rules:
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from auditlog import clock
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _travelling: list[Any] = []
 
@@ -30,9 +27,11 @@ def begin(start_ns: int) -> None:
     import time_machine
 
     end()
-    moment = _EPOCH + timedelta(microseconds=start_ns // 1000)
-    travel = time_machine.travel(moment, tick=True)
+    # A moment with a time zone would set the process's zone, too.
+    travel = time_machine.travel(start_ns / 1e9, tick=True)
     travel.start()
+    # The time goes on from the first look at it.
+    time.time()
     _travelling.append(travel)
     clock.time_ns = time_machine.escape_hatch.time.time_ns
 
