@@ -11,7 +11,7 @@ The rules:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replay.running.records import OVERRIDDEN
@@ -63,7 +63,8 @@ def unreached(store: Store, manifest: Mapping[str, Any]) -> tuple[str, ...]:
         target = manifest.get(arm)
         if not isinstance(target, Mapping) or not target.get("overrides"):
             continue
-        missing = set(target_from_json(target).overrides.labels)
+        overrides = target_from_json(target).overrides
+        missing = set(overrides.labels)
         condition = "replay_run_id = ? AND replay_arm = ? AND kind = 'agent' AND replay_status IS NOT NULL"
         ran = False
         for span in store.spans(condition, [manifest["run_id"], arm]) if missing else ():
@@ -73,7 +74,8 @@ def unreached(store: Store, manifest: Mapping[str, Any]) -> tuple[str, ...]:
             if not missing:
                 break
         if missing and ran:
-            said += [_missed(store, str(manifest["run_id"]), arm, label) for label in sorted(missing)]
+            replaced, run_id = dict(overrides.models), str(manifest["run_id"])
+            said += [_missed(store, run_id, arm, label, replaced, missing) for label in sorted(missing)]
     return tuple(said)
 
 
@@ -115,11 +117,16 @@ def _lines(target: PlannedTarget) -> Iterator[str]:
         )
 
 
-def _missed(store: Store, run_id: str, arm: str, label: str) -> str:
+def _missed(
+    store: Store, run_id: str, arm: str, label: str, replaced: Mapping[str, str], missing: Collection[str]
+) -> str:
     kind, _, name = label.partition(" ")
     if kind == "model":
         condition = "replay_run_id = ? AND replay_arm = ? AND kind = 'model' AND model_requested IS NOT NULL"
-        asked = _names(store, "model_requested", condition, run_id, arm)
+        named = _names(store, "model_requested", condition, run_id, arm)
+        # What was put in the place of a name is not what the agent asked for.
+        asked = [found for found in named if found not in replaced.values()]
+        asked += [old for old in replaced if old != name and f"model {old}" not in missing]
         hint = (
             f" It asked for {', '.join(asked[:_MOST_NAMED])}." if asked else " It asked for no model by name."
         )

@@ -224,19 +224,14 @@ def resume(
     if before.paths != (directory,):
         msg = f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
         raise RunError(msg)
-    again = [
-        None if target is None else relocate(target, directory, allow_builds=allow_builds, say=say)
-        for target in (before.candidate, before.baseline)
-    ]
-    assert again[0] is not None
     described, notes = _described(
         replace(
             before,
-            candidate=again[0].target,
-            baseline=None if again[1] is None else again[1].target,
             workers=workers or before.workers,
             limits=before.limits if limits is None else limits.over(before.limits),
-        )
+        ),
+        allow_builds=allow_builds,
+        say=say,
     )
     if _config_digest(described) != before.config_digest:
         changed = [
@@ -245,16 +240,17 @@ def resume(
             if old is not None and new is not None and old.digest != new.digest
         ]
         msg = (
-            f"Run {before.run_id} cannot go on: {' and '.join(changed) or 'its set-up'} changed since it began, "
+            f"Run {before.run_id} cannot go on: {' and '.join(changed) or 'its set-up changed since it began'}, "
             "and its halves would not compare. Start a new run."
         )
         raise RunError(msg)
     if find_unfinished(store, before.config_digest, before.run_id) is None:
         msg = f"Run {before.run_id} is complete: there is nothing to resume. `auditlog replay show {before.run_id}` shows it."
         raise RunError(msg)
-    given = [f"reach {', '.join(before.hosts)}"] * bool(before.hosts) + [
-        f"have {', '.join(before.env)}"
-    ] * bool(before.env)
+    env = dict.fromkeys(
+        (*before.env, *before.candidate.env, *(before.baseline.env if before.baseline else ()))
+    )
+    given = [f"reach {', '.join(before.hosts)}"] * bool(before.hosts) + [f"have {', '.join(env)}"] * bool(env)
     notes += [f"As when it was begun, the agent may {' and '.join(given)}."] * bool(given)
     notes += before.modes.warnings(before.hosts)
     return _resumed(described, manifest, notes)
@@ -267,9 +263,11 @@ def _directory(path: str | os.PathLike[str] | None) -> str:
     return str(directory)
 
 
-def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
+def _described(
+    draft: RunPlan, *, allow_builds: bool = False, say: Say | None = None
+) -> tuple[RunPlan, list[str]]:
     """Let a worker look at each target; give the plan with what they are, and what is worth saying."""
-    notes: list[str] = []
+    draft, notes = _found_again(draft, allow_builds=allow_builds, say=say)
     environment = dict(os.environ)
     notes += [
         f"The variable {name} is not set here, so the agent does not get it."
@@ -312,6 +310,20 @@ def _described(draft: RunPlan) -> tuple[RunPlan, list[str]]:
         ),
     )
     return described, notes
+
+
+def _found_again(draft: RunPlan, *, allow_builds: bool, say: Say | None) -> tuple[RunPlan, list[str]]:
+    """Give targets that were read from a record their places on this machine."""
+    notes: list[str] = []
+    sides: dict[str, PlannedTarget | None] = {"candidate": draft.candidate, "baseline": draft.baseline}
+    for side, target in sides.items():
+        if target is not None and target.place is None:
+            found = relocate(target, draft.paths[0], allow_builds=allow_builds, say=say)
+            sides[side] = found.target
+            notes += found.notes
+    assert sides["candidate"] is not None
+    found = replace(draft, candidate=sides["candidate"], baseline=sides["baseline"])
+    return found, list(dict.fromkeys(notes))
 
 
 def _as_seen(target: PlannedTarget, ready: Ready) -> PlannedTarget:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from auditlog.journal import boot_id
 from auditlog.values import Json
 from replay.canonical import digest_of
+from replay.errors import RunError
 from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
 from replay.pinned.pinning import PINNED, UNSEEDED, Pinning, pinning_from_json
 from replay.running import limits
@@ -28,7 +29,7 @@ from replay.running.protocol import Setup
 from replay.running.runs import process_birth
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import Modes, modes_from_json
-from replay.targets.planned import Place, PlannedTarget, target_from_json
+from replay.targets.planned import PlannedTarget, target_from_json
 
 PlannedKind = Literal["replay", "verify", "control", "fork"]
 
@@ -82,7 +83,11 @@ class RunPlan:
 
     def launch(self, target: PlannedTarget) -> Launch:
         """Say how to start the workers of one of its targets."""
-        place = target.place or Place(self.paths[0], self.paths)
+        place = target.place
+        if place is None:
+            raise RunError(
+                f"{target.label} was read from a record, and has to be found again before it can run."
+            )
         setup = Setup(
             target=target.path,
             adapter=target.adapter,

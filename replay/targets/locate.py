@@ -245,7 +245,7 @@ def what_changed(old: PlannedTarget, new: PlannedTarget) -> str:
         != (new.overrides, new.env, new.variables),
     }
     changed = [name for name, differs in parts.items() if differs]
-    return f"{old.label} ({', '.join(changed) or 'what was written of it'})"
+    return f"{old.label} changed since it began ({', '.join(changed) or 'its definition'})"
 
 
 def target_digest(target: PlannedTarget, seen: str) -> str:

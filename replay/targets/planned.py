@@ -97,13 +97,15 @@ class PlannedTarget:
     def label(self) -> str:
         """Name it in a few words, for a list."""
         if self.code is None:
-            return self.spec or self.path
+            return f"{self.spec} {self.path}" if self.spec else self.path
         commit = self.code.commit[:8]
         if not self.code.revision:
             named = f"{self.spec or '.'} ({commit}{f' + {self.code.changed} changed' if self.code.changed else ''})"
         else:
-            named = self.spec if commit.startswith(self.code.revision) else f"{self.spec} ({commit})"
-        return f"{self.path} {named}"
+            named = (
+                self.spec if self.code.commit.startswith(self.code.revision) else f"{self.spec} ({commit})"
+            )
+        return f"{named} {self.path}"
 
     def recorded(self) -> dict[str, Json]:
         """Give what the run's record keeps of it."""
