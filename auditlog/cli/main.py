@@ -64,6 +64,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Our commands, in the order of `--help`."""
 
 _KNOWN_PLUGINS = {
+    "attack": "Try what an attacker could say, and see what works.",
+    "gate": "Judge a run by a policy: PASS, FAIL or INCONCLUSIVE.",
     "replay": "Run recorded turns against another version, and see what differs.",
     "tui": "Look around in the terminal.",
 }

@@ -68,6 +68,10 @@ def plan_again(
         raise RunError(
             f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
         )
+    if before.modes.live_writes:
+        raise RunError(
+            f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), so none of its cases is run again by itself."
+        )
     described, notes = _described(replace(before, notes=()))
     if _config_digest(described) != before.config_digest:
         raise RunError(

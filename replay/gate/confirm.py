@@ -1,0 +1,104 @@
+"""Runs the cases again that seem to violate a hard invariant, through `replay` itself.
+
+The rules:
+
+1. A follow-up run has the same configuration, and both arms: what the baseline does as well is not the candidate's fault.
+2. A complete follow-up that is there already is used, so that judging again runs nothing again.
+3. Where the targets cannot be reached (another directory, code that changed, a model's host that is away) nothing is run, and
+   why is said.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditlog.errors import AuditlogError
+from replay.gate.facts import CaseFacts, facts_of
+from replay.gate.hard import AGAIN, Confirmation
+from replay.gate.scoring import scores_of
+from replay.results.trials import case_trials
+from replay.running.again import follow_up, plan_again
+from replay.running.runs import load_manifest
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+    from replay.gate.policy import Policy
+    from replay.running.progress import Progress
+
+
+def confirmed(
+    store: Store,
+    manifest: Mapping[str, Any],
+    wanted: Sequence[CaseFacts],
+    policy: Policy,
+    *,
+    runs: bool,
+    path: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    narrate: Callable[[str], None] = lambda _: None,
+) -> Confirmation:
+    """Give what running cases again gave, running them where that is still to do.
+
+    Args:
+        store: where the run is, and where the follow-up goes.
+        manifest: the run's.
+        wanted: the cases.
+        policy: whose scorers judge the follow-up, too.
+        runs: whether anything may be run.
+        path: the directory that the run was begun in.
+        progress: called after each execution.
+        narrate: is told what is about to run.
+    """
+    if not wanted:
+        return Confirmation(None, {})
+    spans = [case.span_id for case in wanted]
+    found = follow_up(store, manifest, spans, AGAIN)
+    if found is None:
+        if not runs:
+            return Confirmation(None, {}, _how(manifest, "nothing was to be run"))
+        try:
+            found = _run(store, manifest, spans, path, progress, narrate)
+        except AuditlogError as error:
+            return Confirmation(None, {}, _how(manifest, str(error).rstrip(".")))
+        if found is None:
+            return Confirmation(None, {}, _how(manifest, "the follow-up was interrupted"))
+    scores = scores_of(store, str(found["run_id"]), policy, score=runs)
+    facts = facts_of(case_trials(store, found), scores.by_execution)
+    return Confirmation(str(found["run_id"]), {case.span_id: case for case in facts})
+
+
+def _run(
+    store: Store,
+    manifest: Mapping[str, Any],
+    spans: Sequence[str],
+    path: str | None,
+    progress: Callable[[Progress], None] | None,
+    narrate: Callable[[str], None],
+) -> Mapping[str, Any] | None:
+    from replay.running.runner import run
+
+    plan = plan_again(store, manifest, spans, AGAIN, path=path)
+    for note in plan.notes:
+        narrate(note)
+    granted = [f"reach {', '.join(plan.hosts)}"] * bool(plan.hosts) + [f"have {', '.join(plan.env)}"] * bool(
+        plan.env
+    )
+    narrate(
+        f"Run {plan.run_id}: {len(plan.cases)} cases that seem to violate a hard invariant, {AGAIN} times in each arm, "
+        f"{plan.mode}"
+    )
+    if granted:
+        narrate(f"As when run {manifest['run_id']} was begun, the agent may {' and '.join(granted)}.")
+    if run(store, plan, progress=progress).status != "complete":
+        return None
+    return load_manifest(store, plan.run_id)
+
+
+def _how(manifest: Mapping[str, Any], why: str) -> str:
+    run_id, directory = str(manifest["run_id"]), str((manifest.get("paths") or ["."])[0])
+    return (
+        f"they were not run again, since {why[:1].lower()}{why[1:]}. Go to {shlex.quote(directory)} with the code as it was, "
+        f"and run `auditlog gate {run_id} --policy …` there; it runs them {AGAIN} times."
+    )

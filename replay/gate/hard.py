@@ -1,0 +1,158 @@
+"""Hard invariants: what a candidate must not do even once, and how sure that is.
+
+The rules:
+
+1. A violation is what the candidate did and no run of the baseline did, in the same case.
+2. It is run again three times, the baseline too. What comes back at least once, and never in the baseline, is confirmed: FAIL.
+   What the baseline does as well is not the candidate's. What never comes back is flaky: INCONCLUSIVE, until a person signs
+   with a waiver of this very run.
+3. What cannot be run again is INCONCLUSIVE, and says what to run.
+4. No violation proves little: the bound 1 − α^{1/n} is always said, and must lie below what the level asks for.
+5. n counts conversations in which the candidate was watched to the end, once for equal arguments: repeats, and several turns
+   of one conversation, are not independent. What was cut short, simulated or invalid does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from auditlog.values import Json
+from replay import stats
+from replay.gate.check import Check, Example
+from replay.gate.facts import CaseFacts
+from replay.gate.metrics import violations, violations_of
+from replay.gate.policy import Policy
+from replay.gate.wording import bound, number
+
+AGAIN = 3
+"""How often a violating case is run again."""
+MOST_CONFIRMED = 30
+"""Cases that are run again for one metric; one that comes back is enough to fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What running cases again gave."""
+
+    run_id: str | None
+    """The follow-up run; None where there is none."""
+    cases: Mapping[str, CaseFacts]
+    """By the recorded agent span's id."""
+    why_not: str = ""
+    """Why there is none, and what to run."""
+
+
+def suspects(cases: Sequence[CaseFacts], policy: Policy) -> list[CaseFacts]:
+    """Give the cases to run again: some of each hard metric that seems violated."""
+    chosen: dict[str, CaseFacts] = {}
+    for metric in policy.hard:
+        found = [case for case in cases if violations(metric, case)]
+        chosen.update({case.span_id: case for case in found[:MOST_CONFIRMED]})
+    return list(chosen.values())
+
+
+def hard_checks(cases: Sequence[CaseFacts], again: Confirmation, policy: Policy) -> Iterator[Check]:
+    """Judge each hard metric, and the bound over all of them."""
+    n = watched(cases)
+    upper = stats.rule_of_three(n, policy.alpha)
+    for metric in policy.hard:
+        yield _hard(metric, cases, again, n, upper)
+    if policy.hard_bound is not None and policy.hard:
+        yield _bound(n, upper, policy)
+
+
+def watched(cases: Sequence[CaseFacts]) -> int:
+    """Count the conversations of rule 5."""
+    seen: set[str] = set()
+    conversations: set[str] = set()
+    for case in cases:
+        runs = case.candidates
+        if case.lost or not runs or any(run.cut or run.simulated for run in runs) or case.same_as in seen:
+            continue
+        seen.add(case.same_as)
+        conversations.add(case.conversation_id)
+    return len(conversations)
+
+
+def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, upper: float) -> Check:
+    found = [(case, said) for case in cases if (said := violations(metric, case))]
+    bounded = f"{number(n, 'conversation')} watched to the end; if none of them violates, the bound is {bound(upper)}"
+    title = metric
+    figures: dict[str, Json] = {"violations": len(found), "conversations": n, "bound": upper}
+    if not found:
+        return Check(
+            f"hard.{metric}", "hard", title, "PASS",
+            f"No violation in {number(n, 'conversation')}: less than {bound(upper)} of them, with 95 % confidence.",
+            figures=figures,
+        )  # fmt: skip
+    confirmed, flaky, shared, untried = [], [], [], []
+    for case, said in found:
+        example = Example(case.case_id, _where(case), said[0])
+        rerun = again.cases.get(case.span_id)
+        if rerun is None or len(rerun.candidates) < AGAIN:
+            untried.append(example)
+            continue
+        # Whatever the baseline does in any of its runs is not new.
+        baselines = (*case.baselines, *rerun.baselines)
+        if not any(True for run in case.candidates for _ in violations_of(metric, run, baselines)):
+            shared.append(example)
+        elif any(True for run in rerun.candidates for _ in violations_of(metric, run, baselines)):
+            confirmed.append(example)
+        else:
+            flaky.append(example)
+    figures |= {
+        "confirmed": len(confirmed), "flaky": len(flaky), "shared": len(shared), "not_run_again": len(untried),
+        "follow_up": again.run_id,
+    }  # fmt: skip
+    counted = number(len(found), "case")
+    examples = tuple((*confirmed, *untried, *flaky, *shared)[:10])
+    if confirmed:
+        rest = f"; {len(untried):,} more were not run again" if untried else ""
+        sentence = (
+            f"{counted} violate it, and {len(confirmed):,} of {len(found) - len(untried):,} that were run again did so again "
+            f"(run {again.run_id}){rest}."
+        )
+        return Check(
+            f"hard.{metric}", "hard", title, "FAIL", sentence, figures=figures, examples=examples, waivable=False
+        )  # fmt: skip
+    if untried:
+        why = again.why_not or "they were not run again"
+        sentence = f"{counted} may violate it: {why}"
+        return Check(
+            f"hard.{metric}", "hard", title, "INCONCLUSIVE", sentence, figures=figures, examples=examples, waivable=False
+        )  # fmt: skip
+    if flaky:
+        sentence = (
+            f"{number(len(flaky), 'case')} violated it once and not in {AGAIN} further runs (run {again.run_id}): flaky. "
+            f'A person signs for it with a [[waiver]] of check = "hard.{metric}" for this run.'
+        )
+        return Check(
+            f"hard.{metric}", "hard", title, "INCONCLUSIVE", sentence, figures=figures, examples=examples
+        )  # fmt: skip
+    sentence = f"{counted} seemed to violate it; run again, the baseline does the same (run {again.run_id}). {bounded}."
+    return Check(
+        f"hard.{metric}", "hard", title, "PASS", sentence, warning=True, figures=figures, examples=examples
+    )  # fmt: skip
+
+
+def _bound(n: int, upper: float, policy: Policy) -> Check:
+    assert policy.hard_bound is not None
+    needed = stats.cases_for_bound(policy.hard_bound, policy.alpha)
+    figures = {"conversations": n, "bound": upper, "asked": policy.hard_bound, "needed": needed}
+    said = f"0 violations in {number(n, 'conversation')} would show less than {bound(upper)}"
+    if upper <= policy.hard_bound:
+        return Check(
+            "hard_bound", "hard", "bound on hard violations", "PASS",
+            f"{said}; asked for: {bound(policy.hard_bound)} ({needed:,} conversations).", figures=figures,
+        )  # fmt: skip
+    return Check(
+        "hard_bound", "hard", "bound on hard violations", "INCONCLUSIVE",
+        f"{said}; asked for: {bound(policy.hard_bound)}, which takes {needed:,} independent conversations: "
+        f"{needed - n:,} more.",
+        figures={**figures, "missing": needed - n},
+    )  # fmt: skip
+
+
+def _where(case: CaseFacts) -> str:
+    return f"{case.conversation_id} turn {case.turn_index + 1}"

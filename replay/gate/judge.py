@@ -1,0 +1,212 @@
+"""The gate itself: a run and a policy in, a verdict out.
+
+The rules:
+
+1. What is looked at first is whether the run can carry a verdict at all; whatever comes of that, everything else is looked at
+   too, so that one run tells all that is wrong.
+2. Nothing is counted in the candidate's favour that was not run, not scored or not recorded.
+3. The candidate is compared with the baseline that was run again, never with the recording.
+4. What was not pinned in the run is told as a warning.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from replay.canonical import digest_of
+from replay.errors import RunError
+from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
+from replay.gate.confirm import confirmed
+from replay.gate.facts import CaseFacts, facts_of
+from replay.gate.governance import evidence_checks, exposure_checks
+from replay.gate.hard import Confirmation, hard_checks, suspects
+from replay.gate.integrity import run_checks
+from replay.gate.policy import Policy
+from replay.gate.quality import primary_checks, secondary_checks
+from replay.gate.scoring import scores_of
+from replay.gate.unpinned import unpinned
+from replay.render.grouping import differs, groups_of
+from replay.results.loading import case_results, summary_of
+from replay.results.report import CaseResult
+from replay.results.trials import case_trials
+from replay.running.runs import load_manifest
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+_MOST_GROUPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and what it was made of."""
+
+    verdict: Verdict
+    cases: tuple[CaseFacts, ...]
+    again: Confirmation
+
+
+def judge(
+    store: Store,
+    run_id: str,
+    policy: Policy,
+    *,
+    today: date | None = None,
+    runs: bool = True,
+    hosts: Sequence[str] = (),
+    path: str | None = None,
+    narrate: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], Any] | None = None,
+) -> Judged:
+    """Judge a run.
+
+    Args:
+        store: where it is.
+        run_id: its id, an unambiguous beginning of it, or `last`.
+        policy: what has to hold.
+        today: for expiries and rehearsals; by default the present day, UTC.
+        runs: whether scorers may score and suspicious cases be run again.
+        hosts: hosts that scorers may reach.
+        path: the directory that the run was begun in.
+        narrate: is told what is done.
+        progress: given a label, gives what is called with each step's progress.
+
+    Raises:
+        NotFoundError: there is no such run.
+        RunError: the run is none that a gate can judge.
+    """
+    now = datetime.now(UTC)
+    today = today or now.date()
+    manifest = load_manifest(store, run_id)
+    _refuse(manifest)
+    run_id = str(manifest["run_id"])
+    label = progress or (lambda _: None)
+    scores = scores_of(store, run_id, policy, score=runs, hosts=hosts, path=path, progress=label("Scoring"))
+    cases = tuple(facts_of(case_trials(store, manifest), scores.by_execution))
+    again = confirmed(
+        store, manifest, suspects(cases, policy), policy, runs=runs, path=path, progress=label("Running again"), narrate=narrate
+    )  # fmt: skip
+    status = summary_of(store, run_id).status
+    evidence = list(evidence_checks(store, run_id, policy))
+    checks = all_checks(manifest, status, cases, again, policy)
+    shown = [*checks, *evidence]
+    checks = [
+        *shown[: len(checks)],
+        *exposure_checks(store, manifest, cases, policy, shown, today),
+        *evidence,
+    ]
+    final = with_waivers(checks, policy.waivers, run_id, today)
+    verdict = Verdict(
+        run_id=run_id,
+        outcome=concluded(final),
+        checks=final,
+        level=policy.level.number,
+        level_name=policy.level.name,
+        policy_digest=policy.digest,
+        policy_path=policy.path,
+        cases_digest=digest_of([case[0] for case in manifest["cases"]]),
+        candidate=_named(manifest["candidate"]),
+        baseline=_named(manifest.get("baseline")),
+        judged=now,
+        cases=len(cases),
+        conversations=len({case.conversation_id for case in cases}),
+        owner=policy.owner,
+        facts={
+            "candidate_digest": _digest(manifest["candidate"]),
+            "baseline_digest": _digest(manifest.get("baseline")),
+            "config_digest": manifest.get("config_digest"),
+            "mode": _mode(store, run_id),
+            "repeats": int(manifest.get("repeats") or 1),
+            "scored_by": sorted({name for case in cases for run in case.runs for name in run.scores}),
+            "follow_up": again.run_id,
+        },
+        warnings=(*scores.notes, *unpinned(store, run_id), *_expired(policy, run_id, today)),
+        waivers=tuple(waiver for waiver in policy.waivers if waiver.expires >= today),
+        diffs=_diffs(case_results(store, manifest)),
+    )
+    return Judged(verdict, cases, again)
+
+
+def all_checks(
+    manifest: Mapping[str, Any],
+    status: str,
+    cases: Sequence[CaseFacts],
+    again: Confirmation,
+    policy: Policy,
+) -> list[Check]:
+    """Make the checks that rest on what became of the cases; pure."""
+    return [
+        *run_checks(manifest, status, cases, policy),
+        *hard_checks(cases, again, policy),
+        *primary_checks(cases, policy),
+        *secondary_checks(cases, policy),
+    ]
+
+
+def _refuse(manifest: Mapping[str, Any]) -> None:
+    run_id, kind = manifest["run_id"], manifest["kind"]
+    if kind == "compare":
+        raise RunError(
+            f"Run {run_id} compares recordings: nothing was run again, so there is nothing to judge a release by. "
+            "Replay the candidate with `auditlog replay run --agent … --baseline …`."
+        )
+    if kind == "verify":
+        raise RunError(
+            f"Run {run_id} is a verify: it tests the harness and has no candidate. "
+            "Replay one with `auditlog replay run --agent … --baseline …`."
+        )
+
+
+def _diffs(results: Any) -> tuple[DiffGroup, ...]:
+    """Give what behaves differently, grouped, the worst first; one case of each group is kept."""
+    kept: list[CaseResult] = [result for result in results if differs(result)]
+    found = []
+    for group in groups_of(kept)[:_MOST_GROUPS]:
+        first = group.cases[0]
+        kinds = Counter(finding.kind for case in group.cases for finding in case.diff.findings)
+        turn = "" if first.turn_index is None else f" turn {first.turn_index + 1}"
+        what = first.diff.findings[0].detail if first.diff.findings else first.diff.summary
+        found.append(
+            DiffGroup(
+                name=group.name,
+                count=len(group.cases),
+                case_class=first.diff.case_class,
+                findings=tuple(kinds),
+                example=Example(first.case_id, f"{first.conversation_id}{turn}", what),
+                summary=first.diff.summary,
+            )
+        )
+    return tuple(found)
+
+
+def _mode(store: Store, run_id: str) -> str | None:
+    found = store.query(
+        "SELECT any_value(replay_mode) AS mode FROM all_spans WHERE replay_run_id = ? AND kind = 'agent'",
+        [run_id],
+    ).to_pylist()
+    return found[0]["mode"] if found else None
+
+
+def _named(target: Any) -> str:
+    return str(target["path"]) if isinstance(target, dict) and "path" in target else "the recording"
+
+
+def _digest(target: Any) -> str | None:
+    return str(target["digest"]) if isinstance(target, dict) and target.get("digest") else None
+
+
+def _expired(policy: Policy, run_id: str, today: date) -> list[str]:
+    return [
+        f"The waiver of {waiver.check} by {waiver.owner} expired on {waiver.expires} and waives nothing."
+        for waiver in policy.waivers
+        if waiver.expires < today and waiver.run in (None, run_id)
+    ]
+
+
+def with_record(verdict: Verdict, said: str) -> Verdict:
+    """Give the verdict with what became of its record."""
+    return replace(verdict, record=said)

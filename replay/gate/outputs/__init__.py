@@ -1,0 +1,1 @@
+"""A verdict, written for people and programs: terminal, JSON, JUnit, SARIF, Markdown, HTML."""

@@ -1,0 +1,99 @@
+"""What scorers say of a run, by the names that the policy uses; what is not scored yet is scored.
+
+The rules:
+
+1. A metric that is no built-in one is a scorer: the policy's `[[scorer]]` of that name, else a scorer that is called so.
+2. Scorers run in processes of their own, as `replay score` runs them, and what they say is appended to the store.
+3. A scorer that does not load, or fails, leaves cases unscored; that is reported, and never a 0.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from replay.gate.facts import Judged
+from replay.gate.governance import GROUNDED
+from replay.gate.metrics import BUILT_IN
+from replay.gate.policy import Policy
+from replay.scorers.model import ScorerKey
+from replay.scorers.scoring import ScoringProgress, load_run_scores, score_run
+from replay.scorers.specs import ScorerSpec
+
+if TYPE_CHECKING:
+    from auditlog.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RunScores:
+    """A run's scores, by the names of the policy."""
+
+    by_execution: Mapping[tuple[str, str, int], Mapping[str, Judged]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def specs_of(policy: Policy) -> list[ScorerSpec]:
+    """Give the scorers that a policy needs."""
+    own = {use.name: use for use in policy.scorers}
+    wanted = [name for name in policy.metrics if name not in BUILT_IN]
+    if policy.grounded is not None and GROUNDED not in wanted:
+        wanted.append(GROUNDED)
+    specs = []
+    for name in wanted:
+        use = own.get(name)
+        # The name under which its scores are kept is the policy's.
+        specs.append(
+            ScorerSpec(use.use, use.options, name) if use is not None else ScorerSpec(name, {}, name)
+        )
+    return specs
+
+
+def scores_of(
+    store: Store,
+    run_id: str,
+    policy: Policy,
+    *,
+    score: bool = True,
+    hosts: Sequence[str] = (),
+    path: str | None = None,
+    progress: Callable[[ScoringProgress], None] | None = None,
+) -> RunScores:
+    """Give a run's scores.
+
+    Args:
+        store: where the run is.
+        run_id: its whole id.
+        policy: which scorers it needs.
+        score: whether to score what is not scored yet.
+        hosts: hosts that scorers may reach.
+        path: where scorers are imported from.
+        progress: called after each execution.
+    """
+    specs = specs_of(policy)
+    if not specs:
+        return RunScores()
+    notes: list[str] = []
+    # Of one name there may be scores of other options: those of this policy are known once its scorers were asked.
+    keys: set[ScorerKey] = set()
+    if score:
+        report = score_run(store, run_id, specs, progress=progress, hosts=hosts, path=path)
+        for tally in report.scorers:
+            name = tally.spec.name or tally.spec.target
+            if tally.info is not None:
+                keys.add(tally.info.key)
+            if tally.error:
+                notes.append(f"The scorer {name} did not run: {tally.error}")
+            elif tally.failed:
+                notes.append(f"The scorer {name} failed on {tally.failed} executions: {tally.first_failure}")
+    wanted = {spec.name for spec in specs}
+    found: defaultdict[tuple[str, str, int], dict[str, Judged]] = defaultdict(dict)
+    kept = load_run_scores(store, run_id)
+    for key, cells in kept.scores.items():
+        if key.scorer not in wanted or (keys and key not in keys):
+            continue
+        for cell, said in cells.items():
+            why = ": ".join(part for part in (said.label, said.explanation) if part)
+            found[cell][key.scorer] = Judged(said.value, why, said.failed)
+    return RunScores(dict(found), tuple(notes))
