@@ -30,7 +30,6 @@ from replay.scorers import wire
 from replay.scorers.model import Score, Scorer, Subject, failure
 from replay.scorers.specs import ScorerSpec, resolve
 
-
 _leave = os._exit
 """Taken before the guard closes it to scorers."""
 

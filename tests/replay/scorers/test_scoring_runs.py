@@ -38,7 +38,7 @@ def test_a_run_is_scored_and_the_scores_are_kept(run_store):
     }
     assert len(cells) == 15
     found = load_scores(run_store, report.run_id)
-    assert {name: cells for name in OURS} == {key.scorer: set(scores) for key, scores in found.items()}
+    assert dict.fromkeys(OURS, cells) == {key.scorer: set(scores) for key, scores in found.items()}
     writes = next(scores for key, scores in found.items() if key.scorer == "no_forbidden_write")
     bad = {cell: score for cell, score in writes.items() if score.value == 0}
     assert ["candidate"] == [arm for _, arm, _ in bad]
