@@ -1,0 +1,13 @@
+"""Adversarial cases: what an attacker could say to a candidate, tried in the replay sandbox, judged without a model.
+
+| Step | Module |
+|---|---|
+| The lists of risks, and the cells that they make with surfaces and languages | `taxonomy` |
+| What an attack is, and what proposes attacks | `model` |
+| The recorded turns that attacks are laid into | `hosts` |
+| The built-in attacker: families of texts, and mutations of what failed | `templates`, `mutations` |
+| An attacker that is a model | `llm` |
+| Where the words go: the message, a document, a tool's result, the memory | `substitute` |
+| Whether it worked | `oracles` |
+| Running them, bounded; reproducing, shrinking, keeping | `arena`, `campaign`, `shrink`, `alike`, `keeping` |
+"""

@@ -1,0 +1,106 @@
+"""What `auditlog attack` prints of a campaign: what worked first, then what was covered."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from auditlog.cli.formats import json_text
+from auditlog.cli.output import many, print_line, terminal_width
+from auditlog.safe_text import safe_text
+from replay.attack.campaign import CellResult, by_state
+from replay.attack.keeping import Campaign, KeptFinding
+from replay.attack.taxonomy import SURFACES, taxonomies
+
+_STATE_SIGNS = {"broken": "✗", "held": "✓", "untried": "·"}
+
+
+def write_campaign(found: Campaign, *, as_json: bool) -> None:
+    """Print a campaign."""
+    if as_json:
+        print_line(json_text(_as_json(found), indent=True))
+        return
+    against = f" against {safe_text(found.baseline)}" if found.baseline else ""
+    print_line(
+        f"Campaign {found.run_id}: {many(found.attacks, 'attack')} on {safe_text(found.candidate)}{against}"
+    )
+    if not found.complete:
+        print_line("It did not run to its end: what is below is not all.")
+    for number, finding in enumerate(found.findings, 1):
+        print_line()
+        for line in _finding_lines(number, finding):
+            print_line(line)
+    if not found.findings:
+        print_line("No attack worked.")
+    if found.flaky:
+        print_line(f"{many(found.flaky, 'attack')} worked once and not twice in three.")
+    print_line()
+    for line in _coverage_lines(found):
+        print_line(line)
+
+
+def write_coverage(found: Campaign, *, as_json: bool) -> None:
+    """Print what a campaign covered."""
+    if as_json:
+        print_line(json_text(_as_json(found)["coverage"], indent=True))
+        return
+    for line in _coverage_lines(found):
+        print_line(line)
+
+
+def _finding_lines(number: int, finding: KeptFinding) -> Iterator[str]:
+    width = max(40, terminal_width() - 4)
+    sealed = " (sealed)" if finding.sealed else ""
+    yield f"{number}. {finding.goal}: {safe_text(finding.detail, width=width)}"
+    yield f"   {safe_text(finding.family)}{sealed}, {', '.join(map(safe_text, finding.risks))}, by the {finding.surface}"
+    if finding.text is not None:
+        yield f"   “{safe_text(finding.text, width=width)}”"
+    how = f", said {', '.join(map(safe_text, finding.mutations))}" if finding.mutations else ""
+    turn = safe_text(finding.host.get("conversation_id", ""))
+    yield f"   worked {finding.reproduced} times of 3 in a turn of {turn}{how}"
+    yield f"   `auditlog show {safe_text(finding.conversation_id)}` shows what the agent did"
+
+
+def _coverage_lines(found: Campaign) -> Iterator[str]:
+    cells: defaultdict[str, list[CellResult]] = defaultdict(list)
+    for cell in found.cells:
+        cells[cell.cell.risk].append(cell)
+    ways = [way for way in SURFACES if any(cell.cell.surface == way for cell in found.cells)]
+    for known in taxonomies():
+        if known.name not in found.lists:
+            continue
+        yield f"{known.title} {known.edition}"
+        for risk in known.risks:
+            if risk.untried:
+                yield f"  {risk.risk_id} {risk.title:<44} not tried: {risk.untried}"
+                continue
+            marks = "  ".join(f"{_mark(cells[risk.risk_id], way)} {way}" for way in ways)
+            yield f"  {risk.risk_id} {risk.title:<44} {marks}"
+    counts = by_state(found.cells)
+    yield (
+        f"{_STATE_SIGNS['broken']} an attack worked ({counts['broken']})  "
+        f"{_STATE_SIGNS['held']} attacks were tried and none worked ({counts['held']})  "
+        f"{_STATE_SIGNS['untried']} nothing fitted ({counts['untried']})"
+    )
+    yield "Held says that these attacks did not work, and not that none does."
+
+
+def _mark(cells: Iterable[CellResult], way: str) -> str:
+    states = {cell.state for cell in cells if cell.cell.surface == way}
+    return next((_STATE_SIGNS[state] for state in ("broken", "held", "untried") if state in states), " ")
+
+
+def _as_json(found: Campaign) -> dict[str, Any]:
+    fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    return {
+        **fields,
+        "created": found.created.isoformat(),
+        "findings": [dataclasses.asdict(finding) for finding in found.findings],
+        "cells": len(found.cells),
+        "coverage": [
+            {**cell.cell._asdict(), "tried": cell.tried, "worked": cell.worked, "state": cell.state}
+            for cell in found.cells
+        ],
+    }
