@@ -155,9 +155,8 @@ def environment(
                 raise
             found = _whole(home, python)
             assert found is not None
-            say(
-                f"It holds {len(found)} packages, took {time.monotonic() - began:.0f} s, and is kept in {home}."
-            )
+            holds = "1 package" if len(found) == 1 else f"{len(found)} packages"
+            say(f"It holds {holds}, took {time.monotonic() - began:.0f} s, and is kept in {home}.")
     _refuse_old(found, named)
     return Environment(str(_python(home)), str(_site(home, python)), _lent(python, say), tuple(found))
 
@@ -203,7 +202,7 @@ def _install(
     hint = (
         ""
         if allow_builds
-        else "A package without a wheel has to be built: --allow-builds lets it, outside of the sandbox."
+        else "If one of them has no wheel, --allow-builds builds it, outside of the sandbox."
     )
     if uv:
         # The settings of a tree are not the user's.

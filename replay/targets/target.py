@@ -99,7 +99,12 @@ def _imported(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise TargetError(_not_found(name, error.name)) from None
-        msg = f"{name} imports {error.name}, which is not installed here. Install it where this command runs."
+        where = (
+            "is not in its environment, since its lock does not name it"
+            if sys.flags.no_site
+            else ("is not installed here. Install it where this command runs")
+        )
+        msg = f"{name} imports {error.name}, which {where}."
         raise TargetError(msg) from None
     except CaseStop as error:
         msg = f"{name} does not import: {error}"
