@@ -19,7 +19,7 @@ from auditlog.values import Json, Span, Turn
 from replay.matching.callers import Callers
 from replay.pinned import clocks, seeds
 from replay.pinned.model_cache import CachedAnswers
-from replay.pinned.pinning import Pinning, draw_of, seed_number
+from replay.pinned.pinning import Pinning, seed_number
 from replay.pinned.recorded_values import RecordedValues, values_of
 from replay.sandbox.hosts import Host
 
@@ -30,20 +30,19 @@ RANDOM = "random"
 """Random numbers were drawn, and not seeded."""
 
 
-def given_for(turn: Turn, *, arm: str, repeat: int, pinning: Pinning) -> dict[str, Any]:
+def given_for(turn: Turn, draw: str, pinning: Pinning) -> dict[str, Any]:
     """Give what a case's job carries for its pinning.
 
     Args:
         turn: the recorded turn.
-        arm: the execution's.
-        repeat: which one of the case in this arm it is.
+        draw: what `draw_of` gave.
         pinning: the run's.
     """
     given: dict[str, Any] = {}
     if values := values_of(turn):
         given["values"] = values
     if pinning.seeds:
-        given["seed"] = seed_number(pinning.seed, turn.agent.span_id, draw_of(arm, repeat))
+        given["seed"] = seed_number(pinning.seed, turn.agent.span_id, draw)
     if pinning.freeze_time:
         given["start_ns"] = turn.agent.start_ns
     if any(map(is_http, turn.spans)):

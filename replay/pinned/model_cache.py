@@ -29,13 +29,12 @@ from replay.canonical import canonical, lost_something
 from replay.matching.recorded import types_of
 from replay.matching.restore import NotRestorable, restored
 from replay.matching.revive import value_of
-from replay.pinned.pinning import draw_of
 
 if TYPE_CHECKING:
     from auditlog.store import Store
 
 KEY = "auditlog.replay.cache_key"
-"""On a model call: what its answer is found by."""
+"""On a model call: its draw, and what its answer is found by."""
 TIER = "auditlog.replay.match_tier"
 CACHED = "cached"
 _SERVED = "auditlog.replay.served_span_id"
@@ -83,16 +82,15 @@ def cache_key(call: Call, place: str, code: str, number: int) -> str:
     return _digest(said)
 
 
-def place_of(span_id: str, arm: str, repeat: int, serves: str) -> str:
+def place_of(span_id: str, draw: str, serves: str) -> str:
     """Give what is the same for every request of an execution, and another for one that must not share its answers.
 
     Args:
         span_id: the recorded turn's.
-        arm: the execution's.
-        repeat: which one of the case in this arm it is.
+        draw: what `draw_of` gave.
         serves: what `serves` gave.
     """
-    return _digest([span_id, draw_of(arm, repeat), serves])
+    return _digest([span_id, draw, serves])
 
 
 def serves(hosts: Iterable[str], variables: Mapping[str, str]) -> str:
@@ -115,7 +113,7 @@ class CachedAnswers:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         """Take what `cache_for` gave."""
-        self._place, self._code = str(given["place"]), str(given["code"])
+        self._draw, self._place, self._code = str(given["draw"]), str(given["place"]), str(given["code"])
         self._answers: Mapping[str, Mapping[str, Any]] = given["answers"]
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -131,13 +129,19 @@ class CachedAnswers:
         key = first if number == 0 else cache_key(call, self._place, self._code, number)
         found = self._answers.get(key)
         if found is None:
-            call.facts[KEY] = key
+            call.facts[KEY] = f"{self._draw}:{key}"
             return None
         try:
             value = _value(found)
         except NotRestorable:
             return None
-        facts = {**found["facts"], KEY: key, TIER: CACHED, _SERVED: found["span_id"], _COST: 0.0}
+        facts = {
+            **found["facts"],
+            KEY: f"{self._draw}:{key}",
+            TIER: CACHED,
+            _SERVED: found["span_id"],
+            _COST: 0.0,
+        }
         return Served(value, facts)
 
 
@@ -155,21 +159,18 @@ Answers = Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]]
 """By recorded turn and draw: the answers by key."""
 
 
-def cache_for(
-    answers: Answers, span_id: str, arm: str, repeat: int, *, serves: str, code: str
-) -> dict[str, Any]:
+def cache_for(answers: Answers, span_id: str, draw: str, *, serves: str, code: str) -> dict[str, Any]:
     """Give what a case's job carries of the cache.
 
     Args:
         answers: what `answers_of` gave.
         span_id: the recorded turn's.
-        arm: the execution's.
-        repeat: which one of the case in this arm it is.
+        draw: what `draw_of` gave.
         serves: what `serves` gave.
         code: the target's digest.
     """
-    found = answers.get((span_id, draw_of(arm, repeat)), {})
-    return {"place": place_of(span_id, arm, repeat, serves), "code": code, "answers": found}
+    found = answers.get((span_id, draw), {})
+    return {"draw": draw, "place": place_of(span_id, draw, serves), "code": code, "answers": found}
 
 
 def answers_of(
@@ -197,8 +198,8 @@ def answers_of(
     ):
         if span.replay is None or not is_answer(span) or not fits(span):
             continue
-        place = span.replay.source_span_id or "", draw_of(span.replay.arm, span.replay.repeat)
-        found.setdefault(place, {}).setdefault(str(span.attributes[KEY]), _told(span))
+        draw, _, key = str(span.attributes[KEY]).partition(":")
+        found.setdefault((span.replay.source_span_id or "", draw), {}).setdefault(key, _told(span))
     return found
 
 

@@ -4,8 +4,8 @@ The rules:
 
 1. An execution draws its randomness by the recorded turn and its repeat: the same repeat of candidate and baseline
    shares it, so that what differs between them is not chance; two repeats do not.
-2. The second baseline draws for itself. It is there to show how much the version in production disagrees with itself, and
-   would show nothing if it threw the first baseline's dice.
+2. The second baseline draws for itself, and so does a control run's second arm. They are there to show how much a version
+   disagrees with itself, and would show nothing if they threw the same dice.
 """
 
 from __future__ import annotations
@@ -77,9 +77,16 @@ def pinning_from_json(fields_of: Mapping[str, Any]) -> Pinning:
     return replace(Pinning(), **found)
 
 
-def draw_of(arm: str, repeat: int) -> str:
-    """Name the draw of an execution: executions of one recorded turn with one draw share their randomness."""
-    return f"{repeat}+" if arm == "baseline_2" else str(repeat)
+def draw_of(kind: str, arm: str, repeat: int) -> str:
+    """Name the draw of an execution: executions of one recorded turn with one draw share their randomness.
+
+    Args:
+        kind: the run's, such as `replay` or `control`.
+        arm: the execution's.
+        repeat: which one of the case in this arm it is.
+    """
+    by_itself = arm == "baseline_2" or (kind == "control" and arm == "candidate")
+    return f"{repeat}+" if by_itself else str(repeat)
 
 
 def seed_number(seed: str, span_id: str, draw: str) -> int:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from replay.errors import RunError
 from replay.pinned import model_cache
-from replay.running.cases import Case
 from replay.running.run_plan import PlannedTarget, RunPlan
 from replay.running.runs import manifests
 
@@ -36,24 +35,22 @@ class Cache:
         return model_cache.answers_of(self._store, self._runs, turns) if self._on else {}
 
     def given(
-        self, answers: model_cache.Answers, case: Case, arm: str, target: PlannedTarget, repeat: int
+        self, answers: model_cache.Answers, span_id: str, draw: str, target: PlannedTarget
     ) -> dict[str, Any]:
         """Give what one execution's job carries.
 
         Args:
             answers: what `answers` gave.
-            case: the execution's.
-            arm: its arm.
+            span_id: the recorded turn's.
+            draw: what `draw_of` gave.
             target: what runs.
-            repeat: which one of the case in this arm it is.
         """
         if not self._on:
             return {}
         names = (*self._plan.env, *target.env)
         variables = {name: os.environ[name] for name in names if name in os.environ} | dict(target.variables)
         serves = model_cache.serves(self._plan.hosts, variables)
-        found = model_cache.cache_for(answers, case.span_id, arm, repeat, serves=serves, code=target.digest)
-        return {"cache": found}
+        return {"cache": model_cache.cache_for(answers, span_id, draw, serves=serves, code=target.digest)}
 
 
 def refuse_changed(store: Store) -> None:

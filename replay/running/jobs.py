@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditlog.values import Json, Turn
 from replay.matching.recorded import recorded_calls, to_json, types_of
 from replay.pinned.case import given_for
+from replay.pinned.model_cache import Answers
+from replay.pinned.pinning import draw_of
 from replay.running.cached import Cache
 from replay.running.cases import Case, case_key, unreplayable
 from replay.running.protocol import Job
@@ -99,8 +101,7 @@ def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[li
         turns = _turns(store, {execution.case.conversation_id for execution in wanted})
         answers = cache.answers({execution.case.span_id for execution in wanted})
         yield [
-            _task(plan, execution, turns.get(execution.case.span_id), cache.given(answers, *execution))
-            for execution in wanted
+            _task(plan, execution, turns.get(execution.case.span_id), cache, answers) for execution in wanted
         ]
 
 
@@ -124,7 +125,7 @@ def _turns(store: Store, conversations: Collection[str]) -> dict[str, Turn]:
     return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
 
 
-def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cached: Mapping[str, Any]) -> Task:
+def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cache: Cache, answers: Answers) -> Task:
     case = execution.case
     lineage = {
         RUN: plan.run_id,
@@ -142,6 +143,7 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cached: Mappin
     place = Place(f"{plan.run_id}/{arm}/{case.conversation_id}", user, tags, lineage)
     arguments = None if turn is None else turn.agent.input
     name = execution.target.name
+    draw = draw_of(plan.kind, execution.arm, execution.repeat)
     why = unreplayable(turn)
     if why is not None or turn is None or arguments is None:
         return Task(execution, place, name, arguments, None, why or "", turn)
@@ -156,9 +158,9 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cached: Mappin
         agent_version=execution.target.version,
         types=types_of(turn.agent, "input"),
         pinned={
-            **given_for(turn, arm=execution.arm, repeat=execution.repeat, pinning=plan.pinning),
-            **cached,
+            **given_for(turn, draw, plan.pinning),
+            **cache.given(answers, case.span_id, draw, execution.target),
         },
         before_fork=first_calls(turn, plan.modes.prefix) if plan.modes.prefix else (),
     )
-    return Task(execution, place, name, arguments, job, "", turn if plan.baseline is None else None)
+    return Task(execution, place, name, arguments, job, "", turn)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
+import openai
 
 import auditlog
 
@@ -97,3 +100,61 @@ async def asks_in_executor(question: str, url: str) -> Any:
         return await asyncio.get_running_loop().run_in_executor(None, httpx.get, f"{url}/orders/1")
     except BaseException as error:  # noqa: BLE001
         return type(error).__name__
+
+
+@auditlog.model("draw", provider="dice")
+def draw(messages: list[dict[str, str]], model: str = "dice") -> str:
+    """Answer with something new each time."""
+    auditlog.annotate(input_tokens=3, output_tokens=5, cost_usd=0.25)
+    return secrets.token_hex(8)
+
+
+@auditlog.model("stream", provider="dice")
+def stream(messages: list[dict[str, str]], model: str = "dice") -> Iterator[str]:
+    """Answer with something new each time, in pieces."""
+    for _ in range(3):
+        yield secrets.token_hex(2)
+
+
+@auditlog.agent("bot")
+def asks_model(question: str) -> list[Any]:
+    """Ask the same twice, and something in a stream."""
+    messages = [{"role": "user", "content": question}]
+    return [draw(messages), draw(messages), list(stream(messages))]
+
+
+@auditlog.agent("bot")
+def asks_model_otherwise(question: str) -> list[Any]:
+    """Ask something else, and then what the other asks first."""
+    other = draw([{"role": "user", "content": f"Really: {question}"}])
+    return [other, draw([{"role": "user", "content": question}])]
+
+
+def ask(url: str, *, streams: bool = False, **asked: Any) -> Any:
+    """Ask a served model through its client."""
+    client = auditlog.wrap(openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0))
+    messages = [{"role": "user", "content": asked.pop("content")}]
+    answer = client.chat.completions.create(model="small", messages=messages, stream=streams, **asked)
+    if streams:
+        return [chunk.choices[0].delta.content for chunk in answer if chunk.choices]
+    return answer.choices[0].message.content
+
+
+@auditlog.agent("bot")
+def served(question: str, url: str) -> list[Any]:
+    """Ask twice the same, and once in a stream."""
+    return [
+        ask(url, content=question),
+        ask(url, content=question),
+        ask(url, content=question, streams=True),
+    ]
+
+
+@auditlog.agent("bot")
+def served_otherwise(question: str, url: str) -> list[Any]:
+    """Another version: it asks the first the same, and the rest in other words or with another header."""
+    return [
+        ask(url, content=question),
+        ask(url, content=f"Really: {question}"),
+        ask(url, content=question, streams=True, extra_headers={"x-beta": "on"}),
+    ]

@@ -2,67 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.server
-import importlib.util
-import inspect
 import json
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 import auditlog
-import replay
-from auditlog import config, http_calls
-from auditlog.recorder import Recorder
-from auditlog.store import Store
+from auditlog import http_calls
 from replay.pinned.case import NOT_PINNED
 from replay.pinned.pinning import Pinning
-from replay.results.trials import case_trials
-
-AGENTS = Path(__file__).parent.parent / "agents"
-
-
-@pytest.fixture(scope="module")
-def agents():
-    """The module of the agents, as the workers import it."""
-    spec = importlib.util.spec_from_file_location("pinned_agents", AGENTS / "pinned_agents.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pinned_agents"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def store_of(tmp_path):
-    """Record an agent's turns into a store, and open it."""
-    opened = []
-
-    def record(agent, *questions, **extra):
-        store = Store.create(tmp_path / "audit")
-        previous = config._state.recorder
-        config.use(Recorder(store.writer(), agent_version="v1"))
-        for number, question in enumerate(questions or ("hi",)):
-            with auditlog.conversation(f"c{number}"):
-                found = agent(question, **extra)
-                asyncio.run(found) if inspect.isawaitable(found) else None
-        config.use(previous)
-        store.close()
-        opened.append(Store.open(tmp_path / "audit"))
-        return opened[-1]
-
-    yield record
-    for store in opened:
-        store.close()
-
-
-def trials(store, candidate, **options):
-    """Run a candidate; give its cases' executions."""
-    plan = replay.plan(store, f"pinned_agents:{candidate}", path=AGENTS, workers=1, **options)
-    replay.run(store, plan)
-    return list(case_trials(store, plan.manifest()))
 
 
 def answers(case, arm="candidate"):
@@ -70,7 +19,7 @@ def answers(case, arm="candidate"):
     return [trial.turn.agent.output for trial in case.of(arm)]
 
 
-def test_a_replay_gives_the_recorded_values_again_in_every_branch(agents, store_of):
+def test_a_replay_gives_the_recorded_values_again_in_every_branch(agents, store_of, trials):
     """Three concurrent branches that begin and end in any order are each given their own."""
     (case,) = trials(store_of(agents.branches), "branches")
     recorded = case.recorded.agent.output
@@ -79,14 +28,14 @@ def test_a_replay_gives_the_recorded_values_again_in_every_branch(agents, store_
     assert NOT_PINNED not in case.trials[0].turn.agent.attributes
 
 
-def test_branches_that_begin_in_another_order_are_still_given_their_own(agents, store_of):
+def test_branches_that_begin_in_another_order_are_still_given_their_own(agents, store_of, trials):
     """The way to a branch counts, and not when it began: `a` and the two `b` have what they had."""
     (case,) = trials(store_of(agents.branches), "branches_otherwise")
     before, first_b, a, second_b, after = case.recorded.agent.output
     assert [before, first_b, a, second_b, after] == answers(case)[0]
 
 
-def test_who_asks_more_often_gets_fresh_values_and_it_is_said(agents, store_of):
+def test_who_asks_more_often_gets_fresh_values_and_it_is_said(agents, store_of, trials):
     """The recorded values come first; the further ones are new, counted by kind on the case."""
     (case,) = trials(store_of(agents.branches), "asks_more")
     (first, more) = answers(case)[0]
@@ -95,7 +44,7 @@ def test_who_asks_more_often_gets_fresh_values_and_it_is_said(agents, store_of):
     assert {"now": 1, "uuid4": 1, "rng": 1} == case.trials[0].turn.agent.attributes[NOT_PINNED]
 
 
-def test_the_same_repeat_of_both_arms_draws_the_same_and_two_repeats_do_not(agents, store_of):
+def test_the_same_repeat_of_both_arms_draws_the_same_and_two_repeats_do_not(agents, store_of, trials):
     """`random` and `uuid` are seeded by recorded turn and repeat; the second baseline draws for itself."""
     store = store_of(agents.draws, "one", "two")
     found = trials(store, "draws", baseline="pinned_agents:draws", repeats=2, sample=1.0)
@@ -109,7 +58,7 @@ def test_the_same_repeat_of_both_arms_draws_the_same_and_two_repeats_do_not(agen
     assert answers(found[0])[0] == answers(again[0])[0]
 
 
-def test_without_a_seed_numbers_are_random_and_that_is_said(agents, store_of):
+def test_without_a_seed_numbers_are_random_and_that_is_said(agents, store_of, trials):
     """`seed=none` leaves `random` alone, and the case says that it was used."""
     (case,) = trials(
         store_of(agents.draws),
@@ -121,7 +70,9 @@ def test_without_a_seed_numbers_are_random_and_that_is_said(agents, store_of):
     assert {"random": 1} == case.trials[0].turn.agent.attributes[NOT_PINNED]
 
 
-def test_frozen_clocks_give_the_recorded_time_and_go_on_and_records_do_not(agents, store_of, monkeypatch):
+def test_frozen_clocks_give_the_recorded_time_and_go_on_and_records_do_not(
+    agents, store_of, monkeypatch, trials
+):
     """Every wall clock says the recorded turn's time; the replay's own spans say when it really ran."""
     pytest.importorskip("time_machine")
     (case,) = trials(store_of(agents.clocks), "clocks", pinning=Pinning(freeze_time=True))
@@ -171,7 +122,7 @@ def recorded_shop(agents, store_of):
     return store
 
 
-def test_undecorated_http_is_served_from_the_recording(recorded_shop):
+def test_undecorated_http_is_served_from_the_recording(recorded_shop, trials):
     """Concurrent requests get their own answers again, a write among them, and no socket is opened."""
     for case in trials(recorded_shop, "asks_shop"):
         assert "complete" == case.trials[0].status
@@ -180,14 +131,14 @@ def test_undecorated_http_is_served_from_the_recording(recorded_shop):
         assert ["exact"] * len(tiers) == tiers
 
 
-def test_http_that_was_not_recorded_fails_closed(recorded_shop):
+def test_http_that_was_not_recorded_fails_closed(recorded_shop, trials):
     """A new read diverges, a new write is blocked, and neither is sent."""
     look, refund = trials(recorded_shop, "asks_another")
     assert ("diverged", "blocked") == (look.trials[0].status, refund.trials[0].status)
     assert "/url" in look.trials[0].why
 
 
-def test_http_on_a_thread_that_lost_its_context_fails_closed(recorded_shop):
+def test_http_on_a_thread_that_lost_its_context_fails_closed(recorded_shop, trials):
     """`run_in_executor` is refused, however the agent swallows it."""
     look, refund = trials(recorded_shop, "asks_in_executor")
     assert ("invalid", "invalid") == (look.trials[0].status, refund.trials[0].status)
