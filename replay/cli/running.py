@@ -20,6 +20,8 @@ from replay.cli.candidate_options import candidate_options
 from replay.cli.limit_options import limit_options
 from replay.cli.match_options import match_option, rules_of
 from replay.cli.mode_options import mode_options
+from replay.cli.outlook import outlook
+from replay.cli.sample_options import sample_options
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -76,6 +78,7 @@ def target_options(command: Any) -> Any:
 @click.command(short_help="Run recorded turns with a candidate.")
 @target_options
 @mode_options
+@sample_options
 @click.option(
     "--baseline",
     metavar="SPEC",
@@ -294,6 +297,8 @@ def execute_plan(store: Store, planned: RunPlan, format: str, words: str) -> Non
         f"Run {planned.run_id}{goes_on}: {plural(len(planned.cases), 'case')}, "
         f"{plural(planned.executions, 'execution')}, {planned.mode}"
     )
+    for said in () if planned.resumed else outlook(planned):
+        narrate(said)
     line = ProgressLine()
     try:
         summary = execute(store, planned, progress=line)

@@ -37,6 +37,7 @@ from replay.running.pool import probe
 from replay.running.protocol import Ready
 from replay.running.run_plan import PlannedKind, PlannedTarget, RunPlan, from_manifest
 from replay.running.runs import find_unfinished, load_manifest
+from replay.running.sampling import EVERY_TURN, Sampling, draw, refuse_nonsense
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import SERVING, Modes, check
 from replay.targets.environments import Say
@@ -71,6 +72,7 @@ def plan(
     limits: Limits = NO_LIMITS,
     matching: MatchRules = NO_RULES,
     pinning: Pinning = PINNED,
+    sampling: Sampling = EVERY_TURN,
     turns: Collection[str] | None = None,
     fresh: bool = False,
     agent: str = "",
@@ -101,6 +103,7 @@ def plan(
         limits: what the run and each of its cases may take.
         matching: declared differences between two calls that are none, as `read_rules` gives them.
         pinning: what is held still.
+        sampling: which of the chosen turns are cases; by default all.
         turns: of what the filter chooses only these, by the span ids of their agents.
         fresh: begin anew, even where an unfinished run could go on.
         agent: `module:attribute` of the agent in a `git:REV`, in `.` and in a manifest that names none.
@@ -116,6 +119,7 @@ def plan(
     env, hosts = tuple(env), tuple(hosts)
     _refuse_nonsense(kind, baseline, env, sample, workers)
     limits.refuse_nonsense()
+    refuse_nonsense(sampling)
     if repeats < 1:
         raise RunError(f"Each case runs at least once in each arm, and not {repeats} times.")
     # What is wrong with the words is said before a process is started for them.
@@ -152,6 +156,7 @@ def plan(
         limits=limits,
         matching=matching,
         pinning=check_pinning(pinning),
+        sampling=sampling,
     )
     if modes.model == CACHED:
         refuse_changed(store)
@@ -169,11 +174,14 @@ def plan(
         notes.append(
             f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {described.candidate.name}."
         )
+    drawn = draw(store, chosen.turns, sampling)
+    notes += drawn.notes
     return replace(
         described,
         run_id=f"{described.created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         config_digest=digest,
-        cases=freeze(chosen.turns, digest, sample),
+        cases=freeze(drawn.turns, digest, sample),
+        sampling=drawn.sampling,
         notes=tuple(notes),
     )
 
@@ -364,8 +372,9 @@ def _config_digest(described: RunPlan) -> str:
             "hosts": sorted(described.hosts),
             "env": sorted(described.env),
             "path": list(described.paths),
-            # A run of one repeat keeps the digest that it had before there were repeats.
+            # A run of one repeat, or of every turn, keeps the digest that it had before there was a choice.
             **({"repeats": described.repeats} if described.repeats > 1 else {}),
+            **({"sampling": asked} if (asked := described.sampling.asked) != EVERY_TURN.asked else {}),
         }
     )
 
@@ -396,6 +405,7 @@ def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) 
         created=before.created,
         config_digest=before.config_digest,
         cases=before.cases,
+        sampling=before.sampling,
         resumed=True,
         notes=tuple(notes),
     )

@@ -17,16 +17,16 @@ from typing import Any, Literal
 
 from auditlog.journal import boot_id
 from auditlog.values import Json
-from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
 from replay.pinned.pinning import PINNED, UNSEEDED, Pinning, pinning_from_json
 from replay.running import limits
-from replay.running.cases import Case
+from replay.running.cases import Case, cases_digest
 from replay.running.limits import NO_LIMITS, Limits
 from replay.running.pool import Launch
 from replay.running.protocol import Setup
 from replay.running.runs import process_birth
+from replay.running.sampling import EVERY_TURN, Sampling, sampling_from_json
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import Modes, modes_from_json
 from replay.targets.planned import PlannedTarget, target_from_json
@@ -67,6 +67,8 @@ class RunPlan:
     """The declared differences between two calls that are none."""
     pinning: Pinning = PINNED
     """What is held still."""
+    sampling: Sampling = EVERY_TURN
+    """Which of the chosen turns are its cases."""
     notes: tuple[str, ...] = ()
     """What whoever starts the run should know."""
 
@@ -108,11 +110,8 @@ class RunPlan:
         """Give what the store keeps of it."""
         fields = asdict(replace(self, notes=()))
         fields["created"] = self.created.isoformat()
-        fields["cases"] = [
-            [case.case_id, case.conversation_id, case.trace_id, case.span_id, case.turn_index, case.sampled]
-            for case in self.cases
-        ]
-        fields["cases_digest"] = digest_of([case.case_id for case in self.cases])
+        fields["cases"] = [case.listed() for case in self.cases]
+        fields["cases_digest"] = cases_digest(fields["cases"])
         for name in ("notes", "resumed"):
             del fields[name]
         fields["candidate"] = self.candidate.recorded()
@@ -145,6 +144,7 @@ def from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
         manifest.get("limits")
         or {name: manifest[name] for name in ("deadline", "memory_bytes") if name in manifest}
     )
+    fields["sampling"] = sampling_from_json(manifest.get("sampling"))
     fields["created"] = datetime.fromisoformat(fields["created"])
     fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
     return RunPlan(**fields)

@@ -59,8 +59,10 @@ def manifests(store: Store) -> list[Mapping[str, Any]]:
     return sorted(found.values(), key=lambda manifest: str(manifest["created"]), reverse=True)
 
 
-_TURN: tuple[type, ...] = (str, str, str, str, int, bool)
+_TURN: tuple[Any, ...] = (str, str, str, str, int, bool, str, (int, float))
 _CASE_SHAPES = {**dict.fromkeys(("replay", "verify", "control", "fork"), _TURN), "compare": (str, str, str)}
+_FIRST_TURN = 6
+"""What a turn's line had before turns were drawn from strata."""
 
 
 def _is_manifest(content: Any, run_id: str) -> bool:
@@ -93,8 +95,9 @@ def _is_moment(text: str) -> bool:
         return False
 
 
-def _fits(case: list[Any], shape: tuple[type, ...]) -> bool:
-    return len(case) == len(shape) and all(map(isinstance, case, shape))
+def _fits(case: list[Any], shape: tuple[Any, ...]) -> bool:
+    whole = len(case) == len(shape) or (shape is _TURN and len(case) == _FIRST_TURN)
+    return whole and all(map(isinstance, case, shape))
 
 
 def ends(store: Store) -> dict[str, Mapping[str, Any]]:

@@ -1,0 +1,73 @@
+"""What a run can show and may cost, said before it runs.
+
+The rules:
+
+1. The smallest change that this many cases find, and the number of cases that three points take, are for two flip rates, since
+   how often an agent disagrees with itself is known only afterwards: 16.7 %, the median of published agents, and 5 %.
+2. Both are the best that can be: turns of one conversation say less than as many of their own.
+3. Dollars are what the turns cost when they were recorded, and are said only where a cost was recorded and models are live.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replay.running.cases import Case
+    from replay.running.run_plan import RunPlan
+
+MARGIN = 0.03
+STEADY, USUAL = 0.05, 0.167
+
+
+def outlook(plan: RunPlan) -> Iterator[str]:
+    """Give the lines to print before a run.
+
+    Args:
+        plan: of a run that compares two versions; of another one there is nothing to say.
+    """
+    from replay.render.wording import plural
+
+    cases = plan.cases
+    if plan.sampling.size is not None and len(cases) < plan.sampling.turns:
+        groups = len({case.stratum for case in cases if case.stratum})
+        conversations = len({case.conversation_id for case in cases})
+        yield (
+            f"A sample of {len(cases):,} of {plan.sampling.turns:,} turns, in {plural(groups, 'group')}, "
+            f"from {plural(conversations, 'conversation')}."
+        )
+    if plan.baseline is None or not cases:
+        return
+    from replay.stats import minimum_detectable_effect, required_n
+
+    counted = _worth(cases)
+    found = [_points(minimum_detectable_effect(counted, rate)) for rate in (STEADY, USUAL)]
+    needed = [required_n(rate, MARGIN) for rate in (STEADY, USUAL)]
+    each = plan.executions / len(cases)
+    yield (
+        f"{plural(len(cases), 'case')} at best find a change of {found[0]} four times in five if {STEADY:.0%} of the cases "
+        f"flip by chance, of {found[1]} if {USUAL:.1%} do; {_points(MARGIN)} take {needed[0]:,} or {needed[1]:,} cases "
+        f"({math.ceil(needed[0] * each):,} or {math.ceil(needed[1] * each):,} executions)."
+    )
+    cost = plan.sampling.cost_usd
+    if cost and plan.modes.model != "recorded":
+        yield (
+            f"At what a turn cost when it was recorded (${cost:.4f}), this run costs about {_dollars(cost * plan.executions)}, "
+            f"and {_points(MARGIN)} {_dollars(cost * needed[0] * each)} or {_dollars(cost * needed[1] * each)}."
+        )
+
+
+def _worth(cases: Sequence[Case]) -> int:
+    """Give how many cases of one weight would say as much (Kish)."""
+    total = math.fsum(case.weight for case in cases)
+    return math.floor(total**2 / math.fsum(case.weight**2 for case in cases) + 1e-9)
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:.3g} points"
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.2f}" if amount >= 0.01 else f"${amount:.4f}"
