@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -35,6 +36,7 @@ from replay.scorers.worker import ScoringSetup
 START_SECONDS = 120.0
 MAX_ANSWER_BYTES = 1 << 22
 _STARTS = 3
+_LOG = "worker.log"
 
 
 class _Gone(Exception):  # noqa: N818 - no error: the worker ended, and that is a result
@@ -76,7 +78,8 @@ class ScoringWorker:
                 self._send(self._setup_with_scratch())
                 message = self._hear(START_SECONDS)
             except _Gone as gone:
-                why = str(gone)
+                # Before it is ready it has seen nothing of any customer.
+                why = f"{gone}{self._last_words()}"
                 self.close()
                 continue
             if message.get("say") == "ready":
@@ -130,6 +133,12 @@ class ScoringWorker:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
 
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            said = Path(self._scratch, _LOG).read_text("utf-8", "replace").strip().splitlines()
+            return f": {said[-1]}" if said else ""
+        return ""
+
     def _setup_with_scratch(self) -> ScoringSetup:
         return replace(self._setup, scratch=self._scratch)
 
@@ -137,25 +146,19 @@ class ScoringWorker:
         self._scratch = tempfile.mkdtemp(prefix="auditlog-scoring-")
         theirs_in, self._writing = os.pipe()
         self._reading, theirs_out = os.pipe()
+        command = [sys.executable, "-P", "-m", "replay.scorers.worker"]
         try:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "replay.scorers.worker",
-                    str(theirs_in),
-                    str(theirs_out),
-                    str(os.getpid()),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs_in, theirs_out),
-                cwd=self._setup.paths[0] if self._setup.paths else None,
-                env=scrubbed(os.environ, self._scratch, self._setup.env),
-                start_new_session=True,
-            )
+            with Path(self._scratch, _LOG).open("wb") as errors:
+                self._process = subprocess.Popen(
+                    [*command, str(theirs_in), str(theirs_out), str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    pass_fds=(theirs_in, theirs_out),
+                    cwd=self._setup.paths[0] if self._setup.paths else None,
+                    env=scrubbed(os.environ, self._scratch, self._setup.env),
+                    start_new_session=True,
+                )
         finally:
             os.close(theirs_in)
             os.close(theirs_out)

@@ -26,6 +26,7 @@ from auditlog.redaction.writer import redacting
 from replay.canonical import digest_of
 from replay.errors import ScorerError
 from replay.results.trials import case_trials
+from replay.running.cases import Case
 from replay.running.runs import load_manifest
 from replay.sandbox.hosts import parse_host
 from replay.scorers.groups import Group, Means, ScorerTally, grouped, refuse_twins, spec_of
@@ -136,7 +137,12 @@ def score_run(
     finally:
         writer.close()
     store.refresh()
-    return ScoringReport(manifest["run_id"], scoring.done, tuple(t for g in groups for t in g.tallies))
+    tallies = [tally for group in groups for tally in group.tallies]
+    place = {
+        str(one if isinstance(one, ScorerSpec) else ScorerSpec(one.name)): at for at, one in enumerate(asked)
+    }
+    tallies.sort(key=lambda tally: place[str(tally.spec)])
+    return ScoringReport(manifest["run_id"], scoring.done, tuple(tallies))
 
 
 class _Scoring:
@@ -176,7 +182,7 @@ class _Scoring:
         results = self._in_process() if self._isolated is False else self._by_workers(count)
         # The cases are known, and so are their executions, roughly: a repeat more or less is no harm to a line of progress.
         arms = 1 if self._manifest.get("baseline") is None else 2
-        sampled = sum(bool(case[5]) for case in self._manifest["cases"]) if arms == 2 else 0
+        sampled = sum(Case(*case).sampled for case in self._manifest["cases"]) if arms == 2 else 0
         total = (len(self._manifest["cases"]) * arms + sampled) * int(self._manifest.get("repeats") or 1)
         for subject, said in results:
             if said and not writer.append(payload_of(self._manifest["run_id"], subject, said)):

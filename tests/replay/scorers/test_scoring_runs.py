@@ -60,6 +60,7 @@ def test_what_is_scored_is_not_asked_again_and_again_appends(run_store):
     assert kept == load_run_scores(run_store, report.run_id)
 
 
+@pytest.mark.slow
 def test_the_order_of_scorers_and_the_number_of_workers_do_not_matter(run_store):
     """Scores depend on the execution alone."""
     one = score_run(run_store, "last", OURS, workers=1)
@@ -68,6 +69,7 @@ def test_the_order_of_scorers_and_the_number_of_workers_do_not_matter(run_store)
     assert found == load_scores(run_store, one.run_id)
 
 
+@pytest.mark.slow
 def test_a_scorer_that_raises_hangs_or_dies_costs_its_own_case_only(run_store, plugins):
     """The case is unscored, never 0; the others of the scorer, and the other scorers, are scored."""
     names = ("raises", "hangs", "dies")
@@ -90,6 +92,7 @@ def test_a_scorer_that_raises_hangs_or_dies_costs_its_own_case_only(run_store, p
     )
 
 
+@pytest.mark.slow
 def test_a_scorer_touches_nothing(run_store, plugins, monkeypatch):
     """Network, files, programs, tools and the environment are closed to a scorer, and a refusal that it swallows counts."""
     monkeypatch.setenv("SECRET_FOR_NOBODY", "1")
@@ -108,6 +111,7 @@ def test_a_scorer_touches_nothing(run_store, plugins, monkeypatch):
     assert (15, 0) == (secrets.scored, secrets.below)
 
 
+@pytest.mark.slow
 def test_a_scorer_that_does_not_load_is_named_and_the_others_go_on(run_store, plugins):
     """A module that is missing or broken, an attribute that is no scorer, an option that is none: each says so."""
     wanted = [
@@ -147,6 +151,7 @@ def test_a_stranger_s_citation_is_unscored(run_store, plugins):
     assert (0, 15) == (report.scorers[0].scored, report.scorers[0].failed)
 
 
+@pytest.mark.slow
 def test_scorers_of_sets_judge_each_arm(run_store, plugins):
     """A scorer of a set is asked once an arm, may stop early, and stands beside the others."""
     specs = ["odd_scorers:counts", "odd_scorers:looks_at_two", "completed"]
@@ -199,6 +204,7 @@ def test_bad_questions_are_answered_plainly(run_store):
     assert ScorerSpec("completed", {}, "done") == parse("done=completed")
 
 
+@pytest.mark.slow
 def test_erasing_a_customer_takes_their_scores_along(run_store):
     """What was said of a customer's turns goes with the conversation; the other customer's stays."""
     from auditlog.keeping.erase import erase
