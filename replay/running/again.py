@@ -70,7 +70,8 @@ def plan_again(
         )
     if before.modes.live_writes:
         raise RunError(
-            f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), so none of its cases is run again by itself."
+            f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), "
+            "so none of its cases is run again by itself."
         )
     described, notes = _described(replace(before, notes=()))
     if _config_digest(described) != before.config_digest:

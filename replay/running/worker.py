@@ -114,7 +114,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     frames.write_message(writing, protocol.ready_message(ready))
     interceptor, background = interception.installed(), threads.in_background()
-    surroundings = Surroundings(process, guard, setup.paths)
+    surroundings = Surroundings(guard, setup.paths)
     talk = _Talk(reading, writing)
     if setup.leases and isinstance(interceptor, CaseInterceptor):
         interceptor.pace_with(talk.lease)
@@ -183,6 +183,20 @@ def _hold_the_recorder() -> None:
     config.use(Recorder(ListSink()))
 
 
+class _CaseSink(ListSink):
+    """Keeps a case's records, and which calls began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    def append(self, payload: bytes, *, opens: str | None = None, closes: str | None = None) -> bool:
+        """Keep one payload."""
+        if opens is not None:
+            self.opened.append(opens)
+        return super().append(payload, opens=opens, closes=closes)
+
+
 def _run_case(
     target: Target,
     job: Job,
@@ -191,7 +205,7 @@ def _run_case(
     setup: Setup,
     surroundings: Surroundings,
 ) -> Result:
-    sink = ListSink()
+    sink = _CaseSink()
     config.use(Recorder(sink, agent_version=job.agent_version, base_attributes=job.lineage))
     pins = PinnedCase(job.pinned, seeds_ids=not setup.modes.live_writes)
     if interceptor is not None:
@@ -200,9 +214,11 @@ def _run_case(
     process.begin(case)
     with pins:
         error = contextvars.copy_context().run(_call, target, job, case)
-        whole = surroundings.settle()
+        apart = surroundings.settle()
+    if interceptor is not None and not interceptor.asked.issuperset(sink.opened):
+        apart += ("make a call that the replay was not asked about",)
     outliving = threads.outliving(background, PATIENCE_SECONDS) if "threads" in setup.locks else ()
-    violations = process.end()
+    violations = (*process.end(), *apart)
     early = None if interceptor is None else interceptor.ended_early()
     status, why = _verdict(case, error, violations, outliving, early)
     payloads = sink.take()
@@ -216,7 +232,7 @@ def _run_case(
         status,
         why,
         found.records,
-        spent=bool(outliving) or not whole or setup.modes.fresh_worker,
+        spent=bool(outliving) or bool(apart) or setup.modes.fresh_worker,
         behaviour=found.behaviour,
         measures=found.measures,
         spend=found.spend,
@@ -243,7 +259,9 @@ def _load(interceptor: CaseInterceptor, job: Job, setup: Setup, pins: PinnedCase
     if job.before_fork:
         before, recorded = split(recorded, job.before_fork)
         prefix = Prefix(before, Cassette(before, setup.matching))
-    interceptor.load(Cassette(recorded, setup.matching), setup.modes, recorded, prefix=prefix, cache=pins.cache)
+    interceptor.load(
+        Cassette(recorded, setup.matching), setup.modes, recorded, prefix=prefix, cache=pins.cache
+    )
     pins.follow(interceptor.callers)
 
 

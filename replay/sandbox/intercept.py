@@ -42,6 +42,8 @@ class CaseInterceptor:
         self._process = process
         self._cassette = Cassette(())
         self._callers = Callers()
+        self.asked: set[str] = set()
+        """The span ids of the calls of this case that were asked about."""
         self._modes = Modes()
         self._recorded: tuple[Recorded, ...] = ()
         self._prefix: Prefix | None = None
@@ -73,7 +75,7 @@ class CaseInterceptor:
         """
         self._cassette, self._modes, self._recorded = cassette, modes, recorded
         self._prefix, self._cache = prefix, cache
-        self._callers = Callers()
+        self._callers, self.asked = Callers(), set()
 
     @property
     def callers(self) -> Callers:
@@ -94,6 +96,7 @@ class CaseInterceptor:
 
     def before(self, call: Call) -> Served | Raised | None:
         """Answer a call; None lets the body run."""
+        self.asked.add(call.span_id)
         operation = call.operation
         case = self._process.case
         if case is None or current_case.get() is not case:

@@ -5,7 +5,8 @@ The rules:
 1. Linux only, and best effort: each lock that took hold is named in the run's manifest, and the others are not claimed.
 2. `landlock`: no program is executed, no file is written outside of scratch, no TCP connection is made but to the
    allowed hosts' ports, and no signal leaves the process.
-3. `network namespace`: with no host allowed, the process has no network at all, not even the loopback.
+3. `network namespace`: with no host allowed, the process has no network at all, not even the loopback. `private shared memory`:
+   what it shares by name (`/dev/shm`, System V) is its own, and goes with it.
 4. `parent death`: the worker dies with the run that started it.
 5. They hold for one thread and those that it starts, so they are taken while it is the only one (`alone`), or not claimed at
    all (a `sitecustomize` may have started another). They cannot be given back.
@@ -25,8 +26,11 @@ from collections.abc import Iterable
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWIPC = 0x08000000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 1 << 18
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 2
@@ -58,12 +62,24 @@ def die_with_parent(parent: int) -> bool:
     return done
 
 
-def without_network() -> bool:
-    """Leave every network; say whether it worked."""
+def isolate(*, network: bool) -> tuple[str, ...]:
+    """Leave what processes of a machine have in common; name what was left.
+
+    Args:
+        network: leave every network, too.
+    """
+    shared = _CLONE_NEWNS | _CLONE_NEWIPC
+    if _leave(shared | (_CLONE_NEWNET if network else 0)):
+        found = ("private shared memory",) if _mount_shared_memory() else ()
+        return (*found, "network namespace") if network else found
+    return ("network namespace",) if network and _leave(_CLONE_NEWNET) else ()
+
+
+def _leave(namespaces: int) -> bool:
     libc, user, group = _libc(), os.getuid(), os.getgid()
-    if libc.unshare(_CLONE_NEWNET) == 0:
+    if libc.unshare(namespaces) == 0:
         return True
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+    if libc.unshare(_CLONE_NEWUSER | namespaces) != 0:
         return False
     # Without a map the process would be nobody in its own files' eyes.
     for name, text in (
@@ -77,6 +93,14 @@ def without_network() -> bool:
         except OSError:
             break
     return True
+
+
+def _mount_shared_memory() -> bool:
+    libc = _libc()
+    # What is mounted here must not be seen outside.
+    if libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None) != 0:
+        return False
+    return libc.mount(b"shm", b"/dev/shm", b"tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None) == 0
 
 
 def landlock(scratch: Iterable[str], ports: Iterable[int]) -> int:

@@ -19,6 +19,7 @@ from replay.sandbox.hosts import AllowedHosts
 from replay.sandbox.intercept import CaseInterceptor
 from replay.sandbox.side_doors import close_side_doors, second_loading
 from replay.sandbox.state import ProcessState
+from replay.sandbox.threads import notice_bare_starts
 
 
 def take_locks(
@@ -39,8 +40,8 @@ def take_locks(
     # Model clients name the platform in a header, for which Python runs `uname` once and remembers it. Here it is no leak.
     platform.platform()
     alone = kernel.alone()
-    if "network" in wanted and not hosts.hosts and alone and kernel.without_network():
-        held.append("network namespace")
+    if "network" in wanted and alone:
+        held += kernel.isolate(network=not hosts.hosts)
     if "landlock" in wanted and alone and (version := kernel.landlock([scratch], hosts.ports())):
         held.append(f"landlock {version}")
     if "seccomp" in wanted and alone and seccomp.filter_system_calls():
@@ -49,6 +50,7 @@ def take_locks(
         interception.install(CaseInterceptor(process))
         held.append("intercept")
     if "threads" in wanted:
+        notice_bare_starts()
         held.append("threads")
     if "guard" not in wanted:
         return tuple(held), None

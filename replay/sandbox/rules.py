@@ -135,8 +135,9 @@ class _Files:
         if isinstance(path, int):
             # A descriptor was opened before, under these same rules.
             return None
-        by_mode = not isinstance(mode, str) or any(c in "wax+" for c in mode)
-        if flags & _WRITING if isinstance(flags, int) else by_mode:
+        # A file of C's has a mode and no flags; what has neither is taken for writing.
+        by_mode = any(c in "wax+" for c in mode) if isinstance(mode, str) else not isinstance(flags, int)
+        if by_mode or (isinstance(flags, int) and flags & _WRITING):
             return None if self.may_write(path) else f"write the file {_shown(path)}"
         return _private(path)
 

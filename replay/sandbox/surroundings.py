@@ -24,7 +24,6 @@ from typing import Any
 
 from auditlog import interception
 from replay.sandbox.guard import Guard
-from replay.sandbox.state import ProcessState
 
 _OURS = (
     *("auditlog.call", "auditlog.config", "auditlog.context", "auditlog.decorators", "auditlog.interception"),
@@ -61,15 +60,14 @@ _MOST_WATCHED, _MOST_NAMED = 5000, 5
 class Surroundings:
     """This process as it was before the first case."""
 
-    def __init__(self, process: ProcessState, guard: Guard | None, paths: Iterable[str]) -> None:
+    def __init__(self, guard: Guard | None, paths: Iterable[str]) -> None:
         """Remember what is to be put back.
 
         Args:
-            process: where violations are remembered.
             guard: the audit hook's rules, where it is in force.
             paths: the directories of the agent's own modules.
         """
-        self._process, self._guard = process, guard
+        self._guard = guard
         self._interceptor = interception.installed()
         self._environment = dict(os.environ)
         self._directory = os.getcwd()  # noqa: PTH109 - as `chdir` takes it
@@ -78,8 +76,12 @@ class Surroundings:
         self._code = list(_code())
         self._watched = list(_state(tuple(paths)))
 
-    def settle(self) -> bool:
-        """Let what the case left behind happen now, and put back what it changed; say whether this worker can go on."""
+    def settle(self) -> tuple[str, ...]:
+        """Let what the case left behind happen now, and put back what it changed.
+
+        Returns:
+            What it took apart of the replay itself: nothing that this worker says after that can be believed.
+        """
         for timer in _TIMERS:
             signal.setitimer(timer, 0)
         sys.settrace(None)
@@ -99,7 +101,7 @@ class Surroundings:
             os.environ.update(self._environment)
         with contextlib.suppress(OSError):
             os.chdir(self._directory)
-        return self._is_whole()
+        return tuple(self._taken_apart())
 
     def left_behind(self) -> tuple[str, ...]:
         """Name what the case changed in the agent's own modules, and take it as it is for the next."""
@@ -112,23 +114,18 @@ class Surroundings:
                 found.append(f"{module.get('__name__')}.{name}")
         return tuple(found[:_MOST_NAMED])
 
-    def _is_whole(self) -> bool:
-        whole = True
+    def _taken_apart(self) -> Iterator[str]:
         if self._interceptor is not None and interception.installed() is not self._interceptor:
-            self._process.remember("take the replay's interceptor away")
+            yield "take the replay's interceptor away"
             interception.uninstall()
             interception.install(self._interceptor)
-            whole = False
         for owner, name, value in self._code:
             if vars(owner).get(name) is not value:
                 where = getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "")
-                self._process.remember(f"change the replay's own code ({where}.{name})")
-                whole = False
+                yield f"change the replay's own code ({where}.{name})"
                 break
         if self._guard is not None and not self._guard.holds():
-            self._process.remember("take the replay's rules apart")
-            whole = False
-        return whole
+            yield "take the replay's rules apart"
 
 
 def _code() -> Iterator[tuple[Any, str, Any]]:

@@ -11,18 +11,40 @@ The rules:
 
 from __future__ import annotations
 
+import _thread
 import concurrent.futures.thread
 import sys
 import threading
 import time
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 _POLL_SECONDS = 0.005
 _HANDOVER_SECONDS = 0.001
 """Longer than a worker takes from being handed its work to beginning it."""
 
 _frames = sys._current_frames  # noqa: SLF001 - the only way to see what threads do
+
+
+_BEGINNING_SECONDS = 0.02
+"""Longer than a thread of `_thread` takes from being started to being seen: nothing waits for it to begin."""
+_bare_starts: list[None] = []
+
+
+def notice_bare_starts() -> None:
+    """Notice from now on what is started without `threading`, of which nothing tells."""
+
+    def noticing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def start(*args: Any, **kwargs: Any) -> Any:
+            _bare_starts.append(None)
+            return real(*args, **kwargs)
+
+        return start
+
+    for name in ("start_new_thread", "start_new", "start_joinable_thread"):
+        if hasattr(_thread, name):
+            setattr(_thread, name, noticing(getattr(_thread, name)))
 
 
 def in_background() -> frozenset[int]:
@@ -39,6 +61,9 @@ def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
         patience: seconds to wait.
     """
     until = time.monotonic() + patience
+    if _bare_starts:
+        _bare_starts.clear()
+        time.sleep(_BEGINNING_SECONDS)
     while True:
         frames = _frames()
         left = _left(frames, background)

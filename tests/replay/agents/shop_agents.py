@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -177,7 +177,7 @@ def slow(question: str, history: list[dict[str, str]]) -> str:
 def mortal(question: str, history: list[dict[str, str]]) -> str:
     """Die on one question."""
     if question.startswith("refund A2"):
-        os._exit(9)
+        signal.raise_signal(signal.SIGKILL)
     return respond(question)
 
 

@@ -1,4 +1,4 @@
-"""Canaries that would really be hit: a server that counts, a file, a unix socket."""
+"""Canaries that would really be hit: a server that counts, a file, a unix socket, a segment of shared memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ class Nest:
     """A canary of each kind, and whether one was touched."""
 
     directory: Path
+    segment: SharedMemory
     port: int = 0
     hits: list[str] = field(default_factory=list)
 
@@ -49,12 +51,13 @@ class Nest:
             "port": self.port,
             "path": str(self.path),
             "unix": str(self.unix),
+            "shared": self.segment.name,
         }
 
     def touched(self, patience: float = 0.0) -> bool:
         """Whether anything reached a canary, within some seconds."""
         until = time.monotonic() + patience
-        while not (self.hits or os.path.lexists(self.path)):
+        while not (self.hits or self.segment.buf[0] or os.path.lexists(self.path)):
             if time.monotonic() >= until:
                 return False
             time.sleep(0.01)
@@ -63,8 +66,10 @@ class Nest:
     def reset(self) -> None:
         """Put the canaries back."""
         self.hits.clear()
+        self.segment.buf[0] = 0
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
+            is_directory = self.path.is_dir() and not self.path.is_symlink()
+            shutil.rmtree(self.path) if is_directory else self.path.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def nest() -> Iterator[Nest]:
     """Listen on TCP, UDP and a unix socket, and count what comes."""
     # A unix socket's path may be 107 characters long at most.
     directory = Path(tempfile.mkdtemp(prefix="canary-", dir="/tmp"))
-    found = Nest(directory)
+    found = Nest(directory, SharedMemory(create=True, size=1))
     tcp = socket.create_server(("127.0.0.1", 0))
     found.port = tcp.getsockname()[1]
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -109,6 +114,9 @@ def nest() -> Iterator[Nest]:
         listener.close()
     for thread in threads:
         thread.join(2)
+    found.segment.close()
+    with contextlib.suppress(FileNotFoundError):
+        found.segment.unlink()
     shutil.rmtree(directory)
 
 

@@ -63,7 +63,9 @@ def test_the_agents_record_is_last_and_carries_the_status_and_every_record_the_l
     found = records(result)
     assert ["read_tool", "retriever", "canary-agent"] == [record.entry["name"] for record in found]
     assert {"r"} == {record.json("attributes")["auditlog.replay.run_id"] for record in found}
-    assert ["exact", "exact"] == [record.json("attributes")["auditlog.replay.match_tier"] for record in found[:-1]]
+    assert ["exact", "exact"] == [
+        record.json("attributes")["auditlog.replay.match_tier"] for record in found[:-1]
+    ]
 
 
 def test_a_refused_call_is_recorded_with_what_was_nearest(make_bench):
@@ -163,8 +165,18 @@ def test_how_an_agent_ends_is_told(how, status, why, make_bench):
 def test_an_agent_that_ends_its_process_is_told(make_bench):
     """A worker that dies costs one case, and says how it died."""
     bench = make_bench("misbehave")
-    assert bench.run({"how": "os._exit"}) == "its process exited with code 3 before it had answered"
+    assert bench.run({"how": "die"}) == "its process was ended by SIGKILL before it had answered"
     assert bench.run({"how": "answer"}).status == "complete"
+
+
+def test_an_agent_that_ends_its_process_does_not_hide_what_it_tried(make_bench):
+    """Ending the process in the middle of a case is a violation by itself, and the one before it is told too."""
+    result = make_bench("misbehave").run({"how": "hide behind the end"})
+    assert ("invalid", True, True) == (
+        result.status,
+        "write the file /tmp/auditlog-canary-that-ends" in result.why,
+        "end its process" in result.why,
+    )
 
 
 @pytest.mark.parametrize("how", ["garbage", "no frame", "forged"])

@@ -156,7 +156,7 @@ def replay_store(tmp_path):
 @pytest.mark.parametrize(
     ("agent", "options", "why"),
     [
-        ("mortal", {}, "its process exited with code 9 before it had answered"),
+        ("mortal", {}, "its process was ended by SIGKILL before it had answered"),
         ("hanging", {"limits": Limits(deadline=1.0)}, "it was not done after 1 s (--deadline)"),
     ],
 )
