@@ -74,11 +74,11 @@ def test_a_scorer_that_raises_hangs_or_dies_costs_its_own_case_only(run_store, p
     """The case is unscored, never 0; the others of the scorer, and the other scorers, are scored."""
     names = ("raises", "hangs", "dies")
     specs = [f"odd_scorers:{name}" for name in names]
-    report = score_run(run_store, "last", [*specs, "completed"], path=plugins, workers=1, deadline=2)
+    report = score_run(run_store, "last", [*specs, "completed"], path=plugins, workers=1, deadline=4)
     failed = {name: tally_of(report, f"odd_scorers:{name}") for name in names}
     assert {"raises": 7, "hangs": 2, "dies": 2} == {name: tally.failed for name, tally in failed.items()}
     assert "raised ValueError" in failed["raises"].first_failure
-    assert "was not done after 2 s" in failed["hangs"].first_failure
+    assert "was not done after 4 s" in failed["hangs"].first_failure
     assert "took its process down (exit code -11)" in failed["dies"].first_failure
     assert all(tally.scored + tally.failed == 15 for tally in failed.values())
     assert 0 == tally_of(report, "completed").failed
