@@ -150,8 +150,9 @@ def _from_tree(manifest: Manifest, wanted: Wanted, directory: Path, making: _Mak
         if code.changed:
             names = ", ".join(code.changed_names[:3])
             more = " …" if code.changed > 3 else ""
+            differ = "1 file differs" if code.changed == 1 else f"{code.changed} files differ"
             notes = (
-                f"{wanted.spec} is not as committed: {code.changed} files differ from {commit.commit[:8]} ({names}{more}).",
+                f"{wanted.spec} is not as committed: {differ} from {commit.commit[:8]} ({names}{more}).",
             )
     cwd = top / repository.below
     if not cwd.is_dir():
@@ -165,7 +166,7 @@ def _from_tree(manifest: Manifest, wanted: Wanted, directory: Path, making: _Mak
             raise TargetError(
                 f"{named} has no lock to make an environment of for Python {manifest.python}. Name one."
             )
-        note = f"{named} has no lock and no pyproject.toml, so it runs with the packages of this command."
+        note = f"No lock and no pyproject.toml is in {named}, so it runs with the packages of this command."
         return Located(target, (*notes, note))
     python = interpreter(manifest.python)
     _refuse_other(lock.requires_python, python.version, named)

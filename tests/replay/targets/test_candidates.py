@@ -82,7 +82,7 @@ def test_both_sides_run_their_own_code_with_their_own_packages(recorded, two_com
         run.candidate,
         run.baseline,
     )
-    assert f". is not as committed: 1 files differ from {new} (bot.py)." in planned.notes
+    assert f". is not as committed: 1 file differs from {new} (bot.py)." in planned.notes
     assert ["Making", "It holds", "Making", "It holds"] == [
         " ".join(words.split(" ")[: 1 + (words[0] == "I")]) for words in said
     ]
@@ -203,7 +203,7 @@ def test_code_without_a_lock_runs_with_what_the_command_has(spec, recorded, scra
     scratch.commit("Begin", {"bot.py": source})
     planned = plan(recorded, scratch, spec)
     assert HEAD.format("Hi", "0") == answers(recorded, planned)[1]
-    assert any("has no lock and no pyproject.toml" in note for note in planned.notes)
+    assert any("No lock and no pyproject.toml is in" in note for note in planned.notes)
 
 
 def test_a_commit_that_is_gone_is_one_sentence(recorded, scratch, agent_source):
