@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from replay import stats
-from replay.canonical import digest_of
 from replay.gate.check import Check, Example, Outcome
 from replay.gate.facts import CaseFacts
 from replay.gate.policy import Policy
 from replay.gate.wording import number, share
+from replay.running.cases import cases_digest
 
 _LEVEL = 0.05
 
@@ -73,7 +73,7 @@ def _complete(manifest: Mapping[str, Any], status: str, cases: Sequence[CaseFact
 
 
 def _case_list(manifest: Mapping[str, Any]) -> Check:
-    found = digest_of([case[0] for case in manifest["cases"]])
+    found = cases_digest(manifest["cases"])
     kept = manifest.get("cases_digest")
     if found == kept:
         return _check(
