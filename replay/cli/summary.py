@@ -14,7 +14,7 @@ import difflib
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditlog.cli.formats import Column, count, moment, table_lines
 from auditlog.cli.output import destination, is_terminal, narrate, require_stdout, terminal_width
@@ -22,6 +22,9 @@ from auditlog.errors import NotFoundError
 from replay.diff import CaseClass
 from replay.render.grouping import differs
 from replay.results.report import CaseResult, Report, RunSummary
+
+if TYPE_CHECKING:
+    from replay.scorers.keeping import RunScores
 
 FILE_WIDTH = 100
 """Columns of text that goes to a file."""
@@ -61,7 +64,14 @@ def run_row(summary: RunSummary) -> dict[str, Any]:
     return {**row, "classes": dict(summary.classes)}
 
 
-def write_summary(report: Report, *, as_json: bool, cases: bool = False, words: str = "") -> None:
+def write_summary(
+    report: Report,
+    *,
+    as_json: bool,
+    cases: bool = False,
+    words: str = "",
+    scores: RunScores | None = None,
+) -> None:
     """Print a run's figures and groups.
 
     Args:
@@ -69,9 +79,10 @@ def write_summary(report: Report, *, as_json: bool, cases: bool = False, words: 
         as_json: the whole report as JSON instead.
         cases: list the cases that differ, too.
         words: what another command needs to find the store again.
+        scores: what scorers said of the run.
     """
     if as_json:
-        _write(_json(report), None)
+        _write(_json(report, scores), None)
         return
     from replay.render.text import text
 
@@ -80,6 +91,14 @@ def write_summary(report: Report, *, as_json: bool, cases: bool = False, words: 
     different = [_case_row(case) for case in report.cases if differs(case)]
     if cases and different:
         written += "\n" + "".join(f"{line}\n" for line in table_lines(different, _CASE_COLUMNS, width))
+    if cases and report.not_pinned:
+        from replay.render.text import not_pinned_text
+
+        written += "\n" + not_pinned_text(report, width=width, colour=_colour())
+    if scores is not None and scores.scorers:
+        from replay.render.scores import scores_lines
+
+        written += "\n" + "".join(f"{line}\n" for line in scores_lines(scores))
     _write(written, None)
     if different:
         run_id = report.run.run_id
@@ -89,7 +108,13 @@ def write_summary(report: Report, *, as_json: bool, cases: bool = False, words: 
 
 
 def write_report(
-    report: Report, form: str, output: str | None, *, everything: bool = False, examples: int = 3
+    report: Report,
+    form: str,
+    output: str | None,
+    *,
+    everything: bool = False,
+    examples: int = 3,
+    scores: RunScores | None = None,
 ) -> None:
     """Write a report's differences to stdout or a file.
 
@@ -99,10 +124,11 @@ def write_report(
         output: a file's path; None for stdout.
         everything: the cases that do not differ, too, and each in full.
         examples: cases shown of each group, where not everything is.
+        scores: what scorers said of the run; JSON has them.
     """
     match form:
         case "json":
-            written = _json(report)
+            written = _json(report, scores)
         case "md":
             from replay.render.markdown import markdown
 
@@ -125,8 +151,17 @@ def write_report(
     _write(written, output)
 
 
-def write_case(report: Report, wanted: str, form: str, output: str | None) -> Report:
+def write_case(
+    report: Report, wanted: str, form: str, output: str | None, *, scores: RunScores | None = None
+) -> Report:
     """Write one case in full, or each case of one conversation, and give the report of them alone.
+
+    Args:
+        report: the run's.
+        wanted: the case's id, a beginning of it, or its conversation's id.
+        form: as for `write_report`.
+        output: a file's path; None for stdout.
+        scores: what scorers said of the run.
 
     Raises:
         NotFoundError: there is none; the message names the nearest.
@@ -136,9 +171,14 @@ def write_case(report: Report, wanted: str, form: str, output: str | None) -> Re
         from replay.render.text import case_text
 
         width, colour = (FILE_WIDTH, False) if output else (terminal_width(), _colour())
-        _write("\n".join(case_text(case, width=width, colour=colour) for case in narrowed.cases), output)
+        said = {} if scores is None else scores.by_case()
+        written = (
+            case_text(case, width=width, colour=colour, scores=said.get(case.case_id, ()))
+            for case in narrowed.cases
+        )
+        _write("\n".join(written), output)
     else:
-        write_report(narrowed, form, output, everything=True)
+        write_report(narrowed, form, output, everything=True, scores=scores)
     return narrowed
 
 
@@ -169,10 +209,10 @@ def _case_row(case: CaseResult) -> dict[str, Any]:
     }
 
 
-def _json(report: Report) -> str:
+def _json(report: Report, scores: RunScores | None) -> str:
     from replay.render.json import json
 
-    return json(report)
+    return json(report, scores)
 
 
 def _write(written: str, output: str | None) -> None:

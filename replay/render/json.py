@@ -15,11 +15,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from json import dumps
+from typing import TYPE_CHECKING
 
 from auditlog.values import Json
 from replay.diff import Diff, Step, StepDiff
 from replay.render.grouping import counts_of, differs, groups_of, noise_of
+from replay.render.scores import case_scores, summary_object
 from replay.results.report import CaseResult, Report
+
+if TYPE_CHECKING:
+    from replay.scorers.keeping import RunScores
 
 FORMAT = "auditlog-replay-report"
 VERSION = 1
@@ -28,14 +33,15 @@ DEEPEST = 100
 """Levels of nesting that are written; many readers refuse more, and hostile content would exhaust the stack."""
 
 
-def json(report: Report) -> str:
-    """Write a report as one JSON object and a newline."""
-    return dumps(_finite(report_object(report)), indent=2, default=str) + "\n"
+def json(report: Report, scores: RunScores | None = None) -> str:
+    """Write a report, and what scorers said of its run, as one JSON object and a newline."""
+    return dumps(_finite(report_object(report, scores)), indent=2, default=str) + "\n"
 
 
-def report_object(report: Report) -> dict[str, Json]:
+def report_object(report: Report, scores: RunScores | None = None) -> dict[str, Json]:
     """Give a report as plain JSON values."""
     run = report.run
+    of_cases = {} if scores is None else scores.by_case()
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -58,13 +64,17 @@ def report_object(report: Report) -> dict[str, Json]:
         "evaluations": [asdict(evaluation) for evaluation in report.evaluations],
         "totals": asdict(report.totals) if report.totals is not None else None,
         "unreached": list(report.unreached),
+        "not_pinned": [asdict(found) for found in report.not_pinned],
         "unpaired_baseline": list(report.unpaired_baseline),
         "unpaired_candidate": list(report.unpaired_candidate),
         "groups": [
             {"group": group.name, "cases": [case.case_id for case in group.cases]}
             for group in groups_of(report.cases)
         ],
-        "cases": [_case(case) for case in report.cases],
+        "scores": [] if scores is None else summary_object(scores),
+        "cases": [
+            {**_case(case), "scores": case_scores(of_cases.get(case.case_id, ()))} for case in report.cases
+        ],
     }
 
 

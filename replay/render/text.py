@@ -17,6 +17,7 @@ from auditlog.safe_text import cell_width, pad, safe_text, wrap
 from replay.diff import Diff, DocumentsDiff, StepDiff, TextDiff
 from replay.diff.findings import describe
 from replay.render.grouping import Group, differs, finding_counts, groups_of, noise_of
+from replay.render.scores import CaseScores, case_score_lines
 from replay.render.wording import (
     SIGNS,
     consequence_text,
@@ -73,15 +74,32 @@ def text(
     return _written([*_summary_lines(report), *_body(report, everything, per_group)], width, colour=colour)
 
 
-def case_text(case: CaseResult, *, width: int = 80, colour: bool = False) -> str:
+def not_pinned_text(report: Report, *, width: int = 80, colour: bool = False) -> str:
+    """Write what of a run was not held still.
+
+    Args:
+        report: the run's.
+        width: columns.
+        colour: as for `text`.
+    """
+    lines = [_Line("not pinned", colour="bold"), *(_Line(found.text) for found in report.not_pinned)]
+    return _written(lines, width, colour=colour)
+
+
+def case_text(case: CaseResult, *, width: int = 80, colour: bool = False, scores: CaseScores = ()) -> str:
     """Write one case in full: every step, every change, the words that differ.
 
     Args:
         case: what to write.
         width: columns.
         colour: as for `text`.
+        scores: what scorers said of the case.
     """
-    return _written([*_case_lines(case, full=True)], width, colour=colour)
+    said = [
+        _Line(line, 2, "red" if is_bad else "dim", "score " if not is_bad else "score! ")
+        for line, is_bad in case_score_lines(scores)
+    ]
+    return _written([*_case_lines(case, full=True), *said], width, colour=colour)
 
 
 def _summary_lines(report: Report) -> Iterator[_Line]:
