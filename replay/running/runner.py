@@ -32,9 +32,10 @@ from auditlog.recorder import Sink
 from auditlog.redaction.writer import redacting
 from replay.diff.model import CaseStatus
 from replay.errors import RunError
+from replay.pinned.not_pinned import Tally, counted, ending
 from replay.results.report import RunSummary
-from replay.running.behaviour import Behaviours
 from replay.running.jobs import Task, executions, tasks_of
+from replay.running.judge import Judge
 from replay.running.limits import NOTHING_SPENT, Budget, used_up
 from replay.running.pool import Worker, sweep
 from replay.running.progress import Progress
@@ -42,6 +43,7 @@ from replay.running.protocol import Result
 from replay.running.rates import Leases
 from replay.running.records import MANIFEST, RUN_END, RUN_STOP, retried, run_span, unrun_case
 from replay.running.run_plan import PlannedTarget, RunPlan
+from replay.running.runs import Execution as Done
 from replay.running.runs import active, done_executions, spent
 from replay.running.staff import Staff
 from replay.running.tasks import Tasks
@@ -76,7 +78,7 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         RunError: workers do not start.
         StoreError: the results cannot be written.
     """
-    from replay.results.loading import case_results, summary_of
+    from replay.results.loading import judge_rest, summary_of
 
     active.add(plan.run_id)
     sweep()
@@ -87,11 +89,16 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         under_way = _Run(store, plan, writer, progress)
         ended = asyncio.run(under_way.go())
         _flush(writer)
-        store.refresh()
         if ended == "complete":
-            # One at a time: a report of every case would be as large as the run.
-            counted = Counter(result.diff.case_class for result in case_results(store, manifest))
-            end = {"cases": len(plan.cases), "classes": dict(counted)}
+            judge = under_way.judge
+            if len(judge.judged) == len(plan.cases):
+                classes = judge.classes
+            else:
+                _flush(writer)
+                store.refresh()
+                classes = judge_rest(store, manifest, lambda payload: _append(writer, payload))
+            found = ending(store, manifest, under_way.tally)
+            end = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
             _append(writer, run_span(RUN_END, plan.run_id, end))
         elif ended != "interrupted":
             stop = {"budget": ended, "pid": manifest["pid"], "born": manifest["born"]}
@@ -120,7 +127,11 @@ class _Run:
         self._count, self._total = self._before, plan.executions
         self._statuses: Counter[CaseStatus] = Counter()
         self._spend = spent(store, plan.run_id) if plan.resumed else NOTHING_SPENT
-        self._behaviours = Behaviours()
+        rules = plan.matching
+        self.judge = Judge(plan, rules.compared if rules.rules else None)
+        # What a redactor changes is compared as it was written.
+        self._judges = isinstance(writer, JournalWriter)
+        self.tally = Tally(counted(store, plan.run_id) if plan.resumed else None)
         self._environment = dict(os.environ)
         self._attempts: Counter[object] = Counter()
         self._queues: dict[PlannedTarget, Tasks] = {}
@@ -177,8 +188,8 @@ class _Run:
             ready: dict[PlannedTarget, list[Task]] = {target: [] for target in self._queues}
             unrun = []
             for task in batch:
-                if task.recorded is not None and not task.execution.repeat:
-                    self._behaviours.recorded(task.execution.case.case_id, task.recorded)
+                if self._judges and not self._begun(task):
+                    self.judge.expect(task)
                 if task.job is None:
                     unrun.append((task, _unrun(task, "unreplayable", task.why)))
                 else:
@@ -269,19 +280,26 @@ class _Run:
 
     def _keep(self, kept: Sequence[tuple[Task, Result]]) -> None:
         """Append cases' records; a case's agent's, the last of them, makes it done."""
-        self._append([payload for _, result in kept for payload in result.payloads])
+        payloads: list[bytes] = []
         for task, result in kept:
-            execution = task.execution
+            payloads += result.payloads
+            self.tally.take(task.execution.arm, result.payloads)
+            if (judgement := self.judge.take(task, result)) is not None:
+                payloads.append(judgement)
             self._count += 1
             self._statuses[result.status] += 1
             self._spend = self._spend.plus(result.spend)
-            if not execution.repeat:
-                self._behaviours.replayed(
-                    execution.case.case_id, execution.arm, result.payloads, result.status
-                )
+        self._append(payloads)
         if kept:
             self._look_at_budgets()
             self._tell()
+
+    def _begun(self, task: Task) -> bool:
+        """Whether an earlier process has run the case in another arm."""
+        source = task.execution.case.span_id
+        return bool(self._done) and any(
+            Done(arm, 0, source) in self._done for arm in ("candidate", "baseline", "baseline_2")
+        )
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         writer = self._writer
@@ -310,7 +328,7 @@ class _Run:
                     self._before,
                     time.monotonic() - self._began,
                     dict(self._statuses),
-                    self._behaviours.differing,
+                    self.judge.differing,
                     self._spend,
                 )
             )

@@ -12,6 +12,7 @@ from auditlog.safe_text import safe_text
 from auditlog.values import Turn
 from replay.diff import Diff, Finding, StepDiff, compare
 from replay.results.report import CaseResult
+from replay.results.stored import StoredCase
 from tui import reports
 from tui.actions import bindings
 from tui.lines import LineView
@@ -37,6 +38,9 @@ class DiffScreen(AuditScreen):
         super().__init__()
         self.cases: list[CaseResult] = []
         self.case: CaseResult | None = None
+        """As its list has it."""
+        self.full: CaseResult | None = None
+        """The same with everything in it."""
         self.run_id = ""
         self.asked: tuple[str, str] | None = None
         self.turns: dict[str, tuple[Turn, ...]] = {}
@@ -93,7 +97,19 @@ class DiffScreen(AuditScreen):
         self._show(at_divergence=True)
 
     def _take(self, case: CaseResult) -> None:
+        """Show a case, once the store has told what its list does not."""
         self.case = case
+        self.diff = None
+        if isinstance(case, StoredCase):
+            self.ask("case", lambda _: reports.opened(case))
+        else:
+            self.got_case(case)
+
+    def got_case(self, case: CaseResult) -> None:
+        """Show a case in full."""
+        if self.case is None or case.case_id != self.case.case_id:
+            return
+        self.full = case
         self.turns = {"recorded": case.recorded, "baseline": case.baseline, "candidate": case.candidate}
         known = {name for name, turns in self.turns.items() if turns}
         self.pairs = [pair for pair in PAIRS if known.issuperset(pair)] or [PAIRS[0]]
@@ -128,7 +144,7 @@ class DiffScreen(AuditScreen):
         if self.diff is None:
             return
         arms = self.arms
-        noise = self.case.noise if self.case is not None and self.shown == 0 else None
+        noise = self.full.noise if self.full is not None and self.shown == 0 else None
         blocks = drawing.blocks(
             self.diff,
             Arms(safe_text(arms.before, width=30), safe_text(arms.after, width=30)),
@@ -188,8 +204,8 @@ class DiffScreen(AuditScreen):
             return
         self.shown = (self.shown + 1) % len(self.pairs)
         shown, (before, after) = self.shown, self.pairs[self.shown]
-        if shown == 0 and self.case is not None:
-            self.got_diff((0, self.case.diff))
+        if shown == 0 and self.full is not None:
+            self.got_diff((0, self.full.diff))
             return
         one, other = self.turns[before], self.turns[after]
         self.ask("diff", lambda _: (shown, compare(one, other)))

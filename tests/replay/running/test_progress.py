@@ -6,8 +6,6 @@ import io
 
 import pytest
 
-from auditlog.values import Span, Turn
-from replay.running.behaviour import Behaviours
 from replay.running.progress import Progress, ProgressLine
 
 
@@ -54,25 +52,3 @@ def test_a_terminal_shows_the_line_and_is_left_clean():
     line(Progress(2, 2, 0, 1.0, {}, 1))
     line.close()
     assert stream.getvalue().endswith("2/2  1 differing\r\x1b[2K")
-
-
-def recorded(*names):
-    """Make a recorded turn of these tool calls."""
-    agent = Span(trace_id="t", span_id="a", kind="agent", output="words")
-    tools = (
-        Span(trace_id="t", span_id=name, parent_span_id="a", kind="tool", name=name, start_ns=i, input={})
-        for i, name in enumerate(names, 1)
-    )
-    return Turn(agent, (agent, *tools))
-
-
-def test_only_other_calls_or_another_end_count_as_differing():
-    """A case differs when its candidate calls something else or ends otherwise, and is forgotten when both sides are known."""
-    behaviours = Behaviours()
-    for case, status in (("one", "complete"), ("two", "blocked")):
-        behaviours.replayed(case, "baseline", (), "complete")
-        behaviours.replayed(case, "baseline_2", (), "errored")
-        behaviours.replayed(case, "candidate", (), status)
-    behaviours.recorded("three", recorded("look_up"))
-    behaviours.replayed("three", "candidate", (), "complete")
-    assert (behaviours.differing, behaviours._waiting) == (2, {})
