@@ -3,8 +3,10 @@
     python -m examples.support_bot                       chat with v1, recorded in ./audit
     python -m examples.support_bot --version v2
     python -m examples.support_bot --scripted --store ./audit
+    python -m examples.support_bot --scripted --more 400 --store ./audit
 
-Set SUPPORT_BOT_MODEL=smollm2 to have the answers worded by a real small model.
+SUPPORT_BOT_NOISE=0.2:7 has the embedded model vary as a real one does; see `noise`. SUPPORT_BOT_MODEL=smollm2 has the
+answers worded by a real small model.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
+from itertools import chain
 
 import auditlog
 
 from . import v1, v2
 from .conversations import Agent, load_conversations, play_all
+from .traffic import more, play_apart
 
 AGENTS: dict[str, Agent] = {"v1": v1, "v2": v2}
 
@@ -37,26 +41,32 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=int, default=None, help="with --scripted: play only the first of them"
     )
+    parser.add_argument(
+        "--more", type=int, default=0, help="with --scripted: play so many further conversations behind them"
+    )
     options = parser.parse_args()
     try:
         auditlog.configure(options.store, agent_version=options.version)
     except auditlog.AuditlogError as error:
         sys.exit(str(error))
     try:
-        scripted(AGENTS[options.version], options.limit) if options.scripted else chat(
-            AGENTS[options.version]
-        )
+        if options.scripted:
+            scripted(AGENTS[options.version], options.limit, options.more)
+        else:
+            chat(AGENTS[options.version])
     finally:
         auditlog.shutdown()
     print(f"Recorded in {options.store}. To look at it: auditlog ls --store {options.store}", file=sys.stderr)
 
 
-def scripted(agent: Agent, limit: int | None) -> None:
-    """Play the scripted conversations."""
+def scripted(agent: Agent, limit: int | None, further: int = 0) -> None:
+    """Play the scripted conversations, and further ones of their kind."""
     scripts = load_conversations()[:limit]
-    for number, (script, said) in enumerate(play_all(agent, scripts), start=1):
+    total = len(scripts) + further
+    played = chain(play_all(agent, scripts), play_apart(agent, more(further)))
+    for number, (script, said) in enumerate(played, start=1):
         print(
-            f"\r{number}/{len(scripts)} {script.id} ({len(said)} turns)   ",
+            f"\r{number}/{total} {script.id} ({len(said)} turns)   ",
             end="",
             file=sys.stderr,
             flush=True,

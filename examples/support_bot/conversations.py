@@ -10,7 +10,7 @@ The rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,16 +43,19 @@ def load_conversations() -> tuple[Script, ...]:
     )
 
 
-def play(agent: Agent, script: Script, suffix: str = "") -> Iterator[tuple[str, str]]:
+def play(
+    agent: Agent, script: Script, suffix: str = "", more_tags: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, str]]:
     """Play one conversation, and give each question with its answer.
 
     Args:
         agent: the version that answers.
         script: what the customer says.
         suffix: is added to the conversation's id, where one store is to hold several plays of it.
+        more_tags: beside the scene and the task.
     """
     history: list[dict[str, str]] = []
-    tags = {"scene": script.scene, "task_id": script.id}
+    tags = {"scene": script.scene, "task_id": script.id, **(more_tags or {})}
     with auditlog.conversation(script.id + suffix, user=script.user, tags=tags):
         for question in script.turns:
             answer = agent(question, list(history))

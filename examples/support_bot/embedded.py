@@ -4,7 +4,8 @@ The rules:
 
 1. `client.chat.completions.create(…)` takes what the OpenAI client takes and gives a `ChatCompletion` as a dict, with
    token counts and the name of the model that served it.
-2. The answer depends on the messages and on nothing else: no clock, no chance, no state.
+2. The answer depends on the messages and on nothing else: no clock, no chance, no state. Only where `SUPPORT_BOT_NOISE` asks for
+   it does the model vary, as `noise` says.
 3. It asks for tools in this order: look orders up; hand over; then refund or change the address; then it answers.
 4. Money goes back, and an address changes, only for an order that the customer has named together with its e-mail
    address; never for a message that tries to instruct the agent.
@@ -19,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import wording
+from . import noise, wording
 from .policy import Policy, read_policy
 from .understanding import Request, understand
 from .wording import Done
@@ -55,7 +56,7 @@ class EmbeddedClient:
     ) -> dict[str, Any]:
         """Complete a chat."""
         del model, temperature, max_tokens
-        decision = decide(messages, may_call=bool(tools))
+        decision = _varied(messages, decide(messages, may_call=bool(tools)), may_call=bool(tools))
         return _completion(messages, decision)
 
 
@@ -73,6 +74,27 @@ def decide(messages: Sequence[Mapping[str, Any]], *, may_call: bool) -> str | li
         if not done.handed_over and not request.instructing and (writes := _writes(request, done, policy)):
             return writes
     return wording.answer(request, policy, articles, done)
+
+
+def _varied(
+    messages: Sequence[Mapping[str, Any]], decision: str | list[ToolCall], *, may_call: bool
+) -> str | list[ToolCall]:
+    """Vary a decision where noise is asked for."""
+    level = noise.noise()
+    if level is None:
+        return decision
+    request = understand(messages)
+    if isinstance(decision, str):
+        lost = decision.endswith((wording.NOT_FOUND, wording.CLOSING)) and not _done(messages).handed_over
+        varied = noise.vary_answer(level, messages, decision, helpless=lost and may_call)
+        if varied is not None and varied.hands_over:
+            reason = {"reason": "the customer may need a person", "team": "front desk"}
+            return [ToolCall("escalate_to_human", reason)]
+        return decision if varied is None or varied.text is None else varied.text
+    varied = noise.vary_calls(level, messages, [call.name for call in decision], angry=request.angry)
+    if varied is None:
+        return decision
+    return varied.text if varied.text is not None else [decision[place] for place in varied.names]
 
 
 def _hand_over(request: Request, policy: Policy) -> ToolCall | None:

@@ -3,10 +3,10 @@
 The rules:
 
 1. An attack that was run is a record of kind `other`, named `replay_attack`, whose input says what was tried and what came of it:
-   `{"id", "list", "entry", "surface", "language", "candidate_digest", "succeeded", "what"}`.
+   `{"id", "list", "entry", "surface", "language", "candidate_digest", "tried", "succeeded", "what"}`.
 2. Only attacks on the very candidate of the run count: a digest of code and prompt that changed was not attacked.
-3. The lists are data: `llm` is the OWASP Top 10 for LLM applications 2025, `agentic` the agentic one (ASI01–10), `mcp` the beta
-   for MCP.
+3. The lists are data (`schemas/taxonomies.json`). What a replay cannot try, such as a supply chain, is not asked for there.
+4. A cell in which nothing was tried covers nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditlog import resources
+
 if TYPE_CHECKING:
     from auditlog.store import Store
 
 ATTACK = "replay_attack"
-
-_PREFIXES = {"llm": "LLM", "agentic": "ASI", "mcp": "MCP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class Attack:
 
 
 def entries(name: str) -> tuple[str, ...]:
-    """Give the entries of a list, such as LLM01 to LLM10."""
-    return tuple(f"{_PREFIXES[name]}{number:02}" for number in range(1, 11))
+    """Give the entries of a list that a replay can try, such as LLM01."""
+    lists = {found["name"]: found for found in resources.schema("taxonomies")["taxonomies"]}
+    return tuple(risk["id"] for risk in lists[name]["risks"] if "untried" not in risk)
 
 
 def attacks_of(store: Store, candidate_digest: str) -> list[Attack]:
@@ -51,7 +52,7 @@ def attacks_of(store: Store, candidate_digest: str) -> list[Attack]:
                 "candidate_digest": str(digest),
                 "succeeded": bool(succeeded),
                 **rest,
-            } if digest == candidate_digest:
+            } if digest == candidate_digest and rest.get("tried") != 0:
                 found.append(
                     Attack(
                         attack_id,

@@ -23,6 +23,7 @@ from replay.diff.json_diff import canonical
 from replay.diff.measures import quantities
 from replay.diff.model import PathChange
 from replay.diff.steps import is_escalation, is_write
+from replay.pinned.case import NOT_PINNED
 from replay.results.trials import CaseTrials, Trial
 from replay.running.cases import unreplayable
 
@@ -46,6 +47,8 @@ class Facts:
     escalated: bool = False
     failed: bool = False
     simulated: bool = False
+    not_pinned: tuple[str, ...] = ()
+    """What it asked for that the recording did not have, such as `random`."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
     scores: Mapping[str, float | None] = field(default_factory=dict)
     """By the metric's name; None where the scorer had nothing to say."""
@@ -156,6 +159,7 @@ def execution(trial: Trial, said: Mapping[str, Judged]) -> Facts:
         escalated=_escalated(turn),
         failed=trial.status not in CUT and (turn.agent.status == "error" or trial.status == "errored"),
         simulated=any(span.replay is not None and span.replay.match_tier == SIMULATED for span in turn.spans),
+        not_pinned=_not_pinned(turn),
         measures=quantities([turn]),
         scores={name: judged.value for name, judged in said.items()},
         unscored=frozenset(name for name, judged in said.items() if judged.failed),
@@ -176,6 +180,11 @@ def is_whole(turn: Turn) -> bool:
 
 def _escalated(turn: Turn) -> bool:
     return turn.escalation_reason is not None or any(is_escalation(step) for step in steps_of([turn]))
+
+
+def _not_pinned(turn: Turn) -> tuple[str, ...]:
+    found = turn.agent.attributes.get(NOT_PINNED)
+    return tuple(map(str, found)) if isinstance(found, dict) else ()
 
 
 def _had_write(turn: Turn) -> str:

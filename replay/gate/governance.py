@@ -6,7 +6,8 @@ The rules:
    does not run.
 2. What nobody named is INCONCLUSIVE: a missing rehearsal, disclosure or attack is no failure, and no pass.
 3. A rehearsal that lies too far back, or in the future, is none.
-4. Completeness is the share of recorded turns of the cases that hold everything, with the gaps of the journal told beside it.
+4. Completeness is the share of the cases' recorded turns that hold everything, times the share of the store's records that were
+   not lost on the way.
 5. An attack that succeeded against this candidate fails; what was not tried is INCONCLUSIVE.
 """
 
@@ -21,6 +22,7 @@ from replay import stats
 from replay.gate.attacks import attacks_of, entries
 from replay.gate.check import Check, Example
 from replay.gate.facts import CaseFacts
+from replay.gate.losses import Losses, losses
 from replay.gate.policy import EvidenceQuery, Policy
 from replay.gate.quality import measure
 from replay.gate.wording import number, share
@@ -78,7 +80,7 @@ def exposure_checks(
     """
     level = policy.level
     yield _owner(policy)
-    yield _completeness(cases, policy)
+    yield _completeness(cases, losses(store), policy)
     if policy.grounded is not None:
         yield _grounded(cases, policy)
     if level.escalation:
@@ -105,12 +107,17 @@ def _owner(policy: Policy) -> Check:
     )  # fmt: skip
 
 
-def _completeness(cases: Sequence[CaseFacts], policy: Policy) -> Check:
+def _completeness(cases: Sequence[CaseFacts], missing: Losses, policy: Policy) -> Check:
     whole = sum(1 for case in cases if case.whole)
-    part = whole / len(cases) if cases else 0.0
+    turns = whole / len(cases) if cases else 0.0
+    # What was lost may have been part of any turn, those among them that nobody knows of.
+    part = turns * missing.share
     lacking = len(cases) - whole
-    figures = {"whole": whole, "cases": len(cases), "share": part, "asked": policy.completeness}
-    said = f"{share(part, 2)} of {number(len(cases), 'recorded turn')} are whole"
+    figures = {
+        "whole": whole, "cases": len(cases), "lost_records": missing.lost, "share": part, "asked": policy.completeness,
+    }  # fmt: skip
+    lost = f", {missing.lost:,} records of the store were lost" if missing.lost else ""
+    said = f"{share(turns, 2)} of {number(len(cases), 'recorded turn')} are whole{lost}"
     examples = tuple(
         Example(
             case.case_id,
@@ -123,7 +130,7 @@ def _completeness(cases: Sequence[CaseFacts], policy: Policy) -> Check:
     if part >= policy.completeness:
         ending = f"; asked for: {share(policy.completeness, 2)}."
         return Check(
-            "completeness", "governance", "audit completeness", "PASS", said + ending, warning=bool(lacking),
+            "completeness", "governance", "audit completeness", "PASS", said + ending, warning=bool(lacking or missing.lost),
             figures=figures, examples=examples,
         )  # fmt: skip
     return Check(

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
 from replay.gate.confirm import confirmed
@@ -33,6 +32,7 @@ from replay.render.grouping import differs, groups_of
 from replay.results.loading import case_results, summary_of
 from replay.results.report import CaseResult
 from replay.results.trials import case_trials
+from replay.running.cases import cases_digest
 from replay.running.runs import load_manifest
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def judge(
         level_name=policy.level.name,
         policy_digest=policy.digest,
         policy_path=policy.path,
-        cases_digest=digest_of([case[0] for case in manifest["cases"]]),
+        cases_digest=cases_digest(manifest["cases"]),
         candidate=_named(manifest["candidate"]),
         baseline=_named(manifest.get("baseline")),
         judged=now,
@@ -124,7 +124,7 @@ def judge(
             "scored_by": sorted({name for case in cases for run in case.runs for name in run.scores}),
             "follow_up": again.run_id,
         },
-        warnings=(*scores.notes, *unpinned(store, run_id), *_expired(policy, run_id, today)),
+        warnings=(*scores.notes, *unpinned(cases), *_expired(policy, run_id, today)),
         waivers=tuple(waiver for waiver in policy.waivers if waiver.expires >= today),
         diffs=_diffs(case_results(store, manifest)),
     )

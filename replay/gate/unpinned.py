@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from auditlog.store import Store
+from replay.gate.facts import CaseFacts
+from replay.gate.wording import number
 
 
-def unpinned(store: Store, run_id: str) -> list[str]:
-    """Give one sentence for each thing that was not pinned.
-
-    Args:
-        store: where the run is.
-        run_id: its whole id.
-    """
-    del store, run_id
-    return []
+def unpinned(cases: Sequence[CaseFacts]) -> list[str]:
+    """Give one sentence for each kind of thing that was not pinned, the most frequent first."""
+    counts = Counter(
+        kind for case in cases for kind in {kind for run in case.runs for kind in run.not_pinned}
+    )
+    return [
+        f"Not pinned in {number(count, 'case')}: {kind}. It may differ from run to run without anybody's doing."
+        for kind, count in counts.most_common()
+    ]

@@ -1,0 +1,195 @@
+"""Policies: what they may say, where they are wrong, and what a level asks for."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from auditlog import resources
+from replay.errors import PolicyError
+from replay.gate.first_policy import FIRST_POLICY
+from replay.gate.levels import levels
+from replay.gate.metrics import known_metrics
+from replay.gate.policy import load_policy, read_policy
+from replay.gate.toml_places import place_of
+
+TODAY = date(2026, 11, 23)
+KNOWN = known_metrics(["grounded", "disclosure"])
+
+
+def read(text: str):
+    return read_policy(text, KNOWN, today=TODAY, path="gate.toml")
+
+
+def test_unknown_metric_names_line_column_and_nearest():
+    """A metric that nobody knows is named with its line, its column and the nearest one."""
+    text = 'version = 1\nlevel = 2\n[metrics]\n# "escalation" in a comment\nprimary = [\n  "outcome",\n  "escalatoin",\n]\n'
+
+    with pytest.raises(PolicyError) as told:
+        read(text)
+
+    assert "gate.toml:7:3: metric 'escalatoin' is unknown; nearest 'escalation'" == str(told.value)
+
+
+def test_unknown_key_names_line_column_and_nearest():
+    """A key that nobody knows is named with its line, its column and the nearest one."""
+    with pytest.raises(PolicyError) as told:
+        read("version = 1\nlevel = 2\n\n  marign = 0.01\n")
+
+    assert "gate.toml:4:3: key 'marign' is unknown; nearest 'margin'" == str(told.value)
+
+
+def test_every_fault_is_told_at_once():
+    """Several faults come in one message, a line each."""
+    with pytest.raises(PolicyError) as told:
+        read('version = 1\nlevel = 7\nowner = ""\nalpha = "much"\n[[evidence]]\nname = "x"\n')
+
+    assert [
+        "gate.toml:2:1: level is one of 1, 2, 3, 4, and not 7",
+        "gate.toml:3:1: owner is empty",
+        "gate.toml:4:1: alpha is a number, and not 'much'",
+        "gate.toml:5:3: evidence[0].query is missing",
+    ] == str(told.value).splitlines()
+
+
+def test_newer_version_is_refused():
+    """A policy of a newer version is refused, and not guessed at."""
+    with pytest.raises(
+        PolicyError, match="gate.toml:1:1: this policy is of version 2, and this program reads 1"
+    ):
+        read("version = 2\nlevel = 2\nwhatever = 1\n")
+
+
+def test_what_is_no_toml_says_where():
+    """A syntax error says its line and column."""
+    with pytest.raises(PolicyError, match=r"at line 2, column"):
+        read("version = 1\nlevel = = 2\n")
+
+
+def test_looser_than_the_level_needs_a_waiver():
+    """A margin above the level's is refused, and stands with a waiver that has not expired."""
+    looser = "version = 1\nlevel = 3\nmargin = 0.05\n"
+    waiver = '[[waiver]]\ncheck = "margin"\nowner = "Jo"\nreason = "pilot"\nexpires = {}\n'
+
+    with pytest.raises(PolicyError, match="gate.toml:3:1: margin 0.05 is looser than level 3"):
+        read(looser)
+    with pytest.raises(PolicyError, match="looser"):
+        read(looser + waiver.format("2026-11-22"))
+
+    assert 0.05 == read(looser + waiver.format("2026-11-23")).margin
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["hard_bound = 0.05", "grounded = 0.9", "completeness = 0.9", "alpha = 0.1", "[margins]\noutcome = 0.04",
+     '[adversarial]\nlists = ["llm"]', "[metrics]\nprimary = []", "[adversarial]\ncoverage = 0.5"],
+)  # fmt: skip
+def test_each_way_to_be_looser_is_refused(lines):
+    """Nothing that a level asks for can be taken back in silence."""
+    with pytest.raises(PolicyError, match="looser than level 3"):
+        read(f"version = 1\nlevel = 3\n{lines}\n")
+
+
+def test_stricter_than_the_level_stands():
+    """A policy may ask for more than its level."""
+    found = read(
+        "version = 1\nlevel = 2\nmargin = 0.01\nhard_bound = 0.001\n[adversarial]\nlists = ['llm', 'mcp']\n"
+    )
+
+    assert (0.01, 0.001, ("llm", "mcp")) == (found.margin, found.hard_bound, found.adversarial)
+
+
+def test_roles_of_metrics():
+    """A hard metric is no primary one, and one name has one role."""
+    with pytest.raises(PolicyError) as told:
+        read(
+            'version = 1\nlevel = 1\n[metrics]\nhard = ["outcome"]\nprimary = ["grounded"]\nsecondary = ["grounded"]\n'
+        )
+
+    assert [
+        "gate.toml:4:9: metric 'outcome' cannot be hard; it is primary or secondary",
+        "gate.toml:6:14: metric 'grounded' is primary already",
+    ] == str(told.value).splitlines()
+
+
+def test_scorer_under_a_name_of_its_own():
+    """A [[scorer]] gives a metric its name and its options."""
+    text = (
+        'version = 1\nlevel = 1\n[metrics]\nprimary = ["calm"]\n'
+        '[[scorer]]\nname = "calm"\nuse = "shop.scorers:tone"\noptions = { most = 2 }\n'
+    )
+
+    assert [("shop.scorers:tone", "calm", {"most": 2})] == [
+        (s.use, s.name, s.options) for s in read(text).scorers
+    ]
+
+
+def test_first_policy_is_in_order():
+    """What `--init` writes is a policy, and so is what its comments show."""
+    assert 2 == read(FIRST_POLICY).level.number
+    shown = "\n".join(
+        line[2:]
+        if line.startswith("# ") and ("=" in line or line.startswith("# [")) and "`" not in line
+        else line
+        for line in FIRST_POLICY.splitlines()
+    )
+    assert {"rollback", "drill"} == set(tomllib.loads(shown)["rehearsals"])
+
+
+def test_example_policy_is_in_order():
+    """The sample agent's policy is one."""
+    path = Path(__file__).resolve().parents[3] / "examples" / "support_bot" / "gate.toml"
+    from replay.scorers.builtin import BUILT_IN
+
+    assert 3 == load_policy(path, known_metrics(list(BUILT_IN)), today=TODAY).level.number
+
+
+def test_missing_file_says_what_to_do(tmp_path):
+    """A policy that is not there is named, with how to make one."""
+    with pytest.raises(
+        PolicyError, match="cannot be read: No such file or directory. `auditlog gate --init`"
+    ):
+        load_policy(tmp_path / "none.toml", KNOWN, today=TODAY)
+
+
+def test_levels_get_stricter():
+    """Each level asks for at least as much as the one below it."""
+    table = [levels()[n] for n in (1, 2, 3, 4)]
+
+    assert [None, 0.05, 0.03, 0.02] == [level.margin for level in table]
+    assert [None, 0.05, 0.01, 0.001] == [level.hard_bound for level in table]
+    assert [0.95, 0.99, 0.999, 0.9999] == [level.completeness for level in table]
+    assert [None, 90, 30, 7] == [level.rollback_days for level in table]
+    assert [(), ("llm",), ("llm", "agentic"), ("llm", "agentic", "mcp")] == [
+        level.adversarial for level in table
+    ]
+
+
+def test_policy_schema_is_a_json_schema():
+    """`policy.schema.json` is a JSON Schema for whichever editor reads it, and takes the example."""
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = resources.schema("policy.schema")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    found = tomllib.loads(FIRST_POLICY)
+
+    assert [] == list(jsonschema.Draft202012Validator(schema).iter_errors(found))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (("a",), (1, 1)),
+        (("t", "k"), (4, 1)),
+        (("t", "list", 1), (5, 16)),
+        (("arr", 1, "x"), (9, 2)),
+        (("none",), (1, 1)),
+    ],
+)
+def test_places(path, expected):
+    """Keys, items of arrays and tables in arrays are found; a comment or a string that looks like one is not."""
+    text = 'a = "[t]"\n# [t]\n[t]\nk = 1\nlist = ["x,]", "y"] # "z"\n[[arr]]\nx = 1\n[[arr]]\n x = 2\n'
+
+    assert expected == place_of(text, path)
