@@ -13,6 +13,7 @@ The rules:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
@@ -88,8 +89,8 @@ def _sources(modules: Iterable[ModuleType | None]) -> dict[str, list[str]]:
         name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
         if not isinstance(file, str) or not isinstance(name, str) or name.partition(".")[0] in _OURS:
             continue
-        real = os.path.realpath(file)
-        if not _is_own(real):
+        # Most are Python's own or installed, and looking where each really lies would cost more than all the rest.
+        if not _is_own(file) or not _is_own(real := os.path.realpath(file)):
             continue
         root, whole = _root(name, real)
         known, files = roots.get(root, (False, set()))
@@ -109,13 +110,17 @@ def _root(name: str, file: str) -> tuple[str, bool]:
 
 
 def _is_own(file: str) -> bool:
-    parts = Path(file).parts
-    return not _INSTALLED.intersection(parts) and not any(file.startswith(home) for home in _pythons())
+    return not file.startswith(_pythons()) and not any(
+        f"{os.sep}{name}{os.sep}" in file for name in _INSTALLED
+    )
 
 
+@functools.cache
 def _pythons() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    found = {os.path.realpath(paths[name]) + os.sep for name in ("stdlib", "platstdlib")}
+    found = {
+        form(paths[name]) + os.sep for name in ("stdlib", "platstdlib") for form in (str, os.path.realpath)
+    }
     return tuple(found)
 
 
@@ -134,7 +139,13 @@ def _all(root: str, loaded: set[str], *, whole: bool) -> list[str]:
 
 
 def _walk(root: str, *, whole: bool) -> Iterator[str]:
-    for directory, directories, names in os.walk(root):
+    seen_already: set[str] = set()
+    for directory, directories, names in os.walk(root, followlinks=True):
+        # Prompts may stand behind a link, and a link may lead back to where it is.
+        if (real := os.path.realpath(directory)) in seen_already:
+            directories.clear()
+            continue
+        seen_already.add(real)
         below = (name for name in directories if not _is_skipped(f"{directory}{os.sep}{name}"))
         directories[:] = sorted(below)
         yield from (f"{directory}{os.sep}{name}" for name in sorted(names) if _counts(name, whole=whole))

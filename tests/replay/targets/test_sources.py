@@ -77,3 +77,13 @@ def test_an_installed_package_is_its_version(tree):
     (tree / "politeness-1.0.dist-info").mkdir()
     after = look(tree)
     assert (True, False) == (before[0] == after[0], before[1] == after[1])
+
+
+def test_prompts_behind_a_link_are_part_of_the_code(tree, tmp_path_factory):
+    """A directory that is a link is followed, once: one that leads back to itself ends nowhere."""
+    shared = tmp_path_factory.mktemp("shared")
+    (tree / "linked").symlink_to(shared)
+    (tree / "linked" / "back").symlink_to(tree)
+    before = look(tree)
+    (shared / "greeting.md").write_text("Hello", encoding="utf-8")
+    assert before[0] != look(tree)[0]
