@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlog.cli.options import open_store, store_option, store_words
+from auditlog.cli.options import open_store, selection, store_option, store_words
+from replay.cli.match_options import rules_of
 from replay.cli.mode_options import mode_options
 from replay.cli.running import execute_plan, one_of, refuse_empty, target_options
 
@@ -25,9 +27,21 @@ _format_option = click.option(
 @click.command(short_help="Run one version against itself: how much is noise.")
 @target_options
 @mode_options
+@click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
 @_format_option
 @store_option
-def control(agent: str | None, adapter: str | None, modes: Modes, format: str, store: str, **given: Any) -> None:
+def control(
+    agent: str | None,
+    adapter: str | None,
+    modes: Modes,
+    where: str | None,
+    since: str | None,
+    until: str | None,
+    fresh: bool,
+    format: str,
+    store: str,
+    **given: Any,
+) -> None:
     """Run the version in production twice, under the conditions in which a candidate would run.
 
     Both arms are the same version, each run with randomness of its own, so that whatever differs is noise. A candidate that
@@ -36,6 +50,7 @@ def control(agent: str | None, adapter: str | None, modes: Modes, format: str, s
     import replay as engine
 
     target, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=True)
+    chosen = selection(where, None, since, until)
     with open_store(store) as opened:
         refuse_empty(opened)
         planned = engine.plan(
@@ -47,7 +62,11 @@ def control(agent: str | None, adapter: str | None, modes: Modes, format: str, s
             kind="control",
             modes=modes,
             sample=0.0,
-            **_shared(given),
+            where=chosen.where,
+            since=chosen.since,
+            until=chosen.until,
+            fresh=fresh,
+            **_shared(**given),
         )
         execute_plan(opened, planned, format, store_words(store))
 
@@ -61,7 +80,9 @@ def control(agent: str | None, adapter: str | None, modes: Modes, format: str, s
     metavar="N",
     help="How many calls of a turn are served as recorded, models among them, before it goes on.",
 )
-@click.option("--turn", type=click.IntRange(min=1), metavar="N", help="Only the Nth turn of the conversation.")
+@click.option(
+    "--turn", type=click.IntRange(min=1), metavar="N", help="Only the Nth turn of the conversation."
+)
 @click.option(
     "--baseline",
     metavar="MODULE:ATTR",
@@ -96,12 +117,15 @@ def fork(
     candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter)
     for name in ("where", "since", "until"):
         if given.pop(name) is not None:
-            raise click.UsageError(f"A fork goes on from a run or a conversation; --{name} has no meaning here.")
+            raise click.UsageError(
+                f"A fork goes on from a run or a conversation; --{name} has no meaning here."
+            )
     with open_store(store) as opened:
         refuse_empty(opened)
         found = source_of(opened, source, turn=turn, at=at)
         if not candidate:
             candidate, is_adapter = found.candidate, found.adapter
+            given["planning"]["agent"] = found.entry
         if not candidate:
             raise click.UsageError(
                 f"{source} is a conversation: name what goes on with it with --agent MODULE:ATTR, or with --adapter."
@@ -116,11 +140,31 @@ def fork(
             turns=found.turns,
             fresh=True,
             sample=0.0,
-            **{
-                **_shared({**given, "where": None, "since": None, "until": None, "fresh": True}),
-                "where": found.where,
-                "since": found.since,
-                "until": found.until,
-            },
+            where=found.where,
+            since=found.since,
+            until=found.until,
+            **_shared(**given),
         )
         execute_plan(opened, planned, format, store_words(store))
+
+
+def _shared(
+    *,
+    planning: dict[str, Any],
+    limit: int | None,
+    path: str | None,
+    hosts: Sequence[str],
+    env: Sequence[str],
+    concurrency: int | None,
+    match: str | None,
+) -> dict[str, Any]:
+    """Give what a plan takes of the options that every run has."""
+    return {
+        **planning,
+        "limit": limit or None,
+        "path": path,
+        "hosts": hosts,
+        "env": env,
+        "workers": concurrency,
+        "matching": rules_of(match),
+    }

@@ -21,6 +21,7 @@ from replay.cli.limit_options import limit_options
 from replay.cli.match_options import match_option, rules_of
 from replay.cli.mode_options import mode_options
 from replay.cli.outlook import outlook
+from replay.cli.pinning_options import pinning_options
 from replay.cli.sample_options import sample_options
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def target_options(command: Any) -> Any:
+    """Add the options that say what runs, on which turns, and what it may reach."""
     for option in (
         click.option(
             "--concurrency",
@@ -72,7 +74,7 @@ def target_options(command: Any) -> Any:
         ),
     ):
         command = option(command)
-    return candidate_options(limit_options(command))
+    return candidate_options(limit_options(pinning_options(command)))
 
 
 @click.command(short_help="Run recorded turns with a candidate.")
@@ -256,6 +258,7 @@ def verify(
 def one_of(
     name: str, value: str | None, other: str, other_value: str | None, *, required: bool = False
 ) -> tuple[str, bool]:
+    """Give the target that one of two options names, and whether it is an adapter."""
     if value is not None and other_value is not None:
         raise click.UsageError(f"{name} and {other} each name one: give one of them.")
     if required and value is None and other_value is None:
@@ -266,6 +269,7 @@ def one_of(
 
 
 def refuse_empty(store: Store) -> None:
+    """Refuse a store without a recording."""
     from auditlog.errors import NotFoundError
 
     if store.count() == 0:
@@ -276,6 +280,7 @@ def refuse_empty(store: Store) -> None:
 
 
 def execute_plan(store: Store, planned: RunPlan, format: str, words: str) -> None:
+    """Run a plan, say what it is, and write what it found."""
     from auditlog.cli.output import narrate
     from replay.cli.summary import write_summary
     from replay.render.wording import plural
@@ -323,6 +328,12 @@ def _end(summary: RunSummary, words: str) -> None:
             f"Interrupted; what is done is kept. `auditlog replay run --resume {summary.run_id}{words}` goes on."
         )
         raise click.exceptions.Exit(Exit.INTERRUPTED)
+    if summary.kind == "control":
+        differing = summary.cases - summary.classes.get("identical", 0) - summary.classes.get("cosmetic", 0)
+        narrate(
+            f"Two runs of the same version differ in {differing} of {summary.cases} cases: that is noise, and no candidate "
+            "that differs as much has changed anything by it."
+        )
     if summary.kind == "verify" and summary.classes.get("identical", 0) != summary.cases:
         narrate(
             "The recording does not replay as it was: what comes out of a replay of it cannot be trusted yet."

@@ -125,6 +125,14 @@ def _turns(store: Store, conversations: Collection[str]) -> dict[str, Turn]:
     return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
 
 
+def _too_short(turn: Turn | None, prefix: int) -> str | None:
+    """Say that a turn ended before the fork; None where it did not."""
+    held = 0 if turn is None or not prefix else len(first_calls(turn, prefix))
+    if held >= prefix:
+        return None
+    return f"the recorded turn holds {held} calls, and the fork comes after {prefix}"
+
+
 def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cache: Cache, answers: Answers) -> Task:
     case = execution.case
     lineage = {
@@ -144,7 +152,7 @@ def _task(plan: RunPlan, execution: Execution, turn: Turn | None, cache: Cache, 
     arguments = None if turn is None else turn.agent.input
     name = execution.target.name
     draw = draw_of(plan.kind, execution.arm, execution.repeat)
-    why = unreplayable(turn)
+    why = unreplayable(turn) or _too_short(turn, plan.modes.prefix)
     if why is not None or turn is None or arguments is None:
         return Task(execution, place, name, arguments, None, why or "", turn)
     job = Job(

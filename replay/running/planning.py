@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlog.errors import NotFoundError
 from auditlog.filters.language import parse
 from replay.canonical import digest_of
 from replay.errors import RunError
@@ -165,9 +166,15 @@ def plan(
     digest = _config_digest(described)
     if not fresh and (manifest := find_unfinished(store, digest)) is not None:
         return _resumed(described, manifest, notes)
-    chosen = select(store, described.candidate.name, where=where, since=since, until=until, limit=limit)
+    most = limit if turns is None else None
+    chosen = select(store, described.candidate.name, where=where, since=since, until=until, limit=most)
     if turns is not None:
-        chosen = chosen._replace(turns=tuple(turn for turn in chosen.turns if turn["span_id"] in turns))
+        wanted_turns = tuple(turn for turn in chosen.turns if turn["span_id"] in turns)[:limit]
+        if not wanted_turns:
+            raise NotFoundError(
+                f"None of these turns is one of {described.candidate.name}, which is to go on with them."
+            )
+        chosen = chosen._replace(turns=wanted_turns)
     notes += modes.warnings(hosts)
     notes += _unknown_tools(store, modes)
     for name, count in chosen.left_out.items():

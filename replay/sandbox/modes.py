@@ -33,6 +33,9 @@ MODELS: tuple[ModelMode, ...] = get_args(ModelMode)
 READS: tuple[ReadMode, ...] = get_args(ReadMode)
 MISSES: tuple[MissMode, ...] = get_args(MissMode)
 
+SIMULATED = "simulated"
+"""The tier of an answer that was made up."""
+
 _PATTERN = frozenset("*?[]{}!")
 
 

@@ -22,8 +22,7 @@ from replay.matching.recorded import Recorded
 from replay.matching.restore import NotRestorable
 from replay.matching.revive import error_of
 from replay.sandbox.answers import TIER, value_again
-
-SIMULATED = "simulated"
+from replay.sandbox.modes import SIMULATED
 
 Simulator = Callable[[Call, Recorded | None], Served | Raised | None]
 """Answers a missed read, given the nearest recorded call; None where it has nothing to say."""
