@@ -52,11 +52,13 @@ def show(run_id: str, format: str, store: str) -> None:
     """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
     from replay.cli.summary import write_summary
     from replay.results.loading import load_report
+    from replay.scorers.keeping import load_run_scores
 
     with open_store(store) as opened:
         report = load_report(opened, run_id)
+        scores = load_run_scores(opened, report.run.run_id)
         record_access(opened, "replay show", ids=[report.run.run_id], rows=len(report.cases))
-        write_summary(report, as_json=format == "json", cases=True, words=store_words(store))
+        write_summary(report, as_json=format == "json", cases=True, words=store_words(store), scores=scores)
 
 
 @click.command(short_help="Print how the candidate behaves differently.")
@@ -102,15 +104,18 @@ def diff(
     from replay.cli.summary import write_case, write_report
     from replay.render.grouping import differs
     from replay.results.loading import load_report
+    from replay.scorers.keeping import load_run_scores
 
     with open_store(store) as opened:
         report = load_report(opened, run_id)
         chosen = None if case_id is None else f"case {case_id}"
+        is_told = case_id is not None or format == "json"
+        scores = load_run_scores(opened, report.run.run_id) if is_told else None
         record_access(opened, "replay diff", filter=chosen, ids=[report.run.run_id], rows=len(report.cases))
     if case_id is not None:
-        report = write_case(report, case_id, format, output)
+        report = write_case(report, case_id, format, output, scores=scores)
     else:
-        write_report(report, format, output, everything=everything, examples=examples)
+        write_report(report, format, output, everything=everything, examples=examples, scores=scores)
     if fail_on_difference and any(map(differs, report.cases)):
         raise click.exceptions.Exit(Exit.NO)
 

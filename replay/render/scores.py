@@ -3,7 +3,7 @@
 The rules:
 
 1. A scorer's line says its level, its mean on each arm, over how many executions, and how many were not scored.
-2. Of a case, each scorer's value on each arm, with what it says where that is not simply good.
+2. Of a case, each scorer that finds something, with its value on each arm and what it says; the others by name.
 3. What a scorer says quotes recorded text: every line passes `safe_text` before it reaches a terminal.
 """
 
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from auditlog.safe_text import safe_text
 from auditlog.values import Json
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from replay.scorers.keeping import Cell, RunScores, ScorerInfo
     from replay.scorers.model import Score
     from replay.scorers.scoring import ScoringReport
+
+CaseScores: TypeAlias = "Sequence[tuple[ScorerInfo, Cell, Score]]"
 
 _ARMS = ("baseline", "baseline_2", "candidate")
 
@@ -46,33 +48,35 @@ def tally_lines(report: ScoringReport) -> Iterator[str]:
             yield safe_text(f"! {tally.info.key.scorer} failed on {count}: {tally.first_failure}")
 
 
-def case_score_lines(found: RunScores, case_id: str, *, every: bool = True) -> Iterator[tuple[str, bool]]:
-    """Say what each scorer gave a case: a line, and whether it is worse than good.
+def case_score_lines(found: CaseScores) -> Iterator[tuple[str, bool]]:
+    """Say what scorers gave a case, as lines, and whether each is worse than good: those first, and the others in few.
 
     Args:
-        found: the run's scores.
-        case_id: the case.
-        every: scores of 1 and scores of nothing, too.
+        found: the case's scores, as `RunScores.by_case` gives them.
     """
     by_scorer: dict[str, list[tuple[ScorerInfo, Cell, Score]]] = defaultdict(list)
-    for info, cell, score in found.of_case(case_id):
+    for info, cell, score in found:
         by_scorer[f"{info.key}"].append((info, cell, score))
+    plain: dict[str, list[str]] = {"1": [], "unscored": []}
     for said in by_scorer.values():
         worst = min((s.value for _, _, s in said if s.value is not None), default=None)
-        is_bad = worst is not None and worst < 1
-        if not (every or is_bad):
+        if worst is None or worst >= 1:
+            plain["1" if worst is not None else "unscored"].append(said[0][0].key.scorer)
             continue
         values = ", ".join(f"{_where(cell)} {_number(score)}" for _, cell, score in said)
         why = next((s for _, _, s in reversed(said) if s.value is not None and s.value < 1), said[-1][2])
-        words = " · ".join(part for part in (why.label, why.explanation) if part and is_bad)
-        yield f"{said[0][0].key.scorer} ({said[0][0].level}): {values}{' · ' if words else ''}{words}", is_bad
+        words = " · ".join(part for part in (values, why.label, why.explanation) if part)
+        yield f"{said[0][0].key.scorer} ({said[0][0].level}): {words}", True
+    for value, names in plain.items():
+        if names:
+            yield f"{value}: {', '.join(dict.fromkeys(names))}", False
 
 
-def case_scores(found: RunScores, case_id: str) -> list[Json]:
+def case_scores(found: CaseScores) -> list[Json]:
     """Give a case's scores as plain JSON values."""
     return [
         {**info.key._asdict(), "level": info.level, "arm": cell[1], "repeat": cell[2], **_score(score)}
-        for info, cell, score in found.of_case(case_id)
+        for info, cell, score in found
     ]
 
 

@@ -38,11 +38,13 @@ def catalogue() -> list[Entry]:
 
 
 def ready() -> list[str]:
-    """Give the names of our scorers that need no options and ask no model."""
+    """Give the names of our scorers that say something without options, and ask no model."""
     found = []
     for name, entry in BUILT_IN.items():
         scorer = imported(name, entry.path)
-        if not scorer.judges and "required" not in _options(scorer.function).values():
+        # A schema is asked for where there is one.
+        needs = "required" in _options(scorer.function).values() or "schema" in _options(scorer.function)
+        if not scorer.judges and not needs:
             found.append(name)
     return found
 

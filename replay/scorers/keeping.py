@@ -67,12 +67,13 @@ class RunScores:
     set_scores: Mapping[ScorerKey, Mapping[str, Score]]
     """By arm, for scorers of a set."""
 
-    def of_case(self, case_id: str) -> Iterator[tuple[ScorerInfo, Cell, Score]]:
-        """Give the scores of one case, by scorer, arm and repeat."""
+    def by_case(self) -> dict[str, list[tuple[ScorerInfo, Cell, Score]]]:
+        """Give the scores of each case, by scorer, arm and repeat."""
+        found: dict[str, list[tuple[ScorerInfo, Cell, Score]]] = defaultdict(list)
         for key, cells in self.scores.items():
-            for cell, score in sorted(cells.items()):
-                if cell[0] == case_id:
-                    yield self.scorers[key], cell, score
+            for cell in sorted(cells):
+                found[cell[0]].append((self.scorers[key], cell, cells[cell]))
+        return dict(found)
 
 
 def load_run_scores(store: Store, run_id: str) -> RunScores:
