@@ -19,6 +19,7 @@ from auditlog.errors import NotFoundError
 from replay.errors import RunError
 from replay.running.runs import manifests
 from replay.sandbox.fork import first_calls
+from replay.targets.planned import target_from_json
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -36,7 +37,9 @@ class Source:
     since: datetime | None = None
     until: datetime | None = None
     candidate: str = ""
-    """Of a run: the agent that it tried."""
+    """Of a run: what it tried, a commit by its id."""
+    entry: str = ""
+    """Where the agent is in it: `module:attribute`."""
     adapter: bool = False
 
 
@@ -91,7 +94,8 @@ def _of_run(manifest: Any) -> Source:
         turns=frozenset(case[3] for case in manifest["cases"]),
         since=moment(manifest.get("since")),
         until=moment(manifest.get("until")),
-        candidate=str(manifest["candidate"]["path"]),
+        candidate=target_from_json(manifest["candidate"]).pinned_spec,
+        entry=str(manifest["candidate"]["path"]),
         adapter=bool(manifest["candidate"]["adapter"]),
     )
 

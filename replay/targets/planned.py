@@ -107,6 +107,13 @@ class PlannedTarget:
             )
         return f"{named} {self.path}"
 
+    @property
+    def pinned_spec(self) -> str:
+        """Name the same again, whatever a branch means by then."""
+        if self.code is not None and self.code.revision and not self.manifest_digest:
+            return f"git:{self.code.commit}"
+        return self.spec or self.path
+
     def recorded(self) -> dict[str, Json]:
         """Give what the run's record keeps of it."""
         fields = asdict(replace(self, place=None))

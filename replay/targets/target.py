@@ -12,6 +12,7 @@ The rules:
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -50,7 +51,12 @@ class Target:
         """
         if self.adapter:
             return [], dict(recorded)
-        return _laid_out(self.path, inspect.signature(self.function), recorded)
+        return _laid_out(self.path, _signature(self.function), recorded)
+
+
+@functools.lru_cache(8)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
 
 
 def resolve(path: str, *, adapter: bool = False) -> Target:
