@@ -66,6 +66,15 @@ def report_in_steps(store: Store, run_id: str) -> Generator[tuple[int, int], Non
     return Report(replace(summary_of(store, manifest["run_id"]), classes=classes), tuple(cases))
 
 
+def scores(store: Store, run_id: str, case: CaseResult) -> tuple[str, list[tuple[str, bool]]]:
+    """Say what scorers gave a case, as lines, and whether each is worse than good."""
+    from replay.render.scores import case_score_lines
+    from replay.scorers.keeping import load_case_scores
+
+    found = load_case_scores(store, run_id, case.case_id, case.conversation_id)
+    return case.case_id, list(case_score_lines(found))
+
+
 def opened(case: CaseResult) -> CaseResult:
     """Read all of a case."""
     return case.opened()

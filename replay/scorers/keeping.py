@@ -102,6 +102,32 @@ def load_run_scores(store: Store, run_id: str) -> RunScores:
     )
 
 
+def load_case_scores(
+    store: Store, run_id: str, case_id: str, conversation_id: str
+) -> list[tuple[ScorerInfo, Cell, Score]]:
+    """Give the scores of one case, reading what was said of its conversation only.
+
+    Args:
+        store: where the run is.
+        run_id: its whole id.
+        case_id: the case.
+        conversation_id: the recorded conversation that it is a turn of.
+    """
+    infos: dict[ScorerKey, ScorerInfo] = {}
+    found: dict[tuple[ScorerKey, Cell], Score] = {}
+    for cell, said in _records(store, run_id, _conversation(run_id, conversation_id)):
+        if cell[0] == case_id:
+            infos[said.scorer.key] = said.scorer
+            _keep(found, (said.scorer.key, cell), said.score)
+    allowed = _allowed(store, infos)
+    at = sorted(found, key=lambda one: (LEVELS.index(allowed[one[0]].level), one))
+    return [(allowed[key], cell, found[key, cell]) for key, cell in at]
+
+
+def _conversation(run_id: str, conversation_id: str) -> str:
+    return f"{run_id}/scores/{conversation_id}"
+
+
 def _allowed(store: Store, infos: Mapping[ScorerKey, ScorerInfo]) -> dict[ScorerKey, ScorerInfo]:
     """Make a judge secondary that is not calibrated well enough, and say why."""
     if not any(info.judges for info in infos.values()):
@@ -132,7 +158,7 @@ def payload_of(run_id: str, subject: Subject, said: Iterable[Said]) -> bytes:
         (case.case_id, subject.arm, subject.repeat),
         said,
         attributes,
-        f"{run_id}/scores/{case.conversation_id}",
+        _conversation(run_id, case.conversation_id),
     )
 
 
@@ -176,10 +202,12 @@ def _fields(score: Score) -> dict[str, Any]:
     return {name: getattr(score, name) for name in _SCORE_FIELDS}
 
 
-def _records(store: Store, run_id: str) -> Iterator[tuple[Cell, Said]]:
+def _records(store: Store, run_id: str, conversation: str | None = None) -> Iterator[tuple[Cell, Said]]:
     """Give what was said, oldest first; what is no such record (any more) is passed over."""
-    condition = "kind = 'other' AND name = ? AND replay_run_id = ?"
-    for span in sorted(store.spans(condition, [SCORES, run_id]), key=lambda span: span.start_ns):
+    condition, given = "kind = 'other' AND name = ? AND replay_run_id = ?", [SCORES, run_id]
+    if conversation is not None:
+        condition, given = f"{condition} AND conversation_id = ?", [*given, conversation]
+    for span in sorted(store.spans(condition, given), key=lambda span: span.start_ns):
         match span.input:
             case {
                 "version": int(version),

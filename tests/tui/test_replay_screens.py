@@ -1,6 +1,7 @@
 """Runs, Diff list and Diff on a real run of the sample agent."""
 
 import re
+import shutil
 
 from auditlog.store import Store
 from tui.lines import LineView
@@ -176,3 +177,17 @@ async def test_a_run_that_is_not_there_is_a_sentence(sample_store, app_on, until
         assert run in text
         await pilot.press("q")
         await until(pilot, "Conversations")
+
+
+async def test_a_case_shows_what_scorers_found(sample_store, app_on, until, tmp_path):
+    """A scored run's case tells which scorer found what, and which were content."""
+    from replay.scorers.scoring import score_run
+
+    path = shutil.copytree(sample_store, tmp_path / "audit")
+    with Store.open(path) as store:
+        score_run(store, "last", ["no_forbidden_write", "no_forbidden_promise", "grounded"], workers=1)
+    async with app_on(path, run_id="last").run_test(size=(130, 60)) as pilot:
+        await until(pilot, "blocked issue_refund")
+        await pilot.press("j", "enter")
+        text = await until(pilot, "score no_forbidden_write (hard)")
+        assert "candidate 0" in text

@@ -48,6 +48,7 @@ def blocks(
     side: bool,
     turns: Sequence[Turn] = (),
     noise: Diff | None = None,
+    scores: Sequence[tuple[str, bool]] = (),
 ) -> list[Block]:
     """Lay out a difference.
 
@@ -58,10 +59,13 @@ def blocks(
         side: set both behaviours side by side.
         turns: the turns of both, so that a step finds its turn.
         noise: the second baseline against the baseline.
+        scores: what scorers said of the case, and whether that is worse than good.
     """
     laid = [Block("head", partial(_head, diff, arms, noise), searchable(diff.summary, diff.group))]
     for number, finding in enumerate(diff.findings):
         laid.append(Block(f"finding/{number}", partial(_finding, finding), finding.detail, finding))
+    for number, (said, is_bad) in enumerate(scores):
+        laid.append(Block(f"score/{number}", partial(_score, said, is_bad), said))
     turn_of = {span.span_id: turn.index for turn in turns for span in turn.spans}
     many = len(set(turn_of.values())) > 1
     shown_turn: int | None = None
@@ -149,6 +153,14 @@ def _finding(finding: Finding, width: int) -> list[Line]:
     at = "" if finding.step is None else f" (step {finding.step + 1})"
     first = Piece(f"{FLAG} {finding.kind}{at}: ", "error")
     made = flow([first, Piece(safe_text(finding.detail), "")], width - 2)
+    return [line("  ", *part.pieces) for part in made]
+
+
+def _score(said: str, is_bad: bool, width: int) -> list[Line]:
+    role = "error" if is_bad else "muted"
+    made = flow(
+        [Piece(f"{FLAG} score " if is_bad else "score ", role), Piece(safe_text(said), role)], width - 2
+    )
     return [line("  ", *part.pieces) for part in made]
 
 

@@ -46,6 +46,7 @@ class DiffScreen(AuditScreen):
         self.turns: dict[str, tuple[Turn, ...]] = {}
         self.pairs: list[tuple[str, str]] = []
         self.shown = 0
+        self.scores: list[tuple[str, bool]] = []
         self.diff: Diff | None = None
         self.folded = True
         self.side: bool | None = None
@@ -119,7 +120,17 @@ class DiffScreen(AuditScreen):
         self.shown = 0
         self.folded = True
         self.diff = case.diff
+        self.scores = []
         self._show(at_divergence=True)
+        if self.run_id:
+            run_id = self.run_id
+            self.ask("scores", lambda store: reports.scores(store, run_id, case))
+
+    def got_scores(self, answer: tuple[str, list[tuple[str, bool]]]) -> None:
+        """Show what scorers said of the case."""
+        case_id, self.scores = answer
+        if self.scores and self.case is not None and self.case.case_id == case_id:
+            self._show()
 
     def got_diff(self, answer: tuple[int, Diff]) -> None:
         """Show another pair of arms."""
@@ -152,6 +163,7 @@ class DiffScreen(AuditScreen):
             side=self.beside,
             turns=(*self.turns[arms.before], *self.turns[arms.after]),
             noise=noise,
+            scores=self.scores if self.shown == 0 else (),
         )
         self.main.show(Sheet(blocks), keep=not at_divergence)
         if at_divergence:
