@@ -82,11 +82,11 @@ def unreached(store: Store, manifest: Mapping[str, Any]) -> tuple[str, ...]:
 def _lines(target: PlannedTarget) -> Iterator[str]:
     code, packages = target.code, target.packages
     if code is not None:
-        of = (
-            f"{code.revision} = {code.commit[:8]}"
-            if code.revision
-            else f"the working tree over {code.commit[:8]}"
-        )
+        of = commit = code.commit[:8]
+        if not code.revision:
+            of = f"the working tree over {commit}"
+        elif not code.commit.startswith(code.revision):
+            of = f"{code.revision} = {commit}"
         yield f"{code.repository}: {of}{f' “{code.subject}”' if code.subject else ''}"
         if code.changed:
             names = ", ".join(code.changed_names[:_MOST_NAMED])

@@ -116,7 +116,13 @@ def _read(path: Path, tree: Path) -> Lock | None:
         raise TargetError(f"The lock {name} cannot be read: {error}.") from None
 
 
-def _lock(name: str, requirements: list[str], constraints: list[str] | None = None, **rest: Any) -> Lock:
+def _lock(
+    name: str,
+    requirements: list[str],
+    constraints: list[str] | None = None,
+    home: Path | None = None,
+    **rest: Any,
+) -> Lock:
     for line in (*requirements, *(constraints or ())):
         # An installer would put the user's variables in, and take a line of a list for an option.
         if "${" in line or "\n" in line or (line.startswith("-") and line.split(" ")[0] not in _KEPT_OPTIONS):
@@ -124,7 +130,9 @@ def _lock(name: str, requirements: list[str], constraints: list[str] | None = No
                 f"{name} asks for {line.strip()!r}, which is no requirement. Name another lock."
             )
     text = "\n".join([*requirements, "-c", *(constraints or ())])
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    # What lies in the tree has no version that would tell one content from another.
+    contents = [_content(home / path) for path in map(_path, requirements) if home is not None and path]
+    digest = hashlib.sha256("\n".join([text, *contents]).encode()).hexdigest()
     return Lock(name, digest, tuple(requirements), tuple(constraints or ()), **rest)
 
 
@@ -219,7 +227,9 @@ def _file(path: Path, name: str, tree: Path) -> Lock:
             ] = None
         else:
             (constraints if binds else requirements).append(line)
-    return _lock(name, requirements, constraints, notes=tuple(notes), builds=_builds(requirements))
+    return _lock(
+        name, requirements, constraints, path.parent, notes=tuple(notes), builds=_builds(requirements)
+    )
 
 
 def _lines(path: Path, tree: Path, depth: int, *, binds: bool) -> Iterator[tuple[str, bool]]:
@@ -248,6 +258,23 @@ def _builds(requirements: list[str]) -> tuple[str, ...]:
         if foreign or ((where.startswith(".") or "/" in where) and not where.endswith(".whl")):
             found.append(line.split(" ;")[0])
     return tuple(found)
+
+
+def _path(line: str) -> str:
+    """Give the path in the tree that a requirement names; empty where it names none."""
+    where = re.sub(r"^(-e|--editable)[ =]*", "", line).partition(" ;")[0].partition(" --hash")[0].strip()
+    where = where.removeprefix("file:").partition("[")[0]
+    return where if "/" in where and "://" not in where and " @ " not in where else ""
+
+
+def _content(path: Path) -> str:
+    found = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        if file.is_file():
+            found.update(
+                f"{file.relative_to(path.parent)}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
+            )
+    return found.hexdigest()
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -102,9 +102,8 @@ class PlannedTarget:
         if not self.code.revision:
             named = f"{self.spec or '.'} ({commit}{f' + {self.code.changed} changed' if self.code.changed else ''})"
         else:
-            named = (
-                self.spec if self.code.commit.startswith(self.code.revision) else f"{self.spec} ({commit})"
-            )
+            is_id = self.code.commit.startswith(self.code.revision) and not self.manifest_digest
+            named = f"git:{commit}" if is_id else f"{self.spec} ({commit})"
         return f"{named} {self.path}"
 
     @property

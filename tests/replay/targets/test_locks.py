@@ -192,3 +192,12 @@ def test_a_lock_that_cannot_be_read_says_why(files, named, message, tmp_path):
     """A missing or broken lock is one sentence that says what is there."""
     with pytest.raises(TargetError, match=message):
         lock(tmp_path, files, named=named)
+
+
+@pytest.mark.parametrize("line", ["./wheels/a-1-py3-none-any.whl", "./lib", "-e ./lib"])
+def test_the_content_of_a_path_is_part_of_a_lock(line, tmp_path):
+    """Two commits that name the same path with other content do not share an environment."""
+    files = {"requirements.txt": line + "\n", "wheels/a-1-py3-none-any.whl": "one", "lib/a.py": "one"}
+    first = lock(tmp_path, files).digest
+    assert first == lock(tmp_path, files).digest
+    assert first != lock(tmp_path, {**files, "wheels/a-1-py3-none-any.whl": "two", "lib/a.py": "two"}).digest
