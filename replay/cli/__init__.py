@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import click
 
+from replay.cli.cache import cache
+from replay.cli.forking import control, fork
 from replay.cli.reading import compare, diff, ls, show
 from replay.cli.running import run, verify
 from replay.cli.scoring import calibrate, score, scorers
@@ -45,5 +47,5 @@ def replay() -> None:
     """
 
 
-for _command in (run, verify, ls, show, diff, compare, score, scorers, calibrate):
+for _command in (run, verify, control, fork, ls, show, diff, compare, score, scorers, calibrate, cache):
     replay.add_command(_command)

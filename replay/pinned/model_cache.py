@@ -66,9 +66,7 @@ def cache_key(call: Call, place: str, code: str, number: int) -> str:
         number: which of the case's equal requests it is, from 0.
     """
     operation = call.operation
-    attributes = {
-        name: value for name, value in operation.attributes.items() if not name.startswith("auditlog.")
-    }
+    attributes = dict(operation.attributes)
     said = {
         "v": 1,
         "place": place,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import replay
 from auditlog.interception import Call
 from auditlog.operation import Operation
 from auditlog.redaction import for_store
+from replay.cli import replay as command
 from replay.errors import RunError
 from replay.pinned.model_cache import KEY, cache_key, is_answer
-from replay.running.runs import manifests
 from replay.sandbox.modes import Modes
 
 AGENTS = Path(__file__).parent.parent / "agents"
@@ -138,7 +140,6 @@ def test_a_store_that_was_changed_gives_no_answers(agents, store_of, trials, tmp
     segment.write_bytes(content)
     with pytest.raises(RunError, match="INVALID"):
         trials(store, "asks_model", modes=CACHED, fresh=True)
-    assert 1 == len(manifests(store))
 
 
 def call(arguments, name="draw", **attributes):
@@ -154,6 +155,7 @@ def call(arguments, name="draw", **attributes):
         (call({"model": "a", "messages": [], "temperature": 0}), "p", "c", 0),
         (call({"model": "a", "messages": []}, **{"server.address": "b"}), "p", "c", 0),
         (call({"model": "a", "messages": []}, **{"gen_ai.provider.name": "x"}), "p", "c", 0),
+        (call({"model": "a", "messages": []}, **{"auditlog.request.added_digest": "x"}), "p", "c", 0),
         (call({"model": "a", "messages": []}, name="other"), "p", "c", 0),
         (call({"model": "a", "messages": []}), "another turn, draw or host", "c", 0),
         (call({"model": "a", "messages": []}), "p", "c", 1),
@@ -164,3 +166,31 @@ def test_whatever_decides_an_answer_is_in_its_key(other):
     same = (call({"messages": [], "model": "a"}), "p", "c", 0)
     assert cache_key(call({"model": "a", "messages": []}), "p", "other code", 0) == cache_key(*same)
     assert cache_key(*other) != cache_key(*same)
+
+
+def test_pruned_answers_are_not_given_again_and_stay_in_the_trail(agents, store_of, trials, tmp_path):
+    """`cache ls` counts by run and model; `cache prune` makes the next run ask anew, and takes no record away."""
+    store = store_of(agents.asks_model)
+    path = str(tmp_path / "audit")
+
+    def invoke(*words):
+        return CliRunner().invoke(command, ["cache", *words, "--store", path])
+
+    assert 1 == invoke("ls").exit_code
+    (first,) = trials(store, "asks_model", modes=CACHED)
+    (row,) = json.loads(invoke("ls", "--format", "json").stdout)
+    assert ("dice", 3) == (row["model"], row["answers"])
+    assert "0 cached answers will not be given again; 3 will." in invoke("prune", "--model", "other").stderr
+    assert (
+        "0 cached answers will not be given again; 3 will."
+        in invoke("prune", "--before", "2020-01-01").stderr
+    )
+    assert "3 cached answers will not be given again; 0 will." in invoke("prune", "--model", "dice").stderr
+    assert 1 == invoke("ls").exit_code
+    store.refresh()
+    (again,) = trials(store, "asks_model", modes=CACHED, fresh=True)
+    assert not set(answers(first)[0][:2]) & set(answers(again)[0][:2])
+    assert (
+        2 * 3
+        == store.query("SELECT count(*) AS n FROM all_spans WHERE kind = 'model'").to_pylist()[0]["n"] - 3
+    )
