@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from auditlog import http_calls, pinned
 from auditlog.values import Json, Span, Turn
+from replay.errors import TargetError
 from replay.matching.callers import Callers
 from replay.pinned import clocks, seeds
 from replay.pinned.model_cache import CachedAnswers
@@ -65,7 +66,11 @@ def prepare(pinning: Pinning, hosts: Iterable[Host]) -> None:
     models = {(host.name, host.port) for host in hosts}
     if pinning.freeze_time:
         # Nothing is imported any more once a case runs.
-        import time_machine  # noqa: F401
+        try:
+            import time_machine  # noqa: F401
+        except ImportError:
+            msg = "--freeze-time needs time-machine in this target's environment: add it to its lock."
+            raise TargetError(msg) from None
     http_calls.route(lambda name, port: (name, port) in models)
     if pinning.seeds:
         seeds.install()

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 
 OURS = ("auditlog", "replay")
-LENT = ("opentelemetry", "orjson", "rapidfuzz", "typing_extensions")
+LENT = ("opentelemetry", "orjson", "rapidfuzz", "typing_extensions", "time_machine", "_time_machine")
 """What the worker needs besides, by import name."""
 LENT_PROJECTS = ("opentelemetry-api", "orjson", "rapidfuzz", "typing-extensions")
 """The same by the names of their distributions."""

@@ -190,10 +190,11 @@ def test_a_filter_that_cannot_be_redacted_is_withheld(filled, run, monkeypatch):
 
 RECORDED = (
     "ls, show, find, sql, export, prove, access, reveal, tui, "
-    "replay run, replay verify, replay ls, replay show, replay diff, replay compare"
+    "replay run, replay verify, replay ls, replay show, replay diff, replay compare, replay cache ls"
 ).split(", ")
 SHOWS_NO_CONTENT = (
-    "demo, init, doctor, index, seal, verify, anchor, compact, prune, hold, release, erase, migrate, keys new, keys ls, import"
+    "demo, init, doctor, index, seal, verify, anchor, compact, prune, hold, release, erase, migrate, keys new, keys ls, import, "
+    "replay cache prune"
 ).split(", ")
 
 
