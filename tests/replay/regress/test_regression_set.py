@@ -100,6 +100,7 @@ def test_erasing_the_customer_takes_the_case(recorded):
     assert 2 == add(recorded, turn_of(recorded, "c1", 1)).version
 
 
+@pytest.mark.slow
 def test_what_cannot_be_a_case_is_refused(recorded):
     """A turn of which nothing is expected, a turn that is not there, and a replay are told."""
     with pytest.raises(RunError, match="Nothing is expected of this turn"):
@@ -117,6 +118,7 @@ def test_what_cannot_be_a_case_is_refused(recorded):
         turns_named(recorded, replayed)
 
 
+@pytest.mark.slow
 def test_a_candidate_is_judged_case_by_case(recorded):
     """The recorded version passes; one that pays what it should not fails its case, hard; what was scored stands in the store."""
     for name in ("c0", "c1"):
@@ -140,6 +142,7 @@ def test_a_candidate_is_judged_case_by_case(recorded):
     assert bad == results_of(recorded, bad.run_id)
 
 
+@pytest.mark.slow
 def test_what_the_run_did_not_reach_is_unjudged(recorded):
     """A case that was added after a run is in that run's results, as not run: the denominator never shrinks."""
     add(recorded, turn_of(recorded))
@@ -150,6 +153,7 @@ def test_what_the_run_did_not_reach_is_unjudged(recorded):
     assert "It did not run." == again.of("unjudged")[0].why
 
 
+@pytest.mark.slow
 def test_a_case_that_the_baseline_fails_is_unstable_from_then_on(recorded):
     """What the version in production fails is known for the case as it is, also in later runs without a baseline."""
     add(recorded, turn_of(recorded, "c1", 2))
@@ -164,6 +168,7 @@ def test_a_case_that_the_baseline_fails_is_unstable_from_then_on(recorded):
     assert ("failed", None) == (changed.cases[0].status, changed.cases[0].flake_rate)
 
 
+@pytest.mark.slow
 def test_a_sealed_case_says_how_it_came_out_and_no_more(recorded, capsys):
     """Lists, results and `show` keep its content back; whoever unseals it is in the ledger."""
     case = add(recorded, turn_of(recorded, "c0", 3), sealed=True).case
@@ -221,6 +226,7 @@ def test_reviewed_turns_become_cases_by_themselves(recorded, agents, capsys):
     assert (True, "change") == (case.reviewed, case.conversation_id)
 
 
+@pytest.mark.slow
 def test_the_commands_keep_the_set(recorded, capsys, tmp_path):
     """Add with words and with a file, list, show, run, take out, and read the history."""
     file = tmp_path / "e.toml"
