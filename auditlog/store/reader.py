@@ -57,10 +57,24 @@ class Reader:
         self._checked: set[str] = set()
         self.key = content_key.of(layout.root)
         """The key of its content; None where nothing is encrypted."""
-        self.ledger = Ledger()
-        self.live_rows: pa.Table | None = None
-        """The rows of the journals that are not sealed; None where there are none."""
+        self._ledger = Ledger()
+        self._live_rows: pa.Table | None = None
+        self._is_due = False
         self.refresh()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The sealed files' list, of the picture that is due."""
+        if self._is_due:
+            self.refresh()
+        return self._ledger
+
+    @property
+    def live_rows(self) -> pa.Table | None:
+        """The rows of the journals that are not sealed; None where there are none."""
+        if self._is_due:
+            self.refresh()
+        return self._live_rows
 
     @property
     def is_closed(self) -> bool:
@@ -84,6 +98,10 @@ class Reader:
         """The sealed files of this picture."""
         return self.ledger.segments
 
+    def refresh_when_read(self) -> None:
+        """Take a new picture with the next question: whoever wrote a lot and asks nothing needs none."""
+        self._is_due = True
+
     def refresh(self) -> None:
         """Take a new picture: what was written or sealed since.
 
@@ -92,8 +110,9 @@ class Reader:
             FormatError: as when opening.
         """
         with self._lock:
+            self._is_due = False
             while True:
-                self.ledger = read_ledger(self._layout.entries, self.ledger)
+                self._ledger = read_ledger(self._layout.entries, self._ledger)
                 try:
                     self._check_segments()
                 except StoreError:
@@ -101,9 +120,9 @@ class Reader:
                         continue
                     raise
                 is_whole, live = self._read_live()
-                if is_whole and read_ledger(self._layout.entries, self.ledger) == self.ledger:
+                if is_whole and read_ledger(self._layout.entries, self._ledger) == self._ledger:
                     break
-            self.live_rows = live
+            self._live_rows = live
 
     def _read_live(self) -> tuple[bool, pa.Table | None]:
         """Give the live rows, None where there are none; not whole when a file vanished meanwhile."""

@@ -110,6 +110,10 @@ class Store:
         """See what was written and sealed since the store was opened or last refreshed."""
         self._reader.refresh()
 
+    def refresh_when_read(self) -> None:
+        """See with the next question what was written and sealed since."""
+        self._reader.refresh_when_read()
+
     def segments(self) -> list[Segment]:
         """List the sealed files, oldest entry first."""
         return list(self._reader.segments)

@@ -46,6 +46,16 @@ def summary_of(store: Store, run_id: str) -> RunSummary:
     return _summary(load_manifest(store, run_id), _Known(ends(store), stops(store), _done(store)))
 
 
+def summary_at_end(manifest: Mapping[str, Any], end: Mapping[str, Any]) -> RunSummary:
+    """Give a run that is complete, without reading it back.
+
+    Args:
+        manifest: its manifest.
+        end: what its last record says.
+    """
+    return _summary(manifest, _Known({manifest["run_id"]: end}, {}, {}))
+
+
 def load_report(store: Store, run_id: str) -> Report:
     """Give everything that a run found.
 

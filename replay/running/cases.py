@@ -17,7 +17,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,7 +52,16 @@ class Case:
 
     def listed(self) -> list[Json]:
         """Give its line in a manifest; `Case(*line)` reads it back, and shorter lines of older manifests."""
-        return list(astuple(self))
+        return [
+            self.case_id,
+            self.conversation_id,
+            self.trace_id,
+            self.span_id,
+            self.turn_index,
+            self.sampled,
+            self.stratum,
+            self.weight,
+        ]
 
 
 class Selection(NamedTuple):

@@ -30,10 +30,11 @@ class Loops:
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine to its end, and what it left behind, too."""
         runner = self._ready()
+        loop = runner.get_loop()
         try:
-            runner.run(coroutine, context=contextvars.copy_context())
+            # Not `Runner.run`, which looks after Ctrl-C each time: a worker has a session of its own.
+            loop.run_until_complete(loop.create_task(coroutine, context=contextvars.copy_context()))
         finally:
-            loop = runner.get_loop()
             if asyncio.all_tasks(loop) or _state(loop) != self._fresh:
                 self._runner = None
                 runner.close()

@@ -102,13 +102,14 @@ class RunPlan:
             matching=self.matching,
             pinning=self.pinning,
             overrides=target.overrides,
+            variables=target.variables,
         )
         env = (*self.env, *target.env)
-        return Launch(setup, place, env, target.variables, self.limits.deadline, target.sources)
+        return Launch(setup, place, env, self.limits.deadline, target.sources)
 
     def manifest(self) -> dict[str, Json]:
         """Give what the store keeps of it."""
-        fields = asdict(replace(self, notes=()))
+        fields = asdict(replace(self, notes=(), cases=()))
         fields["created"] = self.created.isoformat()
         fields["cases"] = [case.listed() for case in self.cases]
         fields["cases_digest"] = cases_digest(fields["cases"])

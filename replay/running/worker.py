@@ -87,6 +87,7 @@ def main() -> None:
     if sys.flags.no_site:
         # What the environment's packages run when Python starts, they run here, behind the locks.
         site.main()
+    os.environ.update(dict(setup.variables))
     overrides.install(setup.overrides)
     try:
         target = resolve(setup.target, adapter=setup.adapter)
@@ -269,7 +270,9 @@ def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:
     """Call the agent in the case's context; give what it raised."""
     current_case.set(case)
     try:
-        args, kwargs = target.arguments(restored(dict(job.arguments), job.types))
+        args, kwargs = target.arguments(
+            restored(dict(job.arguments), job.types) if job.types else dict(job.arguments)
+        )
         with conversation(job.conversation_id, user=job.user_id, tags=job.tags):
             _drain(target.function, args, kwargs)
     except BaseException as error:  # noqa: BLE001 - whatever the agent raises, `SystemExit` among it, is the case's

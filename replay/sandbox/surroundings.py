@@ -10,6 +10,7 @@ The rules:
 
 from __future__ import annotations
 
+import _signal  # pyrefly: ignore - what `signal` wraps: an enum for each answer costs as much as the case
 import contextlib
 import faulthandler
 import gc
@@ -71,9 +72,9 @@ class Surroundings:
         self._interceptor = interception.installed()
         self._environment = dict(os.environ)
         self._directory = os.getcwd()  # noqa: PTH109 - as `chdir` takes it
-        self._handlers = [(number, signal.getsignal(number)) for number in _SIGNALS]
+        self._handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
         self._callbacks = list(gc.callbacks)
-        self._code = list(_code())
+        self._code = [(owner, vars(owner), name, value) for owner, name, value in _code()]
         self._watched = list(_state(tuple(paths)))
 
     def settle(self) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ class Surroundings:
         if gc.callbacks != self._callbacks:
             gc.callbacks[:] = self._callbacks
         for number, handler in self._handlers:
-            if signal.getsignal(number) is not handler:
+            if _signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
         if os.environ != self._environment:
             os.environ.clear()
@@ -119,8 +120,8 @@ class Surroundings:
             yield "take the replay's interceptor away"
             interception.uninstall()
             interception.install(self._interceptor)
-        for owner, name, value in self._code:
-            if vars(owner).get(name) is not value:
+        for owner, there, name, value in self._code:
+            if there.get(name) is not value:
                 where = getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "")
                 yield f"change the replay's own code ({where}.{name})"
                 break
