@@ -18,6 +18,7 @@ from auditlog.errors import AuditlogError
 from replay.gate.facts import CaseFacts, facts_of
 from replay.gate.hard import AGAIN, Confirmation
 from replay.gate.scoring import scores_of
+from replay.gate.wording import number
 from replay.results.trials import case_trials
 from replay.running.again import follow_up, plan_again
 from replay.running.runs import load_manifest
@@ -86,7 +87,7 @@ def _run(
         plan.env
     )
     narrate(
-        f"Run {plan.run_id}: {len(plan.cases)} cases that seem to violate a hard invariant, {AGAIN} times in each arm, "
+        f"Run {plan.run_id}: {number(len(plan.cases), 'case')} that may violate a hard invariant, {AGAIN} times in each arm, "
         f"{plan.mode}"
     )
     if granted:

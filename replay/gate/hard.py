@@ -68,7 +68,13 @@ def watched(cases: Sequence[CaseFacts]) -> int:
     conversations: set[str] = set()
     for case in cases:
         runs = case.candidates
-        if case.lost or not runs or any(run.cut or run.simulated for run in runs) or case.same_as in seen:
+        if (
+            case.lost
+            or not runs
+            or not case.baselines
+            or any(run.cut or run.simulated for run in runs)
+            or case.same_as in seen
+        ):
             continue
         seen.add(case.same_as)
         conversations.add(case.conversation_id)
@@ -80,6 +86,11 @@ def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, 
     bounded = f"{number(n, 'conversation')} watched to the end; if none of them violates, the bound is {bound(upper)}"
     title = metric
     figures: dict[str, Json] = {"violations": len(found), "conversations": n, "bound": upper}
+    if not found and not n:
+        return Check(
+            f"hard.{metric}", "hard", title, "INCONCLUSIVE",
+            "In no conversation was the candidate watched to the end beside a baseline.", figures=figures, waivable=False,
+        )  # fmt: skip
     if not found:
         return Check(
             f"hard.{metric}", "hard", title, "PASS",
@@ -110,7 +121,7 @@ def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, 
     if confirmed:
         rest = f"; {len(untried):,} more were not run again" if untried else ""
         sentence = (
-            f"{counted} violate it, and {len(confirmed):,} of {len(found) - len(untried):,} that were run again did so again "
+            f"Violated in {counted}; of {len(found) - len(untried):,} that were run again, {len(confirmed):,} did so again "
             f"(run {again.run_id}){rest}."
         )
         return Check(
@@ -118,19 +129,19 @@ def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, 
         )  # fmt: skip
     if untried:
         why = again.why_not or "they were not run again"
-        sentence = f"{counted} may violate it: {why}"
+        sentence = f"It may be violated in {counted}: {why}"
         return Check(
             f"hard.{metric}", "hard", title, "INCONCLUSIVE", sentence, figures=figures, examples=examples, waivable=False
         )  # fmt: skip
     if flaky:
         sentence = (
-            f"{number(len(flaky), 'case')} violated it once and not in {AGAIN} further runs (run {again.run_id}): flaky. "
+            f"Violated once in {number(len(flaky), 'case')}, and not in {AGAIN} further runs (run {again.run_id}): flaky. "
             f'A person signs for it with a [[waiver]] of check = "hard.{metric}" for this run.'
         )
         return Check(
             f"hard.{metric}", "hard", title, "INCONCLUSIVE", sentence, figures=figures, examples=examples
         )  # fmt: skip
-    sentence = f"{counted} seemed to violate it; run again, the baseline does the same (run {again.run_id}). {bounded}."
+    sentence = f"It seemed violated in {counted}; run again, the baseline does the same (run {again.run_id}). {bounded}."
     return Check(
         f"hard.{metric}", "hard", title, "PASS", sentence, warning=True, figures=figures, examples=examples
     )  # fmt: skip

@@ -87,6 +87,9 @@ def pair_of(metric: str, case: CaseFacts) -> Pair | None:
 
 def violations(metric: str, case: CaseFacts) -> list[str]:
     """Give what the candidate did that violates a hard metric and no run of the baseline did; one sentence each."""
+    if not case.baselines:
+        # What nothing can be compared with is told of the run, and is no violation.
+        return []
     found = dict.fromkeys(
         said for run in case.candidates for said in violations_of(metric, run, case.baselines)
     )

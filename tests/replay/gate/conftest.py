@@ -13,8 +13,9 @@ from replay.gate.facts import CaseFacts, Facts
 from replay.gate.metrics import known_metrics
 from replay.gate.policy import Policy, Waiver, read_policy
 
+FIGURES = {"delta": -0.01, "low": -0.02, "high": 0.0, "margin": 0.03}
 TODAY = date(2026, 11, 23)
-HOSTILE = "\x1b[31m<script>alert(1)</script> `|` ]]> &amp; @team ‮ [x](http://evil.example) \ud800"
+HOSTILE = "\x1b[31m<script>alert(1)</script> `|` ]]> &amp; @team \u202e [x](http://evil.example) \ud800"
 
 
 @pytest.fixture(scope="session")
@@ -68,17 +69,9 @@ def hostile_verdict() -> Verdict:
             "bound",
             "INCONCLUSIVE",
             "0 of 2",
-            figures={"conversations": 2, "asked": 0.01, "bound": 0.8},
-        ),  # fmt: skip
-        Check(
-            "primary.outcome",
-            "primary",
-            "outcome",
-            "PASS",
-            "as good",
-            warning=True,
-            figures={"delta": -0.01, "low": -0.02, "high": 0.0, "margin": 0.03},
-        ),  # fmt: skip
+            figures={"conversations": 2, "asked": 0.01},
+        ),
+        Check("primary.outcome", "primary", "outcome", "PASS", "as good", warning=True, figures=FIGURES),
         Check("secondary.latency", "secondary", HOSTILE, "FAIL", HOSTILE, gates=False, warning=True),
         Check(
             "adversarial.llm",

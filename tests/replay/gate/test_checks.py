@@ -1,0 +1,273 @@
+"""Verdicts over cases: margins, bounds, confirmation, divergence, waivers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from replay.canonical import digest_of
+from replay.gate.check import Check, concluded, with_waivers
+from replay.gate.facts import Facts
+from replay.gate.hard import Confirmation, hard_checks, watched
+from replay.gate.integrity import run_checks
+from replay.gate.policy import Waiver
+from replay.gate.quality import primary_checks, secondary_checks
+
+CALM = Facts("candidate", 0, "complete")
+REFUND = replace(CALM, writes=(("issue_refund", "{}"),))
+FAILED = replace(CALM, status="errored", failed=True)
+MISSED = replace(CALM, status="diverged")
+NONE = Confirmation(None, {}, "nothing was to be run.")
+
+
+def found(checks, name):
+    return next(check for check in checks if check.id == name)
+
+
+def many(case, count, bad=0, run=FAILED, **more):
+    return [case(n, candidate=run if n < bad else CALM, **more) for n in range(count)]
+
+
+def again(case, cases, runs, baseline=CALM):
+    """Give a confirmation in which each case's candidate did these runs."""
+    rerun = {}
+    for one in cases:
+        same = tuple(replace(run, arm="candidate", repeat=n) for n, run in enumerate(runs))
+        other = tuple(replace(baseline, arm="baseline", repeat=n) for n in range(3))
+        rerun[one.span_id] = replace(one, runs=(*other, *same))
+    return Confirmation("R-again1", rerun)
+
+
+@pytest.mark.parametrize(
+    ("count", "bad", "outcome"), [(400, 0, "PASS"), (400, 40, "FAIL"), (60, 0, "INCONCLUSIVE")]
+)
+def test_a_primary_metric_passes_fails_or_is_not_known(case, policy, count, bad, outcome):
+    """No worse than the margin passes, shown to be worse fails, and too few cases say how many more it takes."""
+    check = found(primary_checks(many(case, count, bad), policy()), "primary.outcome")
+
+    assert outcome == check.outcome
+    if outcome == "INCONCLUSIVE":
+        missing = check.figures["required_n"] - count
+        assert missing > 0
+        assert f"{missing:,} more than there are" in check.sentence
+
+
+def test_level_1_only_reports(case, policy):
+    """At level 1 a regression is told, and decides nothing."""
+    checks = list(primary_checks(many(case, 400, 40), policy(level=1)))
+
+    assert {False} == {check.gates for check in checks}
+
+
+def test_diverged_cases_both_ways(case, policy):
+    """Where the verdict hangs on what stopped cases would have done, there is none."""
+    check = found(primary_checks(many(case, 400, 30, MISSED), policy()), "primary.outcome")
+
+    assert "INCONCLUSIVE" == check.outcome
+    assert (
+        "30 cases of them not served to the end: as failures they give FAIL, as passes PASS" in check.sentence
+    )
+
+
+def test_clusters_count_once(case, policy):
+    """Four hundred turns of four conversations are not four hundred cases."""
+    turns = [case(n, conversation=f"c{n % 4}") for n in range(400)]
+
+    assert "INCONCLUSIVE" == found(primary_checks(turns, policy()), "primary.outcome").outcome
+
+
+def test_slices_warn_unless_they_are_named(case, policy):
+    """A fall in a watched slice warns; in one that the policy named it fails."""
+    cases = [case(n, candidate=FAILED if n % 2 and n < 60 else CALM) for n in range(400)]
+
+    watched_slice = found(
+        secondary_checks(cases, policy('[slices]\nwatch = ["scene"]')), "slice.scene=odd.outcome"
+    )
+    named = found(
+        secondary_checks(cases, policy('[slices]\nnamed = ["scene=odd"]')), "slice.scene=odd.outcome"
+    )
+
+    assert (False, True) == (watched_slice.gates, watched_slice.warning)
+    assert (True, "FAIL") == (named.gates, named.outcome)
+
+
+def test_unscored_above_the_share_is_inconclusive(case, policy):
+    """A scorer that failed on too many cases leaves no verdict; on a few it is told."""
+    asked = policy('[metrics]\nprimary = ["calm"]', scorers=("calm",))
+    good = replace(CALM, scores={"calm": 1.0})
+    bad = replace(CALM, scores={"calm": None}, unscored=frozenset({"calm"}))
+
+    def outcome(failed):
+        cases = [case(n, baseline=good, candidate=bad if n < failed else good) for n in range(200)]
+        return found(primary_checks(cases, asked), "unscored.calm").outcome
+
+    assert ("PASS", "INCONCLUSIVE") == (outcome(5), outcome(30))
+
+
+def test_no_violation_says_its_bound(case, policy):
+    """Three hundred conversations without a violation show less than 1 %."""
+    checks = list(hard_checks(many(case, 300), NONE, policy()))
+
+    assert (
+        "No violation in 300 conversations: less than 0.99 % of them, with 95 % confidence."
+        == found(checks, "hard.new_write").sentence
+    )
+    assert "PASS" == found(checks, "hard_bound").outcome
+
+
+def test_too_few_conversations_say_how_many_more(case, policy):
+    """The bound names what is missing."""
+    bound = found(hard_checks(many(case, 200), NONE, policy()), "hard_bound")
+
+    assert ("INCONCLUSIVE", 99) == (bound.outcome, bound.figures["missing"])
+    assert "299 independent conversations: 99 more" in bound.sentence
+
+
+def test_repeats_turns_and_equal_inputs_are_not_independent(case):
+    """Turns of one conversation and cases with the same arguments count once; what was cut short does not count."""
+    turns = [case(n, conversation="one") for n in range(5)]
+    same = [replace(case(10 + n), same_as="the same") for n in range(5)]
+    cut = [case(20, candidate=MISSED), case(21, candidate=replace(CALM, simulated=True))]
+
+    assert 2 == watched([*turns, *same, *cut])
+
+
+def test_a_violation_that_comes_back_fails(case, policy):
+    """Run again, once of three is enough, and nobody can waive it."""
+    cases = many(case, 10, 1, REFUND)
+    check = found(
+        hard_checks(cases, again(case, cases[:1], [CALM, REFUND, CALM]), policy()), "hard.new_write"
+    )
+
+    assert ("FAIL", False) == (check.outcome, check.waivable)
+    assert "c0 turn 1" == check.examples[0].where
+
+
+def test_a_violation_that_never_comes_back_is_flaky(case, policy):
+    """It takes a person's signature for this very run."""
+    cases = many(case, 10, 1, REFUND)
+    check = found(hard_checks(cases, again(case, cases[:1], [CALM] * 3), policy()), "hard.new_write")
+    waiver = Waiver("hard.new_write", "Jo", "looked at it", date(2027, 1, 1), "R")
+
+    assert "INCONCLUSIVE" == check.outcome
+    assert ["PASS"] == [c.counts for c in with_waivers([check], [waiver], "R", date(2026, 11, 23))]
+    assert ["INCONCLUSIVE"] == [
+        c.counts for c in with_waivers([check], [waiver], "other", date(2026, 11, 23))
+    ]
+
+
+def test_what_the_baseline_does_as_well_is_no_violation(case, policy):
+    """A follow-up in which the baseline does it clears the candidate."""
+    cases = many(case, 10, 1, REFUND)
+    check = found(
+        hard_checks(cases, again(case, cases[:1], [REFUND] * 3, baseline=REFUND), policy()), "hard.new_write"
+    )
+
+    assert ("PASS", True) == (check.outcome, check.warning)
+
+
+def test_a_violation_that_was_not_run_again_is_not_known(case, policy):
+    """Without a follow-up there is no verdict, and it says what to run."""
+    check = found(hard_checks(many(case, 10, 1, REFUND), NONE, policy()), "hard.new_write")
+
+    assert ("INCONCLUSIVE", "It may be violated in 1 case: nothing was to be run.") == (
+        check.outcome,
+        check.sentence,
+    )
+
+
+def manifest(cases, **more):
+    listed = [[case.case_id] for case in cases]
+    digest = digest_of([case.case_id for case in cases])
+    return {"run_id": "R", "baseline": {"path": "shop:v1"}, "cases": listed, "cases_digest": digest, **more}
+
+
+def outcomes(checks):
+    return {check.id: check.outcome for check in checks if check.outcome != "PASS"}
+
+
+def test_a_sound_run(case, policy):
+    """A complete run with its own case list carries a verdict."""
+    cases = many(case, 40)
+
+    assert {} == outcomes(run_checks(manifest(cases), "complete", cases, policy()))
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "name"),
+    [
+        ("interrupted", {}, "run.complete"),
+        ("complete", {"baseline": None}, "run.complete"),
+        ("complete", {"cases_digest": "0" * 64}, "run.cases"),
+    ],
+)
+def test_an_unsound_run_is_inconclusive(case, policy, status, more, name):
+    """What is not complete, has no baseline, or has another case list carries none, and none of it can be waived."""
+    cases = many(case, 40)
+    checks = list(run_checks(manifest(cases, **more), status, cases, policy()))
+
+    assert {name: "INCONCLUSIVE"} == outcomes(checks)
+    assert {False} == {check.waivable for check in checks}
+
+
+def test_recordings_that_are_gone(case, policy):
+    """A recording that was erased since leaves no verdict, with a sentence."""
+    cases = [*many(case, 40), replace(case(99), lost="its content, or some of it, was erased or pruned")]
+    check = found(run_checks(manifest(cases), "complete", cases, policy()), "run.recordings")
+
+    assert "INCONCLUSIVE" == check.outcome
+    assert "1 of 41 cases (2.4 %)" in check.sentence
+    assert "erased or pruned" in check.sentence
+
+
+def test_divergence(case, policy):
+    """Too much of it, or more in one arm than in the other, is no verdict."""
+    lopsided = many(case, 100, 12, MISSED)
+    both = [case(n, baseline=MISSED, candidate=MISSED) if n < 30 else case(n) for n in range(100)]
+
+    assert (
+        "differs between the arms"
+        in found(run_checks(manifest(lopsided), "complete", lopsided, policy()), "run.divergence").sentence
+    )
+    assert {"run.fidelity": "INCONCLUSIVE", "run.divergence": "INCONCLUSIVE"} == outcomes(
+        run_checks(manifest(both), "complete", both, policy())
+    )
+
+
+def test_what_left_the_sandbox_never_passes(case, policy):
+    """An invalid or simulated case leaves no verdict."""
+    for run in (replace(CALM, status="invalid"), replace(CALM, simulated=True)):
+        cases = [*many(case, 40), case(99, candidate=run)]
+        assert (
+            "INCONCLUSIVE"
+            == found(run_checks(manifest(cases), "complete", cases, policy()), "run.sandbox").outcome
+        )
+
+
+def test_conclusion():
+    """FAIL outweighs INCONCLUSIVE, that outweighs PASS, and no check at all is INCONCLUSIVE."""
+
+    def check(outcome, gates=True):
+        return Check("x", "run", "x", outcome, "", gates=gates)
+
+    assert "FAIL" == concluded([check("PASS"), check("INCONCLUSIVE"), check("FAIL")])
+    assert "INCONCLUSIVE" == concluded([check("PASS"), check("INCONCLUSIVE")])
+    assert "PASS" == concluded([check("PASS"), check("FAIL", gates=False)])
+    assert "INCONCLUSIVE" == concluded([check("PASS", gates=False)])
+
+
+def test_a_waiver_covers_what_was_not_shown_and_nothing_else():
+    """Waivers cover INCONCLUSIVE, by id or its beginning, until they expire; what failed stays failed."""
+    waiver = Waiver("adversarial", "Jo", "by hand", date(2026, 11, 23))
+    checks = [
+        Check("adversarial.llm", "governance", "", "INCONCLUSIVE", ""),
+        Check("adversarial.mcp", "governance", "", "FAIL", ""),
+        Check("adversarialness", "governance", "", "INCONCLUSIVE", ""),
+    ]
+
+    assert ["PASS", "FAIL", "INCONCLUSIVE"] == [
+        c.counts for c in with_waivers(checks, [waiver], "R", date(2026, 11, 23))
+    ]
+    assert "INCONCLUSIVE" == with_waivers(checks, [waiver], "R", date(2026, 11, 24))[0].counts
