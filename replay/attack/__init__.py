@@ -10,4 +10,5 @@
 | Where the words go: the message, a document, a tool's result, the memory | `substitute` |
 | Whether it worked | `oracles` |
 | Running them, bounded; reproducing, shrinking, keeping | `arena`, `campaign`, `shrink`, `alike`, `keeping` |
+| Making a regression case of a finding | `folding` |
 """

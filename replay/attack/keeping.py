@@ -53,6 +53,7 @@ class KeptFinding:
     conversation_id: str
     """Of the candidate's execution."""
     span_ids: tuple[str, ...]
+    canary: str
     sealed: bool
 
 
@@ -124,6 +125,7 @@ def _finding(finding: Finding) -> Json:
         },
         "conversation_id": attempt.conversation_id,
         "span_ids": list(sign.span_ids),
+        "canary": attack.canary,
         "sealed": attack.sealed,
     }
 
@@ -232,6 +234,7 @@ def _read_finding(content: Mapping[str, Any], *, unsealed: bool) -> KeptFinding 
             host={str(key): str(value) for key, value in dict(content["host"]).items()},
             conversation_id=str(content["conversation_id"]),
             span_ids=tuple(map(str, content["span_ids"])),
+            canary=str(content["canary"]),
             sealed=sealed,
         )
     except (KeyError, TypeError, ValueError):

@@ -24,6 +24,7 @@ from replay.errors import ScorerError
 from replay.scorers.judge.client import ChatClient
 
 _MOST_WORDS = 120
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*[\"“]?(.*?)[\"”]?\s*$")
 
 _SYSTEM = """\
@@ -117,7 +118,7 @@ def texts_in(said: str) -> list[str]:
     texts = [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
     if not texts:
         lines = (match[1] for line in said.splitlines() if (match := _LINE.match(line)))
-        texts = [line for line in lines if len(line.split()) > 2 and not line.endswith(":")]
+        texts = [line for line in lines if len(_WORD.findall(line)) > 2 and not line.endswith(":")]
     return [" ".join(text.split()[:_MOST_WORDS]) for text in texts if text.strip()]
 
 

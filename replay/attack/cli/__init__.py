@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import click
 
+from replay.attack.cli.folding import keep
 from replay.attack.cli.reading import coverage, ls, show
 from replay.attack.cli.trying import run
 
@@ -24,5 +25,5 @@ def attack() -> None:
     """
 
 
-for _command in (run, ls, show, coverage):
+for _command in (run, ls, show, coverage, keep):
     attack.add_command(_command)
