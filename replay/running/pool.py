@@ -50,8 +50,6 @@ class Launch:
     place: Place
     env: tuple[str, ...] = ()
     """Names of variables that are let through."""
-    variables: tuple[tuple[str, str], ...] = ()
-    """Variables that are set."""
     deadline: float = 60.0
     """Seconds that a case may take."""
     sources: str = ""
@@ -72,7 +70,7 @@ class Launch:
             outer: the environment to scrub.
             scratch: the worker's own directory.
         """
-        found = scrubbed({**outer, **dict(self.variables)}, scratch, (*self.env, *dict(self.variables)))
+        found = scrubbed(outer, scratch, self.env)
         if self.place.python:
             # What this command imports from is no business of another environment's.
             for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):

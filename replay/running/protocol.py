@@ -57,6 +57,8 @@ class Setup:
     """The declared differences between two calls that are none."""
     overrides: Overrides = NOTHING
     """What stands in the place of the agent's own model names, prompts and tools."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """What is put into the environment, behind the locks: before them it could change how libraries start."""
     protocol: int = VERSION
     pinning: Pinning = PINNED
     """What is held still."""
@@ -138,6 +140,7 @@ def read_setup(message: Mapping[str, Any]) -> Setup:
     fields["modes"] = modes_from_json(fields["modes"])
     fields["paths"], fields["locks"] = tuple(fields["paths"]), tuple(fields["locks"])
     fields["matching"] = rules_from_json(fields.get("matching"))
+    fields["variables"] = tuple((name, value) for name, value in fields.get("variables") or ())
     fields["overrides"] = overrides_from_json(fields.get("overrides") or {})
     fields["pinning"] = pinning_from_json(fields.get("pinning") or {})
     return Setup(**fields)

@@ -83,29 +83,26 @@ def interpreter(wanted: str = "") -> Interpreter:
     """Find a Python.
 
     Args:
-        wanted: a version such as `3.12`, or a path; empty for the one that runs this command.
+        wanted: a version such as `3.12`; empty for the one that runs this command.
 
     Raises:
         TargetError: it is not there, or too old.
     """
     if not wanted:
         return own()
-    is_version = re.fullmatch(r"3(\.[0-9]+){1,2}", wanted) is not None
-    if is_version and own().text.split(".")[: wanted.count(".") + 1] == wanted.split("."):
+    parts = wanted.split(".")
+    if own().text.split(".")[: len(parts)] == parts:
         return own()
-    minor = ".".join(wanted.split(".")[:2])
-    command = _uv_python(wanted) or shutil.which(f"python{minor}") if is_version else wanted
+    # A version, and no path: what a repository names is not started outside of the sandbox.
+    command = _uv_python(wanted) or shutil.which(f"python{'.'.join(parts[:2])}")
     facts = _facts(command) if command else None
     if command is None or facts is None:
-        msg = (
-            f'There is no Python {wanted} here. Install it, or name its path in the manifest (python = "…").'
-        )
-        raise TargetError(msg)
-    if facts.version[:2] < LEAST_PYTHON:
         raise TargetError(
-            f"{wanted} is Python {facts.text}, and a replay needs 3.11 or newer in the agent's process."
+            f"There is no Python {wanted} here. Install it, so that python{'.'.join(parts[:2])} is on the PATH."
         )
-    if is_version and facts.text.split(".")[: wanted.count(".") + 1] != wanted.split("."):
+    if facts.version[:2] < LEAST_PYTHON:
+        raise TargetError(f"{wanted} is too old: a replay needs Python 3.11 or newer in the agent's process.")
+    if facts.text.split(".")[: len(parts)] != parts:
         raise TargetError(f"{command} is Python {facts.text}, and not {wanted}.")
     return facts
 

@@ -131,7 +131,8 @@ def _from_manifest(
         env=manifest.env,
         variables=manifest.variables,
     )
-    return Located(target, found.notes)
+    given = [f"{wanted.spec} lets the agent have {', '.join(manifest.env)}."] * bool(manifest.env)
+    return Located(target, (*found.notes, *given))
 
 
 def _from_tree(manifest: Manifest, wanted: Wanted, directory: Path, making: _Making) -> Located:

@@ -120,11 +120,20 @@ class _Reader:
         text = said.get("text")
         if text is None:
             try:
-                text = (self._path.parent / said["file"]).read_text(encoding="utf-8")
+                text = self._inside(said["file"]).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
                 self._refuse((*at, "file"), f"the prompt's file {said['file']} cannot be read: {why}")
         return PromptOverride(name, text, said.get("version"))
+
+    def _inside(self, name: str) -> Path:
+        """Give a file beside the manifest, or in its repository: none else becomes a prompt, whoever wrote the manifest."""
+        home = self._path.resolve().parent
+        top = next((parent for parent in (home, *home.parents) if (parent / ".git").exists()), home)
+        found = (home / name).resolve()
+        if not found.is_relative_to(top):
+            raise OSError(0, "it is neither below this file nor in its repository")
+        return found
 
     def _tool(self, name: str, said: Mapping[str, Any]) -> ToolOverride:
         if not said:
@@ -166,8 +175,7 @@ def _faults(
         if len(value) < wanted.get("minLength", 0):
             yield at, f"{name} is empty"
         elif "pattern" in wanted and not re.search(wanted["pattern"], value):
-            form = "module:attribute" if ":" in wanted["pattern"] else "a name"
-            yield at, f"{name} is {form}, and not {value[:60]!r}"
+            yield at, f"{name} is {wanted['$comment']}, and not {value[:60]!r}"
     elif isinstance(value, list):
         for item in value:
             yield from _faults(

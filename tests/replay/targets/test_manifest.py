@@ -92,7 +92,7 @@ def test_the_digest_covers_what_a_file_holds_and_no_comment(tmp_path):
         ),
         ('[environment]\nset = { LD_PRELOAD = "x.so" }\n', r"line 2: LD_PRELOAD is not the agent's to set"),
         ('[environment]\nset = { PYTHONSTARTUP = "x" }\n', r"PYTHONSTARTUP is not the agent's"),
-        ('[environment]\npass = ["A=B"]\n', r"line 2: environment.pass.A=B is a name"),
+        ('[environment]\npass = ["A=B"]\n', r"line 2: environment.pass.A=B is the name of a variable"),
         ("agent = \n", r"candidate.toml is no TOML: .*line 1"),
         ('lock = ""\n', r"line 1: lock is empty"),
     ],
@@ -117,3 +117,21 @@ def test_a_manifest_that_is_not_there_names_the_nearest(tmp_path):
         TargetError, match=r"There is no manifest candidat.toml .* The nearest is candidate.toml"
     ):
         read_manifest(tmp_path / "candidat.toml")
+
+
+def test_no_file_from_elsewhere_becomes_a_prompt(tmp_path):
+    """A manifest that came with a repository cannot send another file of the user's to a model."""
+    (tmp_path / "secret").write_text("s3cret", encoding="utf-8")
+    (tmp_path / "bot").mkdir()
+    text = '[prompts.x]\nfile = "../secret"\n'
+    with pytest.raises(TargetError, match="line 2: .* neither below this file nor in its repository"):
+        read(tmp_path / "bot", text)
+    (tmp_path / ".git").mkdir()
+    assert "s3cret" == read(tmp_path / "bot", text).overrides.prompts[0].text
+
+
+@pytest.mark.parametrize("python", ["./evil.sh", "/bin/sh", "3", "2.7", "3.12; sh"])
+def test_a_python_is_a_version_and_no_program(python, tmp_path):
+    """A manifest names no program that would be started outside of the sandbox."""
+    with pytest.raises(TargetError, match="python is a version such as 3.12"):
+        read(tmp_path, f'python = "{python}"\n')
