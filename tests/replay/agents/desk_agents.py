@@ -1,0 +1,107 @@
+"""A desk that does what it is asked step by step, such as `stock A; order A`; recorded and replayed under other modes."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from typing import Any
+
+import auditlog
+
+WHERE = "DESK_WHERE"
+"""The variable that says where a body runs: tests set it for replays only."""
+_seen: list[str] = []
+
+
+@auditlog.tool(effect="read")
+def stock(item: str) -> dict[str, str]:
+    """Say where something was counted."""
+    return {"item": item, "counted": os.environ.get(WHERE, "recorded")}
+
+
+@auditlog.tool(effect="read")
+def price(item: str) -> int:
+    """Give a price, where there is one."""
+    if item in ("none", "nothing"):
+        raise LookupError(item)
+    return 7
+
+
+@auditlog.retriever
+def notes(item: str) -> list[dict[str, str]]:
+    """Find notes."""
+    return [{"id": "n1", "content": os.environ.get(WHERE, "recorded")}]
+
+
+@auditlog.tool(effect="write")
+def order(item: str) -> str:
+    """Order something, over the network where there is one."""
+    if url := os.environ.get("DESK_URL"):
+        urllib.request.urlopen(url, data=item.encode()).read()
+    return "ordered"
+
+
+@auditlog.tool(effect="write")
+def cancel(item: str) -> str:
+    """Cancel an order."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+@auditlog.model
+def say(words: str, prompt: str = "plain") -> str:
+    """Say something."""
+    return f"{words} ({os.environ.get(WHERE, 'recorded')})"
+
+
+_STEPS = {"stock": stock, "price": price, "notes": notes, "order": order, "cancel": cancel, "say": say}
+
+
+def work(question: str, items: dict[str, str] | None = None, **more: Any) -> str:
+    """Take each step, and tell what each gave."""
+    told = []
+    for step in question.split(";"):
+        name, item = step.split()
+        try:
+            given: Any = _STEPS[name]((items or {}).get(item, item), **(more if name == "say" else {}))
+        except LookupError as error:
+            given = f"no {error}"
+        told.append(str(given))
+    return " | ".join(told)
+
+
+@auditlog.agent("desk", version="1")
+def desk(question: str) -> str:
+    """Work as recorded."""
+    return work(question)
+
+
+@auditlog.agent("desk", version="2")
+def mistaken(question: str) -> str:
+    """Take one item for another."""
+    return work(question, {"A": "B", "none": "nothing", "X": "Y"})
+
+
+@auditlog.agent("desk", version="2")
+def prompted(question: str) -> str:
+    """Ask the model with another prompt."""
+    return work(question, prompt="polite")
+
+
+@auditlog.agent("desk", version="2")
+def hurried(question: str) -> str:
+    """Leave out all but the first step."""
+    return work(question.split(";", maxsplit=1)[0])
+
+
+@auditlog.agent("desk", version="2")
+def remembering(question: str) -> str:
+    """Say how often this process was asked."""
+    _seen.append(question)
+    return f"asked {len(_seen)} times"
+
+
+def invented(name: str, arguments: dict[str, Any], nearest: dict[str, Any] | None) -> Any:
+    """Stand in for a tool that nobody recorded."""
+    if arguments["item"] == "Y":
+        raise LookupError("invented")
+    return {"invented": name, "near": nearest and nearest["arguments"]["item"]}
