@@ -3,6 +3,7 @@
 # make check    the static checks alone
 # make crash    crash tests at length: ten thousand kills, a hundred thousand states of a power cut; takes hours
 # make bench    benchmarks; they print tables. BENCHES="store reading" prints some
+# make stats-sim  simulate the gate's statistics: coverage, error rates, power; some minutes
 # make clean    remove .venv and everything else that these targets made
 #
 # Each makes what it needs in .venv first: with uv where it is there, with venv and pip where not. Package indexes are
@@ -15,7 +16,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check crash bench clean lock
+.PHONY: help demo test check crash bench stats-sim clean lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -76,6 +77,9 @@ bench: $(DEV_STAMPS) $(VENV)/.made-names
 	@echo "Sizes are small, so that this takes minutes. For a store of a million turns (10 GB of disk, an hour or more):"
 	@echo "  $(BIN)/python bench/reading.py --turns 1000000 --days 32 --keep DIRECTORY"
 	@for name in $(BENCHES); do printf '\n== bench/%s.py\n' $$name; AUDITLOG_SEAL=off $(BIN)/python bench/$$name.py || exit 1; done
+
+stats-sim: $(DEV_STAMPS)
+	@$(BIN)/python bench/stats_sim.py
 
 clean:
 	rm -rf $(VENV) dist audit-demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache .pyrefly_cache

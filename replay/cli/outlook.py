@@ -32,10 +32,10 @@ def outlook(plan: RunPlan) -> Iterator[str]:
 
     cases = plan.cases
     if plan.sampling.size is not None and len(cases) < plan.sampling.turns:
-        groups = len({case.stratum for case in cases if case.stratum})
+        strata = len({case.stratum for case in cases if case.stratum})
         conversations = len({case.conversation_id for case in cases})
         yield (
-            f"A sample of {len(cases):,} of {plan.sampling.turns:,} turns, in {plural(groups, 'group')}, "
+            f"A sample of {len(cases):,} of {plan.sampling.turns:,} turns, of {strata} strata, "
             f"from {plural(conversations, 'conversation')}."
         )
     if plan.baseline is None or not cases:

@@ -7,7 +7,7 @@ The rules:
 2. Turns that escalated, turns that ended with an error, and turns of a held conversation are always in it: they are what a
    release must not break, and they are rare.
 3. The others are drawn in proportion to their strata, with at least 30 of each, or all that there are. Where the size
-   does not allow that, all strata get as many as it does.
+   does not allow that, all strata get as many as it does, and a note says so.
 4. Within a stratum the turns are taken in the order of a hash of their trace ids. So the same recorded turns give the same
    sample wherever they are drawn; more cases are the same ones and others; and traffic of one stratum changes nothing
    about which turns of another come first.
@@ -21,7 +21,7 @@ import difflib
 import hashlib
 import heapq
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -150,7 +150,8 @@ def allocate(sizes: Mapping[str, int], wanted: int) -> dict[str, int]:
         sizes: how many turns each stratum has.
         wanted: how many cases there are to give.
     """
-    taken = dict.fromkeys(sorted(sizes), 0)
+    # Where there is not even one for each, the largest come first.
+    taken = dict.fromkeys(sorted(sizes, key=lambda name: (-sizes[name], name)), 0)
     left = min(wanted, sum(sizes.values()))
     for _ in range(LEAST):
         for name in taken:
@@ -280,10 +281,12 @@ def _notes(
             f"{always} turns escalated, failed or are held, and are always replayed: more than the sample of "
             f"{sampling.size}. A filter with --where chooses fewer."
         )
-    short = Counter(name for name in taken if taken[name] < min(LEAST, sizes[name]))
+    short = [name for name in taken if taken[name] < min(LEAST, sizes[name])]
     if short:
+        none = sum(1 for name in short if not taken[name])
+        without = f", {none} of them none at all" if none else ""
         needed = always + sum(min(LEAST, size) for size in sizes.values())
         yield (
-            f"{len(short)} of {len(sizes)} strata have fewer than {LEAST} cases; a sample of {needed} gives each {LEAST}, "
-            "or all that there are. So do fewer keys with --strata."
+            f"{len(short)} of {len(sizes)} strata have fewer than {LEAST} cases{without}; a sample of {needed} gives "
+            f"each {LEAST}, or all that there are. So do fewer keys with --strata."
         )

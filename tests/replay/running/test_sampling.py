@@ -123,6 +123,8 @@ def test_a_sample_too_small_for_its_strata_says_so(traffic):
     """Forty cases of three strata give none of them thirty, and the size that would is named."""
     (note,) = drawn(traffic, 40, ("tag.language", "had_write")).notes
     assert "3 of 3 strata have fewer than 30 cases; a sample of 81 gives each 30" in note
+    (note,) = drawn(traffic, 3, ("tag.language", "had_write")).notes
+    assert "3 of 3 strata have fewer than 30 cases, 1 of them none at all; a sample" in note
 
 
 def test_more_that_stand_out_than_were_asked_for_says_so(script, store):
