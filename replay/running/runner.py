@@ -318,7 +318,7 @@ class _Run:
         if self._budget is None:
             self._budget = used_up(self._plan.limits, self._spend, time.monotonic() - self._began)
             for queue in self._queues.values() if self._budget is not None else ():
-                stopping = asyncio.ensure_future(queue.stop())
+                stopping = queue.stop()
                 self._aside.add(stopping)
                 stopping.add_done_callback(self._aside.discard)
 

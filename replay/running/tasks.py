@@ -99,9 +99,12 @@ class Tasks:
                 self._waiting.appendleft(task)
             self._changed.notify_all()
 
-    async def stop(self) -> None:
-        """Hand out nothing more."""
+    def stop(self) -> asyncio.Task[None]:
+        """Hand out nothing more, from this moment on."""
+        self._stopped = True
+        return asyncio.ensure_future(self._tell())
+
+    async def _tell(self) -> None:
         async with self._changed:
-            self._stopped = True
             self._waiting.clear()
             self._changed.notify_all()
