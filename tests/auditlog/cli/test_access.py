@@ -190,11 +190,13 @@ def test_a_filter_that_cannot_be_redacted_is_withheld(filled, run, monkeypatch):
 
 RECORDED = (
     "ls, show, find, sql, export, prove, access, reveal, tui, "
-    "replay run, replay verify, replay ls, replay show, replay diff, replay compare, replay cache ls"
+    "gate, replay run, replay verify, replay ls, replay show, replay diff, replay compare, replay cache ls, "
+    "replay score, replay calibrate, "
+    "regress add, regress ls, regress show, regress history, regress run, regress judge"
 ).split(", ")
 SHOWS_NO_CONTENT = (
     "demo, init, doctor, index, seal, verify, anchor, compact, prune, hold, release, erase, migrate, keys new, keys ls, import, "
-    "replay cache prune"
+    "replay cache prune, replay scorers, regress rm"
 ).split(", ")
 
 
