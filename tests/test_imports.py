@@ -76,3 +76,10 @@ with Store.open({str(store)!r}) as opened:
 def test_help_of_a_command_of_another_package_loads_no_screen() -> None:
     """`auditlog replay --help` loads neither a database nor a screen."""
     assert set() == modules_after(RUN_COMMAND.format(arguments=["replay", "--help"])) & HEAVY
+
+
+def test_help_of_the_gate_loads_no_statistics() -> None:
+    """`auditlog gate --help` loads neither a database, a screen nor scipy."""
+    assert set() == modules_after(RUN_COMMAND.format(arguments=["gate", "--help"])) & (
+        HEAVY | {"scipy", "numpy"}
+    )

@@ -161,7 +161,7 @@ def _judged(
     from replay.gate.judge import judge, with_record
     from replay.gate.record import record
 
-    policy = _policy(policy_path)
+    policy = read_policy_file(policy_path)
     progress = _Progress()
     try:
         verdict = judge(
@@ -173,7 +173,8 @@ def _judged(
     return with_record(verdict, record(store, verdict)) if records else verdict
 
 
-def _policy(path: str) -> Policy:
+def read_policy_file(path: str) -> Policy:
+    """Read a policy, with every scorer that is installed for a metric."""
     from datetime import UTC, datetime
 
     from replay.gate.metrics import known_metrics
@@ -335,7 +336,7 @@ def _self_test(run_id: str, policy_path: str, form: str, store: str) -> None:
 
     if form not in ("text", "json"):
         raise click.UsageError("--self-test writes text or JSON.")
-    policy = _policy(policy_path)
+    policy = read_policy_file(policy_path)
     progress = _Progress()
     with open_store(store) as opened:
         try:
