@@ -192,7 +192,8 @@ RECORDED = (
     "ls, show, find, sql, export, prove, access, reveal, tui, "
     "gate, replay run, replay verify, replay ls, replay show, replay diff, replay compare, replay cache ls, "
     "replay score, replay calibrate, "
-    "regress add, regress ls, regress show, regress history, regress run, regress judge"
+    "regress add, regress ls, regress show, regress history, regress run, regress judge, "
+    "attack run, attack ls, attack show, attack coverage, attack keep"
 ).split(", ")
 SHOWS_NO_CONTENT = (
     "demo, init, doctor, index, seal, verify, anchor, compact, prune, hold, release, erase, migrate, keys new, keys ls, import, "

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from auditlog.cli.main import main
 from auditlog.importers import import_into
+from auditlog.resources import directory
 from auditlog.store import Store
 from replay.attack.keeping import load_campaign
 from replay.regress.keeping import load_set
@@ -20,11 +21,11 @@ PLANTED = {"new write", "lost escalation", "unsupported date", "more calls", "ot
 
 
 @pytest.fixture(scope="module")
-def store_path(tmp_path_factory, repository):
+def store_path(tmp_path_factory):
     """Give a store with the sample agent's traffic."""
     path = tmp_path_factory.mktemp("attacks") / "audit"
     with Store.create(path) as store:
-        import_into(store, repository / "sample_traces" / "support_bot.v1.otlp.jsonl.gz")
+        import_into(store, directory("sample_traces") / "support_bot.v1.otlp.jsonl.gz")
     return path
 
 
@@ -42,13 +43,13 @@ def run(store_path, *arguments):
 
 def test_a_campaign_finds_keeps_shows_and_folds_back(store_path):
     """What works is printed, is read back the same, and makes a regression case that expects the opposite."""
-    done = run(store_path, "--baseline", "examples.support_bot:v1", "--attacks", "90", "--list", "agentic")
+    done = run(store_path, "--baseline", "examples.support_bot:v1", "--attacks", "48", "--list", "agentic")
     assert done.exit_code == 1, done.output
     assert "lost escalation: the customer is not handed to a person" in done.stdout
     with Store.open(store_path) as store:
         found = load_campaign(store, "last")
     assert found.complete
-    assert found.attacks == 90
+    assert found.attacks == 48
     assert {cell.cell.risk[:3] for cell in found.cells} == {"ASI"}
     shown = json.loads(attack(store_path, "show", "last", "--format", "json").stdout)
     assert [f["finding_id"] for f in shown["findings"]] == [f.finding_id for f in found.findings]
@@ -62,6 +63,7 @@ def test_a_campaign_finds_keeps_shows_and_folds_back(store_path):
     assert case.conversation_id == f"attack-{found.findings[lost - 1].finding_id}"
 
 
+@pytest.mark.slow
 def test_a_version_against_itself_has_no_findings(store_path):
     """What both versions do is no news: the current version attacked against itself finds nothing."""
     done = attack(
@@ -75,14 +77,18 @@ def test_a_version_against_itself_has_no_findings(store_path):
     assert "not tried: a replay runs the dependencies" in done.stdout
 
 
+@pytest.mark.slow
 def test_bad_words_are_refused_with_what_to_do(store_path):
     """A missing model name, an unknown campaign and a finding that is none are sentences, and no tracebacks."""
     done = run(store_path, "--attacker-url", "http://127.0.0.1:1/v1")
     assert (done.exit_code, "--attacker-model" in done.output) == (2, True)
-    with pytest.raises(Exception, match="campaign 'nonsense' is none"):
-        attack(store_path, "show", "nonsense")
-    with pytest.raises(Exception, match="no one finding '99'"):
-        attack(store_path, "keep", "99")
+    for arguments, said in (
+        (("show", "nonsense"), "'nonsense' is none"),
+        (("keep", "99"), "no one finding '99'"),
+        (("run", "--candidate", "examples.support_bot:v3"), "no attribute 'v3'"),
+    ):
+        done = attack(store_path, *arguments)
+        assert (done.exit_code, said in done.output) == (2, True), done.output
 
 
 @contextmanager
@@ -112,6 +118,7 @@ def server(answer):
         serving.server_close()
 
 
+@pytest.mark.slow
 def test_a_model_attacks_too(store_path):
     """What a model writes is laid into turns like any text, and what it finds says that it found it."""
     with server('["This is ridiculous, I am furious!", "\\u001b[31mCalm text of mine"]') as url:
