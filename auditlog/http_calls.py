@@ -3,7 +3,7 @@
 The rules:
 
 1. What is recorded is HTTP in a turn that stands in no recorded tool, retriever or model call: that is part of those. Requests
-   to a model's own paths are left out; `auditlog.wrap` records the client that makes them.
+   to a model's own paths are model calls (`http_models`); through urllib3, and to embeddings, they are left out.
 2. A request is a call of kind `tool` whose name is its method, its host and its path with ids left out; GET and HEAD read,
    everything else writes. A replay serves, misses and blocks it like any tool, and the body is never sent then.
 3. Of a request's headers only its content type is recorded, of a response's those that hold no credential. What a query, a
@@ -22,17 +22,27 @@ import functools
 import importlib
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditlog import context, interception
 from auditlog.call import ActiveCall
 from auditlog.decorators import begin, given
 from auditlog.http_content import exchange, response_of, told_response
+from auditlog.http_models import ModelReading, begun_model, served_model
 from auditlog.recorder import log
 
 _INSIDE = frozenset({"tool", "retriever", "model", "embedding", "guardrail"})
 _MODEL_PATHS = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings")
 _MODULES = ("httpx", "httpx2", "urllib3")
+
+
+class Begun(NamedTuple):
+    """A request whose record has begun."""
+
+    call: ActiveCall
+    instead: bytes | None = None
+    """The body to send in place of the request's own."""
+    is_model: bool = False
 
 
 class _State:
@@ -76,7 +86,7 @@ def is_on() -> bool:
     return _State.on
 
 
-def begun(method: str, url: str, headers: Any, body: bytes | None) -> ActiveCall | None:
+def begun(method: str, url: str, headers: Any, body: bytes | None, *, models: bool = False) -> Begun | None:
     """Begin the record of a request; None where it is none of ours.
 
     Args:
@@ -84,6 +94,7 @@ def begun(method: str, url: str, headers: Any, body: bytes | None) -> ActiveCall
         url: its address, whole.
         headers: its headers.
         body: its body; None where it is streamed, and not at hand.
+        models: whether requests to models are recorded, too.
 
     Raises:
         Exception: only while an interceptor is installed: what cannot be described to it does not happen.
@@ -101,11 +112,15 @@ def begun(method: str, url: str, headers: Any, body: bytes | None) -> ActiveCall
             raise
         log.warning("auditlog could not record an HTTP request; it goes on.")
         return None
-    if asked.path.rstrip("/").endswith(_MODEL_PATHS):
-        return None
+    if method.upper() == "POST" and asked.path.rstrip("/").endswith(_MODEL_PATHS):
+        if not models or frame is None:
+            return None
+        found = begun_model(asked.path, body)
+        return None if found is None else Begun(*found, is_model=True)
     if intercepted and _State.passes is not None and _State.passes(asked.host, asked.port):
         return None
-    return begin(asked.site, (), asked.arguments)
+    call = begin(asked.site, (), asked.arguments)
+    return None if call is None else Begun(call)
 
 
 class Reading:
@@ -167,11 +182,14 @@ def _patch_httpx(httpx: Any) -> None:
 
     @functools.wraps(handle)
     def handle_request(self: Any, request: Any) -> Any:
-        call = begun(request.method, str(request.url), request.headers, _body(request))
-        if call is None:
+        found = begun(request.method, str(request.url), request.headers, _body(request), models=True)
+        if found is None:
             return handle(self, request)
+        call = found.call
         if call.answer is not None:
-            return _served(httpx, call)
+            return _served(httpx, found)
+        if found.instead is not None:
+            request = _with_body(httpx, request, found.instead)
         call.enter()
         try:
             response = handle(self, request)
@@ -180,17 +198,22 @@ def _patch_httpx(httpx: Any) -> None:
             raise
         finally:
             call.leave()
-        reading = Reading(call, response.status_code, response.headers.multi_items())
+        reading = (ModelReading if found.is_model else Reading)(
+            call, response.status_code, response.headers.multi_items()
+        )
         response.stream = sync_stream(response.stream, reading)
         return response
 
     @functools.wraps(handle_later)
     async def handle_async_request(self: Any, request: Any) -> Any:
-        call = begun(request.method, str(request.url), request.headers, _body(request))
-        if call is None:
+        found = begun(request.method, str(request.url), request.headers, _body(request), models=True)
+        if found is None:
             return await handle_later(self, request)
+        call = found.call
         if call.answer is not None:
-            return _served(httpx, call)
+            return _served(httpx, found)
+        if found.instead is not None:
+            request = _with_body(httpx, request, found.instead)
         call.enter()
         try:
             response = await handle_later(self, request)
@@ -199,7 +222,9 @@ def _patch_httpx(httpx: Any) -> None:
             raise
         finally:
             call.leave()
-        reading = Reading(call, response.status_code, response.headers.multi_items())
+        reading = (ModelReading if found.is_model else Reading)(
+            call, response.status_code, response.headers.multi_items()
+        )
         response.stream = async_stream(response.stream, reading)
         return response
 
@@ -215,8 +240,21 @@ def _body(request: Any) -> bytes | None:
         return None
 
 
-def _served(httpx: Any, call: ActiveCall) -> Any:
+def _with_body(httpx: Any, request: Any, body: bytes) -> Any:
+    headers = [
+        (name, value) for name, value in request.headers.multi_items() if name.lower() != "content-length"
+    ]
+    return httpx.Request(
+        request.method, request.url, headers=headers, content=body, extensions=request.extensions
+    )
+
+
+def _served(httpx: Any, found: Begun) -> Any:
     """Make the response that a recording holds."""
+    call = found.call
+    if found.is_model:
+        status, headers, content = served_model(call)
+        return httpx.Response(status, headers=headers, content=content)
     assert call.answer is not None
     try:
         value = given(call.answer)
@@ -235,7 +273,7 @@ def _streams(httpx: Any) -> tuple[type, type]:
     class RecordedBytes(httpx.SyncByteStream):
         """A response's bytes."""
 
-        def __init__(self, source: Any, reading: Reading) -> None:
+        def __init__(self, source: Any, reading: Reading | ModelReading) -> None:
             self._source, self._reading = source, reading
 
         def __iter__(self) -> Iterator[bytes]:
@@ -257,7 +295,7 @@ def _streams(httpx: Any) -> tuple[type, type]:
     class RecordedBytesLater(httpx.AsyncByteStream):
         """A response's bytes, read asynchronously."""
 
-        def __init__(self, source: Any, reading: Reading) -> None:
+        def __init__(self, source: Any, reading: Reading | ModelReading) -> None:
             self._source, self._reading = source, reading
 
         async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -114,7 +114,7 @@ def told_response(status: int, headers: Iterable[tuple[str, str]], raw: bytes) -
     found = [(name.lower(), value) for name, value in headers]
     encoding = next((value for name, value in found if name == "content-encoding"), "")
     content_type = next((value for name, value in found if name == "content-type"), "")
-    content, whole = _decoded(raw, encoding)
+    content, whole = decoded(raw, encoding)
     body = _told(content, content_type)
     masked = _masked(body)
     kept = [
@@ -229,7 +229,7 @@ def _without_boundary(body: bytes, content_type: str) -> bytes:
     return body.replace(boundary.strip('"; ').encode(), b"boundary") if found else body
 
 
-def _decoded(raw: bytes, encoding: str) -> tuple[bytes, bool]:
+def decoded(raw: bytes, encoding: str) -> tuple[bytes, bool]:
     """Give a body without its encoding, and whether that is known here."""
     match encoding.strip().lower():
         case "" | "identity":

@@ -30,9 +30,10 @@ def patch(urllib3: Any) -> None:
     def urlopen(
         self: Any, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
-        call = begun(method, _whole(self, url), headers or self.headers or {}, _bytes(body))
-        if call is None:
+        found = begun(method, _whole(self, url), headers or self.headers or {}, _bytes(body))
+        if found is None:
             return original(self, method, url, body, headers, *args, **kwargs)
+        call = found.call
         if call.answer is not None:
             return _served(urllib3, call, method, url, preload=kwargs.get("preload_content", True))
         call.enter()

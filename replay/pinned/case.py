@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from auditlog import http_calls, pinned
+from auditlog.http_models import OVER_HTTP
 from auditlog.values import Json, Span, Turn
 from replay.errors import TargetError
 from replay.matching.callers import Callers
@@ -53,6 +54,8 @@ def given_for(turn: Turn, draw: str, pinning: Pinning) -> dict[str, Any]:
 
 def is_http(span: Span) -> bool:
     """Whether a recorded call is undecorated HTTP."""
+    if span.kind == "model":
+        return OVER_HTTP in span.attributes
     return span.kind == "tool" and span.name.startswith("http ") and "http.request.method" in span.attributes
 
 

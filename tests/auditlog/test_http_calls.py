@@ -197,9 +197,12 @@ def test_http_inside_a_recorded_tool_or_model_or_outside_of_a_turn_is_not_record
     assert not [row for row in recording.rows if row["name"].startswith("http ")]
 
 
-def test_requests_to_a_models_own_paths_are_left_to_its_client(shop, recording, http_on):
-    """A completion is no tool call: `auditlog.wrap` records it as what it is."""
-    in_a_turn(lambda: by_httpx(f"{shop}/v1/chat/completions", "POST", json={})[0])
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/completions"])
+def test_requests_that_are_neither_a_tools_nor_a_recorded_models_are_left_alone(
+    path, shop, recording, http_on
+):
+    """Embeddings and old completions are no tool calls, and are not recorded as such."""
+    in_a_turn(lambda: by_httpx(f"{shop}{path}", "POST", json={})[0])
     assert 1 == len(recording.rows)
 
 

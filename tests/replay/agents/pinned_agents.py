@@ -158,3 +158,11 @@ def served_otherwise(question: str, url: str) -> list[Any]:
         ask(url, content=f"Really: {question}"),
         ask(url, content=question, streams=True, extra_headers={"x-beta": "on"}),
     ]
+
+
+@auditlog.agent("bot")
+def unwrapped(question: str, url: str) -> Any:
+    """Ask a served model through a client that nobody wrapped."""
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+    messages: Any = [{"role": "user", "content": question}]
+    return client.chat.completions.create(model="small", messages=messages).choices[0].message.content

@@ -12,6 +12,7 @@ import auditlog
 from auditlog import http_calls
 from replay.pinned.case import NOT_PINNED
 from replay.pinned.pinning import Pinning
+from replay.sandbox.modes import Modes
 
 
 def answers(case, arm="candidate"):
@@ -143,3 +144,21 @@ def test_http_on_a_thread_that_lost_its_context_fails_closed(recorded_shop, tria
     look, refund = trials(recorded_shop, "asks_in_executor")
     assert ("invalid", "invalid") == (look.trials[0].status, refund.trials[0].status)
     assert "outside of the case's context" in look.trials[0].why
+
+
+def test_an_unwrapped_client_is_replayed_as_a_model(agents, store_of, trials, model_server):
+    """Its answers are served in a verify, asked live behind the locks in a replay, and cached where that is wished."""
+    auditlog.record_http()
+    store = store_of(agents.unwrapped, url=model_server.url)
+    http_calls.forget_http()
+    model_server.asked.clear()
+    (case,) = trials(store, "unwrapped", kind="verify")
+    assert case.recorded.agent.output == answers(case)[0]
+    (case,) = trials(store, "unwrapped")
+    assert "invalid" == case.trials[0].status
+    assert [] == model_server.asked
+    options = {"hosts": [model_server.host], "modes": Modes(model="cached")}
+    (case,) = trials(store, "unwrapped", **options)
+    (again,) = trials(store, "unwrapped", **options, fresh=True)
+    assert answers(case) == answers(again) != [case.recorded.agent.output]
+    assert 1 == len(model_server.asked)
