@@ -120,6 +120,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--first", type=int, default=1, help="the first seed of v1 → v1")
     parser.add_argument("--worse", type=int, default=3, help="repetitions of v1 → v2")
     parser.add_argument("--conversations", type=int, default=340)
     parser.add_argument("--rate", type=float, default=RATE)
@@ -134,7 +135,7 @@ def main() -> None:
         )
         print("candidate  seed  verdict        cases   conv.  Δ escal. pp     time  what does not pass")
         outcomes: Counter[str] = Counter()
-        for seed in range(1, options.repetitions + 1):
+        for seed in range(options.first, options.first + options.repetitions):
             found = repeat(recorded, "v1", seed, asked, rate=options.rate)
             outcomes[found.verdict.outcome] += 1
             print(line("v1 → v1", found), flush=True)

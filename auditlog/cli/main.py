@@ -97,6 +97,7 @@ class LazyGroup(click.Group):
             plugin = plugins().get(cmd_name)
             if plugin is None:
                 return None
+            _let_numpy_in()
             found = plugin.load()
         assert isinstance(found, click.Command)
         return found
@@ -156,6 +157,13 @@ def _do_without_numpy() -> None:
     if sys.argv and os.path.basename(sys.argv[0]) in ("auditlog", "__main__.py"):  # noqa: PTH119 - pathlib costs more
         for name in ("numpy", "pandas"):
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def _let_numpy_in() -> None:
+    """Take back what a plain command did that ran before in this process."""
+    for name in ("numpy", "pandas"):
+        if name in sys.modules and sys.modules[name] is None:
+            del sys.modules[name]
 
 
 def refuse_unknown(name: str, known: Sequence[str], ctx: click.Context) -> NoReturn:

@@ -46,8 +46,14 @@ class _Gate(click.Command):
 
 @contextlib.contextmanager
 def _no_verdict() -> Iterator[None]:
+    from replay.stats.distributions import StatisticsMissingError
+
     try:
         yield
+    except StatisticsMissingError as missing:
+        error = AuditlogError(str(missing))
+        error.ends_with = ERROR  # type: ignore[attr-defined]
+        raise error from None
     except (click.ClickException, AuditlogError, OSError) as error:
         if not isinstance(error, BrokenPipeError):
             error.ends_with = ERROR  # type: ignore[union-attr]
