@@ -72,7 +72,7 @@ def control(
 
 
 @click.command(short_help="Go on from the middle of a recorded turn.")
-@click.argument("source", metavar="RUN|CONVERSATION")
+@click.argument("source", metavar="SOURCE")
 @click.option(
     "--at",
     type=click.IntRange(min=0),
@@ -106,8 +106,8 @@ def fork(
 ) -> None:
     """Serve the first N calls of a recorded turn exactly, what the models said among them, and go on from there.
 
-    What comes after is as the other options say: a live model, served reads, blocked writes. Of a run, each of its cases is
-    forked, with the run's candidate where no other agent is named.
+    SOURCE is a conversation, or a run, each of whose cases is forked, with the run's candidate where no other agent is named. What
+    comes after the fork is as the other options say: a live model, served reads, blocked writes.
     """
     from dataclasses import replace
 

@@ -355,6 +355,11 @@ def _missing_locks(held: Iterable[str], hosts: tuple[str, ...]) -> list[str]:
         notes.append(
             "This kernel has no Landlock, so native code in the agent is not kept from files and programs."
         )
+    if "seccomp" not in names:
+        notes.append(
+            "This system filters no system calls, so native code in the agent is not kept from starting processes and from "
+            "unix sockets."
+        )
     if not hosts and "network" not in names:
         notes.append(
             "This system gives no network namespace, so native code in the agent is not kept off the network."
