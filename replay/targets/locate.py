@@ -118,7 +118,8 @@ def _from_manifest(
 ) -> Located:
     home = (path.parent / manifest.repository) if manifest.repository else directory
     if manifest.commit or manifest.repository or manifest.lock or manifest.python:
-        found = _from_tree(manifest, wanted, home, making)
+        named = replace(manifest, commit="") if manifest.commit == "." else manifest
+        found = _from_tree(named, wanted, home, making)
     else:
         entry, adapter = _entry(manifest, wanted)
         place = Place(str(directory), (str(directory),))
@@ -153,7 +154,7 @@ def _from_tree(manifest: Manifest, wanted: Wanted, directory: Path, making: _Mak
             more = " …" if code.changed > 3 else ""
             differ = "1 file differs" if code.changed == 1 else f"{code.changed} files differ"
             notes = (
-                f"{wanted.spec} is not as committed: {differ} from {commit.commit[:8]} ({names}{more}).",
+                f"The working tree is not as committed: {differ} from {commit.commit[:8]} ({names}{more}).",
             )
     cwd = top / repository.below
     if not cwd.is_dir():

@@ -13,7 +13,9 @@ from auditlog import config
 from auditlog.recorder import Recorder
 from auditlog.store import Store
 from replay.errors import RunError, TargetError
+from replay.sandbox.modes import Modes
 
+UNPINNED = "class politeness:\n    VERSION = '0'\n    greet = staticmethod(lambda: 'Hi')\n"
 HEAD = "small-1: {}, it is late (politeness {})"
 
 
@@ -82,7 +84,7 @@ def test_both_sides_run_their_own_code_with_their_own_packages(recorded, two_com
         run.candidate,
         run.baseline,
     )
-    assert f". is not as committed: 1 file differs from {new} (bot.py)." in planned.notes
+    assert f"The working tree is not as committed: 1 file differs from {new} (bot.py)." in planned.notes
     assert ["Making", "It holds", "Making", "It holds"] == [
         " ".join(words.split(" ")[: 1 + (words[0] == "I")]) for words in said
     ]
@@ -197,9 +199,7 @@ def test_nothing_is_built_that_was_not_allowed(recorded, scratch, agent_source, 
 @pytest.mark.parametrize("spec", ["git:main", "."])
 def test_code_without_a_lock_runs_with_what_the_command_has(spec, recorded, scratch, agent_source):
     """Where nothing says which packages, they are those of this command, and that is said."""
-    source = agent_source.replace(
-        "import politeness", "class politeness:\n    VERSION = '0'\n    greet = staticmethod(lambda: 'Hi')\n"
-    )
+    source = agent_source.replace("import politeness", UNPINNED)
     scratch.commit("Begin", {"bot.py": source})
     planned = plan(recorded, scratch, spec)
     assert HEAD.format("Hi", "0") == answers(recorded, planned)[1]
@@ -208,9 +208,7 @@ def test_code_without_a_lock_runs_with_what_the_command_has(spec, recorded, scra
 
 def test_a_commit_that_is_gone_is_one_sentence(recorded, scratch, agent_source):
     """A run whose branch was deleted keeps what it did; one whose branch only moved goes on with the commit it began with."""
-    source = agent_source.replace(
-        "import politeness", "class politeness:\n    VERSION = '0'\n    greet = staticmethod(lambda: 'Hi')\n"
-    )
+    source = agent_source.replace("import politeness", UNPINNED)
     scratch.commit("Begin", {"bot.py": source})
     scratch.git("checkout", "-q", "-b", "other")
     scratch.commit("Try", {"bot.py": source.replace("it is", "it might be")})
@@ -283,3 +281,19 @@ def test_a_directory_inside_a_repository_is_where_its_agent_runs(recorded, scrat
     planned = plan(recorded, scratch, "git:main", path=scratch.path / "services" / "bot")
     assert HEAD.format("Yo", "7") == answers(recorded, planned)[1]
     assert os.path.join("services", "bot") == planned.candidate.code.below
+
+
+def test_a_replaced_tool_runs_where_the_tool_may_run_at_all(recorded, scratch, agent_source):
+    """What stands in a tool's place is run for a live read, and a read that is served stays served."""
+    source = agent_source.replace("import politeness", UNPINNED)
+    stub = "def look_up(order): return {'order': order, 'status': 'replaced'}\n"
+    manifest = 'agent = "bot:answer"\ncommit = "."\n[tools.look_up]\nreplace = "stubs:look_up"\n'
+    scratch.commit("Begin", {"bot.py": source, "stubs.py": stub, "new.toml": manifest})
+    live = Modes(reads="live", live_reads=("look_up",))
+    expected = HEAD.format("Hi", "0")
+    served = plan(recorded, scratch, "new.toml", agent="")
+    assert expected == answers(recorded, served)[1]
+    assert 1 == len(replay.load_report(recorded, served.run_id).unreached)
+    ran = plan(recorded, scratch, "new.toml", agent="", modes=live)
+    assert expected.replace("late", "replaced") == answers(recorded, ran)[1]
+    assert () == replay.load_report(recorded, ran.run_id).unreached
