@@ -106,8 +106,8 @@ def fork(
 ) -> None:
     """Serve the first N calls of a recorded turn exactly, what the models said among them, and go on from there.
 
-    SOURCE is a conversation, or a run, each of whose cases is forked, with the run's candidate where no other agent is named. What
-    comes after the fork is as the other options say: a live model, served reads, blocked writes.
+    SOURCE is a conversation, or a run, each of whose cases is forked, with the run's candidate where no other agent is named.
+    What comes after the fork is as the other options say: a live model, served reads, blocked writes.
     """
     from dataclasses import replace
 
