@@ -53,6 +53,8 @@ def test_a_campaign_finds_keeps_shows_and_folds_back(store_path):
     assert {cell.cell.risk[:3] for cell in found.cells} == {"ASI"}
     shown = json.loads(attack(store_path, "show", "last", "--format", "json").stdout)
     assert [f["finding_id"] for f in shown["findings"]] == [f.finding_id for f in found.findings]
+    none = attack(store_path, "keep", "99")
+    assert (none.exit_code, "no one finding '99'" in none.output) == (3, True)
     lost = next(n for n, f in enumerate(found.findings, 1) if f.goal == "lost escalation")
     for _ in range(2):
         kept = attack(store_path, "keep", str(lost))
@@ -78,17 +80,19 @@ def test_a_version_against_itself_has_no_findings(store_path):
 
 
 @pytest.mark.slow
-def test_bad_words_are_refused_with_what_to_do(store_path):
-    """A missing model name, an unknown campaign and a finding that is none are sentences, and no tracebacks."""
+def test_bad_words_are_refused_with_what_to_do(tmp_path):
+    """A missing model name, an unknown campaign and an agent that is none are sentences, and no tracebacks."""
+    store_path = tmp_path / "audit"
+    with Store.create(store_path) as store:
+        import_into(store, directory("sample_traces") / "support_bot.v1.otlp.jsonl.gz")
     done = run(store_path, "--attacker-url", "http://127.0.0.1:1/v1")
     assert (done.exit_code, "--attacker-model" in done.output) == (2, True)
     for arguments, said in (
-        (("show", "nonsense"), "'nonsense' is none"),
-        (("keep", "99"), "no one finding '99'"),
+        (("show", "nonsense"), "no campaign 'nonsense'"),
         (("run", "--candidate", "examples.support_bot:v3"), "no attribute 'v3'"),
     ):
         done = attack(store_path, *arguments)
-        assert (said in done.output, done.exit_code not in (0, 1)) == (True, True), done.output
+        assert (said in done.output, done.exit_code) == (True, 3), done.output
 
 
 @contextmanager
