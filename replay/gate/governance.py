@@ -143,7 +143,7 @@ def _completeness(cases: Sequence[CaseFacts], missing: Losses, policy: Policy) -
 
 def _grounded(cases: Sequence[CaseFacts], policy: Policy) -> Check:
     judged = [
-        value
+        (case, value)
         for case in cases
         for run in case.candidates[:1]
         if (value := run.scores.get(GROUNDED)) is not None
@@ -156,11 +156,18 @@ def _grounded(cases: Sequence[CaseFacts], policy: Policy) -> Check:
             "grounded", "governance", title, "INCONCLUSIVE",
             "No answer was scored by `grounded`: none makes a claim, or the scorer failed.", gates=not reports,
         )  # fmt: skip
-    good = sum(1 for value in judged if value == 1)
-    low = stats.clopper_pearson(good, len(judged), 1 - 2 * policy.alpha).low
+    good = sum(1 for _, value in judged if value == 1)
+    # Answers of one conversation stand or fall together, and a case counts for the turns that it was drawn for.
+    interval = stats.rate_interval(
+        [1.0 if value == 1 else 0.0 for _, value in judged],
+        [case.conversation_id for case, _ in judged],
+        [case.weight for case, _ in judged],
+        1 - 2 * policy.alpha,
+    )
+    low = interval.low
     figures = {"grounded": good, "scored": len(judged), "low": low, "asked": None if reports else asked}
     counted = f"{good:,} of {number(len(judged), 'answer')} with claims"
-    said = f"{counted} are grounded ({share(good / len(judged))}), at least {share(low)}"
+    said = f"{counted} are grounded ({share(interval.estimate or 0.0)}), at least {share(low)}"
     if reports:
         return Check(
             "grounded", "governance", title, "PASS", f"{said}; reported only.", gates=False, figures=figures
@@ -185,7 +192,7 @@ def _grounded(cases: Sequence[CaseFacts], policy: Policy) -> Check:
             figures=figures,
             examples=examples,
         )
-    high = stats.clopper_pearson(good, len(judged), 1 - 2 * policy.alpha).high
+    high = interval.high
     fails = high < asked
     return Check(
         "grounded", "governance", title, "FAIL" if fails else "INCONCLUSIVE",
