@@ -17,7 +17,9 @@ import uuid
 from typing import Any
 
 _lock = threading.Lock()
+_number: int | None = None
 _ids: random.Random | None = None
+"""Made when the first id is asked for: most cases ask for none."""
 _uuid4 = uuid.uuid4
 _uuid1 = uuid.uuid1
 
@@ -34,32 +36,33 @@ def begin(number: int | None, *, ids: bool = True) -> None:
         number: the seed.
         ids: whether `uuid` is seeded, too.
     """
-    global _ids  # noqa: PLW0603 - rule 1: one case a process
-    _ids = None
+    global _number, _ids
+    _number, _ids = number if ids else None, None
     if number is None:
         return
     random.seed(number)
     if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "random"):
         numpy.random.seed(number & 0xFFFF_FFFF)
-    if ids:
-        _ids = random.Random(number + 1)  # noqa: S311 - repeatable on purpose
 
 
 def end() -> None:
     """Give random ids again."""
+    begin(None)
+
+
+def _drawn(version: int) -> uuid.UUID | None:
     global _ids  # noqa: PLW0603 - as above
-    _ids = None
+    with _lock:
+        if _number is None:
+            return None
+        if _ids is None:
+            _ids = random.Random(_number + 1)  # noqa: S311 - repeatable on purpose
+        return uuid.UUID(int=_ids.getrandbits(128), version=version)
 
 
 def _seeded_uuid4() -> uuid.UUID:
-    with _lock:
-        if _ids is not None:
-            return uuid.UUID(int=_ids.getrandbits(128), version=4)
-    return _uuid4()
+    return _drawn(4) or _uuid4()
 
 
 def _seeded_uuid1(*args: Any, **kwargs: Any) -> uuid.UUID:
-    with _lock:
-        if _ids is not None:
-            return uuid.UUID(int=_ids.getrandbits(128), version=1)
-    return _uuid1(*args, **kwargs)
+    return _drawn(1) or _uuid1(*args, **kwargs)
