@@ -305,6 +305,10 @@ def _described(
             f"{target.path}, while it was imported, tried to {what}: refused."
             for what in dict.fromkeys(ready.refused)
         ]
+        notes += [
+            f"{target.label} loads code from {where}, which is none of its files: both sides may run it."
+            for where in ready.outside
+        ]
     notes += _missing_locks(seen[0].locks, draft.hosts)
     notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
     found = [_as_seen(target, ready) for target, ready in zip(targets, seen, strict=True)]

@@ -59,6 +59,8 @@ class Setup:
     """What stands in the place of the agent's own model names, prompts and tools."""
     variables: tuple[tuple[str, str], ...] = ()
     """What is put into the environment, behind the locks: before them it could change how libraries start."""
+    within: str = ""
+    """The directory of the target's own files, and of no others; empty where it has none of its own."""
     protocol: int = VERSION
     pinning: Pinning = PINNED
     """What is held still."""
@@ -83,6 +85,8 @@ class Ready:
     """SHA-256, hex, of the names and versions of what is installed."""
     installed: int = 0
     python: str = ""
+    outside: tuple[str, ...] = ()
+    """Directories of code that was loaded from outside of the target's own files."""
     protocol: int = VERSION
     reads: tuple[str, ...] = ()
     """Where the target's own modules read what nothing pins."""

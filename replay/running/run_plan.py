@@ -103,6 +103,7 @@ class RunPlan:
             pinning=self.pinning,
             overrides=target.overrides,
             variables=target.variables,
+            within=place.within,
         )
         env = (*self.env, *target.env)
         return Launch(setup, place, env, self.limits.deadline, target.sources)

@@ -90,13 +90,13 @@ def main() -> None:
     os.environ.update(dict(setup.variables))
     overrides.install(setup.overrides)
     try:
-        target = resolve(setup.target, adapter=setup.adapter)
+        target = resolve(setup.target, adapter=setup.adapter, within=setup.within)
         if setup.modes.simulator and isinstance(found := interception.installed(), CaseInterceptor):
             found.simulate_with(simulator_at(setup.modes.simulator))
     except TargetError as error:
         frames.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
         return
-    found = seen()
+    found = seen(setup.within)
     python = platform.python_version()
     ready = Ready(
         target.name,
@@ -109,6 +109,7 @@ def main() -> None:
         found.packages,
         found.installed,
         python,
+        found.outside if setup.within else (),
         reads=direct_reads(setup.paths) if setup.pinning.looks else (),
     )
     # From here on this process sees what customers said, and what an agent prints is nobody's.

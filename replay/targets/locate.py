@@ -160,7 +160,7 @@ def _from_tree(manifest: Manifest, wanted: Wanted, directory: Path, making: _Mak
     if not cwd.is_dir():
         raise TargetError(f"{named} has no directory {repository.below}.")
     paths = tuple(str(path) for path in (cwd, cwd / "src", top, top / "src") if path.is_dir())
-    place = Place(str(cwd), tuple(dict.fromkeys(paths)))
+    place = Place(str(cwd), tuple(dict.fromkeys(paths)), str(top))
     target = PlannedTarget(entry, adapter, "", "", spec=wanted.spec, code=code, place=place)
     lock = find_lock(top, repository.below, manifest.lock)
     if lock is None:

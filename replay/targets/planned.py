@@ -60,6 +60,8 @@ class Place:
     cwd: str
     paths: tuple[str, ...]
     """Directories to import from."""
+    within: str = ""
+    """The directory of all its files, where it has files of its own: a commit's or a working tree's."""
     python: str = ""
     """Its environment's interpreter; empty for this command's own."""
     site: str = ""

@@ -48,19 +48,38 @@ class Seen:
     """SHA-256, hex, of the names and versions of what is installed."""
     files: int = 0
     installed: int = 0
+    outside: tuple[str, ...] = ()
+    """Directories of code that is loaded from outside of the target's own files."""
 
 
-def seen() -> Seen:
-    """Look at what this process has loaded and can load."""
-    code = hashlib.sha256()
-    count = 0
-    for root, files in sorted(_sources(list(sys.modules.values())).items()):
-        for file in files:
-            count += 1
-            code.update(os.fsencode(os.path.relpath(file, root)) + b"\0" + _content(file))
+def seen(within: str = "") -> Seen:
+    """Look at what this process has loaded and can load.
+
+    Args:
+        within: the directory of the target's own files; empty where it has none of its own.
+    """
+    sources = _sources(list(sys.modules.values()))
+    count = sum(map(len, sources.values()))
+    # Where a directory lies is no part of what is in it.
+    code = hashlib.sha256(b"".join(sorted(_digest(root, files) for root, files in sources.items())))
+    own = os.path.realpath(within) + os.sep if within else ""
+    outside = tuple(sorted(root for root in sources if not f"{root}{os.sep}".startswith(own)))
     found = installed(sys.path)
     packages = hashlib.sha256("\n".join(f"{name}=={version}" for name, version in found).encode())
-    return Seen(code.hexdigest(), packages.hexdigest(), count, len(found))
+    return Seen(code.hexdigest(), packages.hexdigest(), count, len(found), outside)
+
+
+def strayed(name: str, within: str) -> str:
+    """Give where a loaded module is from, if that is outside of the target's own files; else nothing.
+
+    Args:
+        name: the module's.
+        within: the directory of the target's own files; empty where it has none of its own.
+    """
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if not within or not isinstance(file, str):
+        return ""
+    return "" if os.path.realpath(file).startswith(os.path.realpath(within) + os.sep) else file
 
 
 def installed(path: Iterable[str]) -> list[tuple[str, str]]:
@@ -107,6 +126,13 @@ def _root(name: str, file: str) -> tuple[str, bool]:
         if file.startswith(real + os.sep):
             return real, True
     return str(Path(file).parent), False
+
+
+def _digest(root: str, files: Iterable[str]) -> bytes:
+    found = hashlib.sha256()
+    for file in files:
+        found.update(os.fsencode(os.path.relpath(file, root)) + b"\0" + _content(file))
+    return found.digest()
 
 
 def _is_own(file: str) -> bool:

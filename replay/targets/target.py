@@ -27,6 +27,7 @@ from typing import Any
 from auditlog.operation import Operation
 from auditlog.values import Json
 from replay.errors import CaseStop, TargetError
+from replay.targets.sources import strayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def resolve(path: str, *, adapter: bool = False) -> Target:
+def resolve(path: str, *, adapter: bool = False, within: str = "") -> Target:
     """Import a target.
 
     Args:
         path: `module:attribute`, the attribute possibly dotted.
         adapter: it takes the recorded arguments as one mapping, and need not be decorated.
+        within: the directory that it has to be in; empty for wherever it is found.
 
     Raises:
         TargetError: it is not there, does not import, or is no agent.
@@ -74,6 +76,12 @@ def resolve(path: str, *, adapter: bool = False) -> Target:
         msg = f"{path!r} names no agent. Write module:attribute, such as examples.support_bot:v2."
         raise TargetError(msg)
     module = _imported(module_name)
+    if where := strayed(module_name, within):
+        msg = (
+            f"{module_name} is not in the files that are to be run: what was found is {where}, which is installed here. "
+            "Name the directory of the agent with --path."
+        )
+        raise TargetError(msg)
     found = _attribute(module, attribute, path)
     if not callable(found):
         msg = f"{path} is a {type(found).__name__}, and nothing that can be called.{_offer(module)}"

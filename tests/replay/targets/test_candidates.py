@@ -297,3 +297,22 @@ def test_a_replaced_tool_runs_where_the_tool_may_run_at_all(recorded, scratch, a
     ran = plan(recorded, scratch, "new.toml", agent="", modes=live)
     assert expected.replace("late", "replaced") == answers(recorded, ran)[1]
     assert () == replay.load_report(recorded, ran.run_id).unreached
+
+
+def test_code_from_elsewhere_is_never_taken_for_a_commits(
+    recorded, scratch, agent_source, tmp_path, monkeypatch
+):
+    """An agent that is installed here and not in the commit is refused; what a commit's agent takes from elsewhere is said."""
+    source = agent_source.replace("import politeness", UNPINNED)
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "bot.py").write_text(source)
+    (tmp_path / "installed" / "helpers.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
+    scratch.commit("Begin", {"README.md": "Nothing yet."})
+    with pytest.raises(TargetError, match=r"bot is not in the files that are to be run: .*installed/bot.py"):
+        plan(recorded, scratch, "git:main")
+    scratch.commit("Add the agent", {"bot.py": "import helpers\n" + source})
+    notes = plan(recorded, scratch, "git:main").notes
+    assert any(
+        f"loads code from {tmp_path / 'installed'}, which is none of its files" in note for note in notes
+    )
