@@ -126,6 +126,15 @@ ACTIONS: tuple[Action, ...] = (
         shown=False,
     ),
     Action(
+        "case.promote",
+        "plus",
+        "promote",
+        "Put the recorded turn into the regression set.",
+        ("conversation", "diff"),
+        shown=False,
+        cli="auditlog regress add",
+    ),
+    Action(
         "diff-list.same", "u", "unchanged", "Show or hide the cases that stayed the same.", ("diff-list",)
     ),
     Action("diff-list.fold", "z,space", "fold", "Fold or unfold the group.", ("diff-list",)),
@@ -290,6 +299,7 @@ KEY_NAMES = {
     "question_mark": "?",
     "slash": "/",
     "colon": ":",
+    "plus": "+",
     "escape": "esc",
     "up": "↑",
     "down": "↓",

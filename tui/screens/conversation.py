@@ -15,12 +15,12 @@ from auditlog.values import Conversation, Span, Turn
 from tui import reading
 from tui.actions import bindings
 from tui.lines import LineView
+from tui.promoting import PromotingScreen
 from tui.reading import Seen
 from tui.render import evidence, formats, transcript, waterfall
 from tui.render.block import Block
 from tui.render.transcript import Whole
 from tui.rows import Sheet
-from tui.screens.base import AuditScreen
 from tui.screens.text import TextScreen
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TURNS_FROM = 80
 """Columns from which on the turns stand beside the conversation."""
 
 
-class ConversationScreen(AuditScreen):
+class ConversationScreen(PromotingScreen):
     """One conversation, whole."""
 
     SCREEN = "conversation"
@@ -188,6 +188,14 @@ class ConversationScreen(AuditScreen):
         return self._turn_of.get(key.split("/")[0]) if key else None
 
     @property
+    def recorded_turn(self) -> Turn | None:
+        """The turn that the cursor is in, as it was recorded: what a reveal shows is written nowhere."""
+        turn, recorded = self.turn, self._recorded_conversation
+        if turn is None or recorded is None:
+            return None
+        return next((one for one in recorded.turns if one.turn_id == turn.turn_id), None)
+
+    @property
     def selected(self) -> object:
         """What the cursor is on: a span, a turn or a message."""
         return self.timeline.target if self.timeline.has_focus and self.timeline.display else self.main.target
@@ -282,8 +290,9 @@ class ConversationScreen(AuditScreen):
             self.ask_for("reveal", "", "why? it is written to the ledger before anything is shown")
 
     def prompted(self, purpose: str, value: str) -> None:
-        """Reveal, for the reason that was typed."""
+        """Reveal, or put the turn into the regression set, for the reason that was typed."""
         if purpose != "reveal":
+            super().prompted(purpose, value)
             return
         self.close_prompt()
         key, conversation_id = self.audit.reveal_key, self.conversation_id

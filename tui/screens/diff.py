@@ -16,18 +16,18 @@ from replay.results.stored import StoredCase
 from tui import reports
 from tui.actions import bindings
 from tui.lines import LineView
+from tui.promoting import PromotingScreen
 from tui.reading import Seen
 from tui.render import diff as drawing
 from tui.render.diff import Arms
 from tui.rows import Sheet
-from tui.screens.base import AuditScreen
 from tui.screens.text import TextScreen, as_json
 
 PAIRS = (("baseline", "candidate"), ("recorded", "candidate"), ("recorded", "baseline"))
 """What `b` goes through."""
 
 
-class DiffScreen(AuditScreen):
+class DiffScreen(PromotingScreen):
     """Two behaviours, step by step."""
 
     SCREEN = "diff"
@@ -150,6 +150,13 @@ class DiffScreen(AuditScreen):
     def beside(self) -> bool:
         """Whether both stand side by side."""
         return self.side if self.side is not None else self.size.width >= self.WIDE
+
+    @property
+    def recorded_turn(self) -> Turn | None:
+        """The turn that the case is of; a pair of whole conversations has none."""
+        if self.case is None or self.case.turn_index is None or self.full is None:
+            return None
+        return next(iter(self.full.recorded), None)
 
     def _show(self, *, at_divergence: bool = False) -> None:
         if self.diff is None:
