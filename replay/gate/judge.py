@@ -26,7 +26,7 @@ from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
 from replay.gate.policy import Policy
 from replay.gate.quality import primary_checks, secondary_checks
-from replay.gate.scoring import scores_of
+from replay.gate.scoring import allowed, scores_of
 from replay.gate.unpinned import unpinned
 from replay.render.grouping import differs, groups_of
 from replay.results.loading import case_results, summary_of
@@ -86,6 +86,7 @@ def judge(
     run_id = str(manifest["run_id"])
     label = progress or (lambda _: None)
     scores = scores_of(store, run_id, policy, score=runs, hosts=hosts, path=path, progress=label("Scoring"))
+    policy = allowed(policy, scores.demoted)
     cases = tuple(facts_of(case_trials(store, manifest), scores.by_execution))
     again = confirmed(
         store, manifest, suspects(cases, policy), policy, runs=runs, path=path, progress=label("Running again"), narrate=narrate

@@ -5,13 +5,14 @@ The rules:
 1. A metric that is no built-in one is a scorer: the policy's `[[scorer]]` of that name, else a scorer that is called so.
 2. Scorers run in processes of their own, as `replay score` runs them, and what they say is appended to the store.
 3. A scorer that does not load, or fails, leaves cases unscored; that is reported, and never a 0.
+4. A judge that people do not agree with well enough is secondary, whatever the policy says; that is told.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from replay.gate.facts import Judged
@@ -32,6 +33,17 @@ class RunScores:
 
     by_execution: Mapping[tuple[str, str, int], Mapping[str, Judged]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    demoted: tuple[str, ...] = ()
+    """Judges that are secondary whatever the policy says, since people do not agree with them well enough."""
+
+
+def allowed(policy: Policy, demoted: Sequence[str]) -> Policy:
+    """Give the policy with judges that are not calibrated well enough among its secondary metrics."""
+    hard = tuple(name for name in policy.hard if name not in demoted)
+    primary = tuple(name for name in policy.primary if name not in demoted)
+    moved = (name for name in (*policy.hard, *policy.primary) if name in demoted)
+    secondary = tuple(dict.fromkeys((*policy.secondary, *moved)))
+    return replace(policy, hard=hard, primary=primary, secondary=secondary)
 
 
 def specs_of(policy: Policy) -> list[ScorerSpec]:
@@ -90,10 +102,17 @@ def scores_of(
     wanted = {spec.name for spec in specs}
     found: defaultdict[tuple[str, str, int], dict[str, Judged]] = defaultdict(dict)
     kept = load_run_scores(store, run_id)
+    demoted = []
     for key, cells in kept.scores.items():
         if key.scorer not in wanted or (keys and key not in keys):
             continue
+        info = kept.scorers[key]
+        if info.judges and info.note and key.scorer in (*policy.hard, *policy.primary):
+            demoted.append(key.scorer)
+            notes.append(
+                f"The judge {key.scorer} counts as {info.note}. `auditlog replay calibrate` compares it with people."
+            )
         for cell, said in cells.items():
             why = ": ".join(part for part in (said.label, said.explanation) if part)
             found[cell][key.scorer] = Judged(said.value, why, said.failed)
-    return RunScores(dict(found), tuple(notes))
+    return RunScores(dict(found), tuple(notes), tuple(demoted))

@@ -121,6 +121,12 @@ class ScoringWorker:
             self.close()
             return failure(f"The scorer {gone}.")
 
+    def kill(self) -> None:
+        """End the process, from any thread; the thread that uses it finds it gone."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         """End the process at once, and clear up after it."""
         if self._process is not None:

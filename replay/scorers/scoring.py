@@ -35,7 +35,6 @@ from replay.scorers.model import Score, Scorer, ScorerKey, Subject
 from replay.scorers.pool import ScoringWorker
 from replay.scorers.specs import ScorerSpec
 from replay.scorers.subjects import Expectations, subjects_of
-from replay.scorers.worker import ScoringSetup
 
 if TYPE_CHECKING:
     from auditlog.recorder import Sink
@@ -259,16 +258,19 @@ class _Scoring:
         given: list[queue.Queue[Any]] = [queue.Queue(4 * count) for _ in live]
         answers: queue.Queue[Any] = queue.Queue()
         stop = threading.Event()
-        threads = [
-            threading.Thread(
-                target=_serve, args=(group.setup, self._deadline(group), jobs, answers, stop), daemon=True
-            )
+        workers = {
+            ScoringWorker(group.setup, self._deadline(group)): jobs
             for group, jobs in zip(live, given, strict=True)
             for _ in range(count)
+        }
+        threads = [
+            threading.Thread(target=_serve, args=(worker, jobs, answers, stop), daemon=True)
+            for worker, jobs in workers.items()
         ]
         for thread in threads:
             thread.start()
         open_cells: dict[Cell, _Open] = {}
+        is_over = False
         try:
             for subject in self._subjects():
                 wanted = [self._wanted(group, subject) for group in live]
@@ -284,8 +286,12 @@ class _Scoring:
                     yield from self._answered(answers.get(), open_cells, live)
             while open_cells:
                 yield from self._answered(answers.get(), open_cells, live)
+            is_over = True
         finally:
             stop.set()
+            for worker in () if is_over else workers:
+                # Whoever interrupts does not want to wait for an answer.
+                worker.kill()
             for jobs in given:
                 _drain(jobs)
                 for _ in range(count):
@@ -321,14 +327,10 @@ class _Open:
 
 
 def _serve(
-    setup: ScoringSetup,
-    deadline: float,
-    jobs: queue.Queue[Any],
-    answers: queue.Queue[Any],
-    stop: threading.Event,
+    worker: ScoringWorker, jobs: queue.Queue[Any], answers: queue.Queue[Any], stop: threading.Event
 ) -> None:
     """Answer a group's jobs until told to stop. The thread outlives its worker, which would die with it."""
-    with ScoringWorker(setup, deadline) as worker:
+    with worker:
         while (job := jobs.get()) is not _DONE:
             cell, at, subject, indexes = job
             try:

@@ -95,6 +95,12 @@ def wants_a_host(subject: Subject) -> float:
     return 1.0
 
 
+@scorer(version="1", level="primary", judges=True)
+def kindly(subject: Subject) -> bool:
+    """Stand in for a judge."""
+    return True
+
+
 @set_scorer(version="1")
 def counts(subjects: object) -> Score:
     """Give the share of executions that paid."""
