@@ -135,7 +135,11 @@ def _server(client: Any) -> dict[str, Any]:
     if found and isinstance(port, int):
         found["server.port"] = port
     own = [getattr(client, name, None) or {} for name in ("_custom_headers", "_custom_query")]
-    return found | _added(*own)
+    try:
+        return found | _added(*own)
+    except (TypeError, ValueError):
+        # What only looks like one of the two keeps something else there: it is not told to be known whole.
+        return {}
 
 
 def _added(headers: Any, query: Any) -> dict[str, Any]:
