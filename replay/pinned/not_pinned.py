@@ -281,7 +281,7 @@ def _places(manifest: Mapping[str, Any]) -> Iterable[NotPinned]:
                 found[kind, name][arm].append(place)
     for (kind, name), arms in found.items():
         places = list(dict.fromkeys(place for some in arms.values() for place in some))
-        more = f" and {len(places) - _MOST_PLACES} more places" if len(places) > _MOST_PLACES else ""
+        more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
         text = f"The agent's own code reads {name} ({', '.join(places[:_MOST_PLACES])}{more}), {_WHY[kind]}."
         yield NotPinned(kind, name, tuple(sorted(arms)), len(places), text)  # type: ignore[arg-type]
 

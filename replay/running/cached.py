@@ -29,10 +29,11 @@ class Cache:
         self._store, self._plan = store, plan
         self._on = plan.modes.model == model_cache.CACHED
         self._runs = model_cache.caching_runs(manifests(store)) if self._on else []
+        self._fits = model_cache.kept(store) if self._on else None
 
     def answers(self, turns: Collection[str]) -> model_cache.Answers:
         """Read the answers for some recorded turns, by their span ids."""
-        return model_cache.answers_of(self._store, self._runs, turns) if self._on else {}
+        return model_cache.answers_of(self._store, self._runs, turns, self._fits) if self._on else {}
 
     def given(
         self, answers: model_cache.Answers, span_id: str, draw: str, target: PlannedTarget
