@@ -95,4 +95,4 @@ def test_the_command_reads_rules_from_a_file(team, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*words, "--match", str(rules), "--format", "json"])
     assert 0 == ended.value.code
-    assert {"identical": 1} == json.loads(capsys.readouterr().out)["classes"]
+    assert {"identical": 1} == json.loads(capsys.readouterr().out)["run"]["classes"]
