@@ -22,7 +22,7 @@ import socket
 import sys
 import types
 from collections.abc import Callable, Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -69,6 +69,7 @@ _PATHS: dict[str, tuple[tuple[int, int | None], ...]] = {
 
 _readlink, _getcwd, _getpid = os.readlink, os.getcwd, os.getpid
 _text_of_path = PurePath.__fspath__
+_PATH_TYPES = frozenset((type(Path()), type(PurePath())))
 _FILE_SYSTEM_ENCODING = sys.getfilesystemencoding()
 _MOST_LINKS = 40
 
@@ -143,7 +144,8 @@ class _Files:
 
     def database(self, args: tuple[Any, ...]) -> str | None:
         path = args[0]
-        if path in (":memory:", b":memory:", "", b""):
+        # An object that says that it equals one of these is none of them.
+        if isinstance(path, str | bytes) and path in (":memory:", b":memory:", "", b""):
             return None
         # Nobody says here whether SQLite takes it for a URI, so it must be harmless both ways.
         paths = [path, *_path_of_uri(path)]
@@ -222,7 +224,7 @@ def _name(path: Any) -> str | None:
         return path
     if isinstance(path, bytes):
         return path.decode(_FILE_SYSTEM_ENCODING, "surrogateescape")
-    return _text_of_path(path) if type(path).__module__ == "pathlib" and isinstance(path, PurePath) else None
+    return _text_of_path(path) if type(path) in _PATH_TYPES else None
 
 
 def _private(path: Any) -> str | None:

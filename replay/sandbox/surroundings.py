@@ -11,22 +11,40 @@ The rules:
 from __future__ import annotations
 
 import _signal  # pyrefly: ignore - what `signal` wraps: an enum for each answer costs as much as the case
+import builtins
 import contextlib
 import faulthandler
 import gc
+import operator
 import os
 import signal
 import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from auditlog import interception
 from replay.sandbox.guard import Guard
 
+_WHOLE = (
+    *(
+        "replay.running.executed",
+        "replay.running.frames",
+        "replay.running.protocol",
+        "replay.running.records",
+    ),
+    *("replay.running.worker", "replay.sandbox.answers", "replay.sandbox.guard", "replay.sandbox.intercept"),
+    *("replay.sandbox.rules", "replay.sandbox.state", "replay.sandbox.surroundings"),
+)
+"""Of these every name is watched, and not only functions and classes of their own."""
+_BUILTINS = (
+    "all any bytes dict frozenset getattr hasattr int isinstance iter len list next set str super tuple type vars"
+).split()
+"""What the rules are made of."""
 _OURS = (
+    *("auditlog.record", "auditlog.recorder"),
     *("auditlog.call", "auditlog.config", "auditlog.context", "auditlog.decorators", "auditlog.interception"),
     *("replay.errors", "replay.matching.cassette", "replay.matching.recorded", "replay.sandbox.answers"),
     *("replay.sandbox.fork", "replay.sandbox.guard", "replay.sandbox.hosts", "replay.sandbox.intercept"),
@@ -58,6 +76,12 @@ _KEPT_BY_PYTHON = (types.ModuleType, types.FunctionType, types.BuiltinFunctionTy
 _MOST_WATCHED, _MOST_NAMED = 5000, 5
 
 
+_Owned = tuple[Any, Mapping[str, Any], tuple[str, ...], tuple[Any, ...]]
+"""A module or class, what it holds, and of that what is watched: names and values."""
+
+_all, _map = all, map
+
+
 class Surroundings:
     """This process as it was before the first case."""
 
@@ -74,10 +98,12 @@ class Surroundings:
         self._directory = os.getcwd()  # noqa: PTH109 - as `chdir` takes it
         self._handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
         self._callbacks = list(gc.callbacks)
-        self._code = [(owner, vars(owner), name, value) for owner, name, value in _code()]
+        self._code = _by_owner(_code())
+        # What an agent puts in its place is not what is asked.
+        self.settle, self._ask = self._settle, self._taken_apart
         self._watched = list(_state(tuple(paths)))
 
-    def settle(self) -> tuple[str, ...]:
+    def _settle(self) -> tuple[str, ...]:
         """Let what the case left behind happen now, and put back what it changed.
 
         Returns:
@@ -102,7 +128,7 @@ class Surroundings:
             os.environ.update(self._environment)
         with contextlib.suppress(OSError):
             os.chdir(self._directory)
-        return tuple(self._taken_apart())
+        return tuple(self._ask())
 
     def left_behind(self) -> tuple[str, ...]:
         """Name what the case changed in the agent's own modules, and take it as it is for the next."""
@@ -120,17 +146,37 @@ class Surroundings:
             yield "take the replay's interceptor away"
             interception.uninstall()
             interception.install(self._interceptor)
-        for owner, there, name, value in self._code:
-            if there.get(name) is not value:
-                where = getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "")
-                yield f"change the replay's own code ({where}.{name})"
-                break
+        for owner, there, names, values in self._code:
+            # Some hundred comparisons after each case: they are C's.
+            if _all(_map(operator.is_, _map(there.get, names), values)):
+                continue
+            for name, value in zip(names, values, strict=True):
+                if there.get(name) is not value:
+                    setattr(owner, name, value)
+                    where = getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "")
+                    yield f"change the replay's own code ({where}.{name})"
         if self._guard is not None and not self._guard.holds():
             yield "take the replay's rules apart"
 
 
+def _by_owner(code: Iterable[tuple[Any, str, Any]]) -> list[_Owned]:
+    found: dict[int, tuple[Any, list[str], list[Any]]] = {}
+    for owner, name, value in code:
+        _, names, values = found.setdefault(id(owner), (owner, [], []))
+        names.append(name)
+        values.append(value)
+    return [(owner, vars(owner), tuple(names), tuple(values)) for owner, names, values in found.values()]
+
+
 def _code() -> Iterator[tuple[Any, str, Any]]:
     """Give our functions and classes, where they stand, and the doors that are closed by hand."""
+    yield from ((builtins, name, getattr(builtins, name)) for name in _BUILTINS)
+    for module_name in (*_WHOLE, "__main__"):
+        module = sys.modules.get(module_name)
+        if module is not None and (module_name != "__main__" or hasattr(module, "run_to_end")):
+            yield from (
+                (module, name, value) for name, value in vars(module).items() if not name.startswith("__")
+            )
     for module_name in _OURS:
         module = sys.modules[module_name]
         for name, value in vars(module).items():

@@ -24,6 +24,8 @@ _POLL_SECONDS = 0.005
 _HANDOVER_SECONDS = 0.001
 """Longer than a worker takes from being handed its work to beginning it."""
 
+# An agent may put others in their place.
+_sleep, _monotonic = time.sleep, time.monotonic
 _frames = sys._current_frames  # noqa: SLF001 - the only way to see what threads do
 
 
@@ -60,10 +62,10 @@ def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
         background: the threads that are no case's.
         patience: seconds to wait.
     """
-    until = time.monotonic() + patience
+    until = _monotonic() + patience
     if _bare_starts:
         _bare_starts.clear()
-        time.sleep(_BEGINNING_SECONDS)
+        _sleep(_BEGINNING_SECONDS)
     while True:
         frames = _frames()
         left = _left(frames, background)
@@ -71,16 +73,16 @@ def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
             if background.issuperset(frames):
                 return ()
             # An idle worker may have been handed its work this very moment.
-            time.sleep(_HANDOVER_SECONDS)
+            _sleep(_HANDOVER_SECONDS)
             left = _left(_frames(), background)
             if not left:
                 return ()
-        if time.monotonic() >= until:
+        if _monotonic() >= until:
             names = {thread.ident: thread.name for thread in threading.enumerate()}
             return tuple(sorted(names.get(ident, "a thread without a name") for ident in left))
         known = next((thread for thread in threading.enumerate() if thread.ident == left[0]), None)
         if known is None:
-            time.sleep(_POLL_SECONDS)
+            _sleep(_POLL_SECONDS)
         else:
             known.join(_POLL_SECONDS)
 

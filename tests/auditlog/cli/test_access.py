@@ -190,7 +190,8 @@ def test_a_filter_that_cannot_be_redacted_is_withheld(filled, run, monkeypatch):
 
 RECORDED = (
     "ls, show, find, sql, export, prove, access, reveal, tui, "
-    "gate, replay run, replay verify, replay control, replay fork, replay ls, replay show, replay diff, replay compare, replay cache ls, "
+    "gate, replay run, replay verify, replay control, replay fork, "
+    "replay ls, replay show, replay diff, replay compare, replay cache ls, "
     "replay score, replay calibrate, "
     "regress add, regress ls, regress show, regress history, regress run, regress judge, "
     "attack run, attack ls, attack show, attack coverage, attack keep"

@@ -299,3 +299,45 @@ def database_with_a_lenient_authorizer(canary: Canary) -> None:
     connection.execute(f"ATTACH DATABASE '{canary.path}' AS other")
     connection.execute("CREATE TABLE other.touched (x)")
     connection.close()
+
+
+class EqualToAnything:
+    """A path that says that it is a database in memory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        """Give the path."""
+        return self.path
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@way("invalid", r"open the database a EqualToAnything")
+def database_that_says_that_it_is_in_memory(canary: Canary) -> None:
+    connection = sqlite3.connect(EqualToAnything(canary.path))
+    connection.execute("CREATE TABLE touched (x)")
+    connection.close()
+
+
+class OtherEachTime(type(pathlib.PurePath())):  # type: ignore[misc]
+    """A path that is another when it is asked again."""
+
+    __module__ = "pathlib"
+
+    def __str__(self) -> str:
+        before, self.__dict__["asked"] = self.__dict__.get("asked", False), True
+        return os.path.join(os.environ["TMPDIR"], "mine") if before else self.__dict__["real"]
+
+    __fspath__ = __str__
+
+
+@way("invalid", r"mkdir a OtherEachTime|mkdir .*/canary")
+def directory_that_is_another_each_time(canary: Canary) -> None:
+    path = OtherEachTime("/")
+    path.__dict__["real"] = canary.path
+    os.mkdir(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import ctypes
 import gc
@@ -194,3 +195,29 @@ def modules_exchanged(canary: Canary) -> None:
         touch(canary.path)
     finally:
         sys.modules.update(taken)
+
+
+@way("invalid", r"change the replay's own code \(.*_verdict\)")
+def verdict_exchanged(canary: Canary) -> None:
+    for name in ("__main__", "replay.running.worker"):
+        if hasattr(sys.modules.get(name), "_verdict"):
+            sys.modules[name]._verdict = lambda *_: ("complete", "")
+    with contextlib.suppress(BaseException):
+        touch(canary.path)
+
+
+@way("invalid", r"change the replay's own code \(")
+def settling_exchanged(canary: Canary) -> None:
+    from replay.sandbox import surroundings
+
+    surroundings.Surroundings.settle = lambda _self: ()  # type: ignore[method-assign]
+    surroundings.Surroundings._taken_apart = lambda _self: iter(())  # type: ignore[method-assign]
+    with contextlib.suppress(BaseException):
+        touch(canary.path)
+
+
+@way("invalid", r"change the replay's own code \(builtins.any\)")
+def builtin_exchanged(canary: Canary) -> None:
+    with exchanged(builtins, "any", lambda _: True), contextlib.suppress(BaseException):
+        touch(canary.path)
+    builtins.any = lambda _: True
