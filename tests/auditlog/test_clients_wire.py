@@ -496,3 +496,31 @@ async def test_a_replay_answers_asynchronous_helpers(recording, claude_later):
     interception.install(Serving([adapter.validate_python(event) for event in MESSAGE_EVENTS]))
     async with claude_later.messages.stream(**MESSAGE_ASKED) as stream:
         assert WEATHER == await stream.get_final_text()
+
+
+def test_where_requests_go_and_that_something_is_added_is_recorded(recording, address):
+    """Host and port are attributes; headers and queries that are added make a digest, and credentials among them none."""
+
+    def asked(client, **options):
+        client.chat.completions.create(model="small", messages=ASKED, **options)
+        return json.loads(recording.rows[-1]["attributes"])
+
+    def client(**options):
+        return auditlog.wrap(openai.OpenAI(api_key="k", base_url=f"{address}/v1", **options))
+
+    plain = asked(client())
+    assert ("127.0.0.1", int(address.rpartition(":")[2])) == (plain["server.address"], plain["server.port"])
+    digests = [
+        found.get("auditlog.request.added_digest")
+        for found in (
+            plain,
+            asked(client(), extra_headers={"authorization": "Bearer other"}),
+            asked(client(), extra_headers={"x-beta": "on"}),
+            asked(client(), extra_headers={"x-beta": "off"}),
+            asked(client(), extra_query={"v": "2"}),
+            asked(client(default_headers={"x-beta": "on"})),
+        )
+    ]
+    assert [None, None] == digests[:2]
+    assert 3 == len(set(digests[2:5]))
+    assert digests[2] == digests[5]
