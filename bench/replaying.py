@@ -1,19 +1,24 @@
-"""What replaying costs beyond running the agent: a no-op agent, replayed, against a bare loop over it.
+"""What replaying costs beyond running the agent, beside what others take for a case of the same agent.
 
     python bench/replaying.py [CASES]
 
-Prints, for each, the wall-clock time and the CPU time a case (this process and its workers), and the ratio. Each replayed
-case is a recorded turn with one read, served from its recording behind all locks, its result written into the store.
+Prints, for each, the wall-clock time, the CPU time a case (this process and those that it started, without what starting
+takes), the ratio to the bare loop, and this process's memory. The bare loop is `asyncio.gather` with a semaphore. Each
+replayed case is a recorded turn with one read, served from its recording behind all locks, compared with its recording and
+written into the store; the last lines say what looking at the report and sealing take. pydantic-evals and Inspect keep
+nothing durable; where they are not installed (`pip install pydantic-evals inspect-ai`), that is said.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +30,8 @@ from auditlog.store import Store
 
 WIDTH = 50
 """How many calls the bare loop has under way."""
+FEW = 100
+"""Cases of the run whose cost is that of starting."""
 
 AGENT = """
 import auditlog
@@ -49,7 +56,7 @@ class Cost(NamedTuple):
 
 def main() -> None:
     """Record, replay, loop, print."""
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "noop_agent.py").write_text(AGENT, encoding="utf-8")
         sys.path.insert(0, scratch)
@@ -60,24 +67,45 @@ def main() -> None:
             asyncio.run(_record(answer, cases))
             auditlog.shutdown()
             store.seal()
-            bare = _measured(lambda: asyncio.run(_loop(answer, cases)))
             print(f"{cases} cases, {os.cpu_count()} cores")
-            print(f"{'':34}{'wall µs/case':>14}{'CPU µs/case':>14}{'CPU ratio':>11}")
-            _print("bare gather with a semaphore", bare, bare, cases)
+            print(f"{'':34}{'wall µs/case':>14}{'CPU µs/case':>14}{'CPU ratio':>11}{'peak MB':>9}")
+            empty = _measured(lambda: asyncio.run(_loop(_nothing, cases)))
+            plain = empty.cpu / cases * 1e6
+            _print("bare loop, an empty function", empty, plain, cases)
+            bare = _measured(lambda: asyncio.run(_loop(answer, cases)))
+            _print("bare loop, the decorated agent", bare, plain, cases)
             for workers in (1, os.cpu_count() or 1):
-                plan = replay.plan(store, "noop_agent:answer", path=scratch, workers=workers, fresh=True)
-                # Reading the report is what looking at a run costs, and is measured on its own.
-                replayed = _measured(lambda plan=plan: replay.run(store, plan))
-                _print(f"replay, {workers} worker{'s' * (workers > 1)}", replayed, bare, cases)
-            read = _measured(lambda: replay.load_report(store, "last"))
-            _print("reading the report (diffs)", read, bare, cases)
+                few = _replayed(store, scratch, workers, FEW)
+                many = _replayed(store, scratch, workers, cases)
+                name = f"replay, {workers} worker{'s' * (workers > 1)}"
+                cost = Cost(many.wall - few.wall, many.cpu - few.cpu)
+                _print(name, cost, plain, cases - FEW)
+                print(f"{'  and to start':34}{few.wall * 1e3:>11.0f} ms{few.cpu * 1e3:>11.0f} ms")
+            for name, other in (("pydantic-evals", _pydantic_evals), ("Inspect", _inspect)):
+                try:
+                    work = other(answer, cases)
+                except ImportError as error:
+                    print(f"{name:34}{'not installed: ' + str(error.name):>28}")
+                    continue
+                _print(name, _measured(work), plain, cases)
+            _print("reading the report", _measured(lambda: replay.load_report(store, "last")), plain, cases)
+            _print("sealing (two runs)", _measured(store.seal), plain, cases)
         sys.stdout.flush()
+
+
+def _replayed(store: Store, scratch: str, workers: int, limit: int) -> Cost:
+    plan = replay.plan(store, "noop_agent:answer", path=scratch, workers=workers, limit=limit, fresh=True)
+    return _measured(lambda: replay.run(store, plan))
 
 
 async def _record(answer: Any, cases: int) -> None:
     for number in range(cases):
         with auditlog.conversation(f"c{number // 4}"):
             await answer(f"A{number}")
+
+
+async def _nothing(question: str) -> str:
+    return question
 
 
 async def _loop(answer: Any, cases: int) -> None:
@@ -88,6 +116,37 @@ async def _loop(answer: Any, cases: int) -> None:
             return await answer(f"A{number}")
 
     await asyncio.gather(*(one(number) for number in range(cases)))
+
+
+def _pydantic_evals(answer: Any, cases: int) -> Callable[[], object]:
+    from pydantic_evals import Case, Dataset  # pyrefly: ignore
+
+    made = [Case(name=f"c{number}", inputs=f"A{number}", expected_output="sent") for number in range(cases)]
+    dataset: Any = Dataset(name="noop", cases=made)
+    return lambda: asyncio.run(dataset.evaluate(answer, max_concurrency=WIDTH, progress=False))
+
+
+def _inspect(answer: Any, cases: int) -> Callable[[], object]:
+    import inspect_ai  # pyrefly: ignore
+    from inspect_ai.dataset import MemoryDataset, Sample  # pyrefly: ignore
+    from inspect_ai.solver import solver  # pyrefly: ignore
+
+    @solver
+    def asked() -> Any:
+        async def solve(state: Any, generate: Any) -> Any:
+            state.output.completion = await answer(state.input_text)
+            return state
+
+        return solve
+
+    samples = [Sample(input=f"A{number}", target="sent") for number in range(cases)]
+    task = inspect_ai.Task(dataset=MemoryDataset(samples), solver=asked())
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as logs, contextlib.redirect_stdout(None):
+            inspect_ai.eval(task, model="mockllm/model", log_dir=logs, display="none", max_samples=WIDTH)
+
+    return work
 
 
 def _measured(work: Any) -> Cost:
@@ -101,9 +160,10 @@ def _cpu() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def _print(name: str, cost: Cost, bare: Cost, cases: int) -> None:
+def _print(name: str, cost: Cost, bare: float, cases: int) -> None:
     wall, cpu = (seconds / cases * 1e6 for seconds in cost)
-    print(f"{name:34}{wall:>14.0f}{cpu:>14.0f}{cost.cpu / bare.cpu:>11.0f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:34}{wall:>14.0f}{cpu:>14.0f}{cpu / bare:>11.0f}{peak:>9.0f}")
 
 
 if __name__ == "__main__":

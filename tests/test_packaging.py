@@ -97,6 +97,7 @@ def test_there_are_lock_files() -> None:
     names = [
         "requirements-dev.lock",
         "requirements-names.lock",
+        "requirements-ray.lock",
         "requirements-smollm2.lock",
         "requirements.lock",
     ]
@@ -122,6 +123,7 @@ def test_every_dependency_is_locked() -> None:
     for wanted, lock in (
         (project["dependencies"], "requirements.lock"),
         (extras["dev"], "requirements-dev.lock"),
+        (extras["ray"], "requirements-ray.lock"),
         (extras["smollm2"], "requirements-smollm2.lock"),
         (extras["names"], "requirements-names.lock"),
     ):

@@ -229,6 +229,8 @@ class Reader:
                 },
             )
             self._connection.execute("SET TimeZone = 'UTC'")
+            # It would be drawn on stdout, which is for data, in any query that takes seconds.
+            self._connection.execute("SET enable_progress_bar = false")
             # Sealed files never change, so their footers are read once.
             self._connection.execute("SET parquet_metadata_cache = true")
             self._shown, self._chosen, self._has_replayed = None, (None, None), False

@@ -92,6 +92,8 @@ def _answer(asked: dict[str, Any], live: pa.Table) -> None:
         },
     )
 
+    connection.execute("SET enable_progress_bar = false")
+
     def interrupt() -> None:
         is_late.set()
         connection.interrupt()

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+ENGINE = "replay.engine"
+"""Where a command finds the engine that was chosen, in its context."""
+
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
@@ -24,9 +27,11 @@ def limit_options(command: Any) -> Any:
         max_time: float | None,
         rate: tuple[str, ...],
         retries: int | None,
+        engine: str,
+        ray_address: str,
         **options: Any,
     ) -> Any:
-        given = {
+        given: dict[str, Any] = {
             "deadline": deadline,
             "memory_bytes": None if memory is None else memory * 1_000_000,
             "max_usd": max_usd,
@@ -39,10 +44,25 @@ def limit_options(command: Any) -> Any:
             from replay.running.limits import Limits, with_rates
 
             planning["limits"] = with_rates(Limits(**said), rate)
+        # What a run may take is planned; where it runs is not.
+        click.get_current_context().meta[ENGINE] = {"engine": engine, "ray_address": ray_address}
         return command(planning=planning, **options)
 
     decorated: Any = with_limits
     for option in (
+        click.option(
+            "--ray-address",
+            default="",
+            metavar="ADDRESS",
+            help="With --engine ray: the cluster's address; one on this machine where it is not given.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(("asyncio", "ray")),
+            default="asyncio",
+            show_default=True,
+            help="Where the workers are: processes of this machine, or actors of a Ray cluster (needs the extra `ray`).",
+        ),
         click.option(
             "--retries",
             type=click.IntRange(min=0),

@@ -17,7 +17,7 @@ from auditlog.cli.options import (
     store_words,
 )
 from replay.cli.candidate_options import candidate_options
-from replay.cli.limit_options import limit_options
+from replay.cli.limit_options import ENGINE, limit_options
 from replay.cli.match_options import match_option, rules_of
 from replay.cli.mode_options import mode_options
 from replay.cli.outlook import outlook
@@ -306,7 +306,7 @@ def execute_plan(store: Store, planned: RunPlan, format: str, words: str) -> Non
         narrate(said)
     line = ProgressLine()
     try:
-        summary = execute(store, planned, progress=line)
+        summary = execute(store, planned, progress=line, **click.get_current_context().meta.get(ENGINE, {}))
     finally:
         line.close()
     store.seal(wait=False)

@@ -51,10 +51,16 @@ from replay.running.tasks import Tasks
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+    from replay.running.on_ray import Cluster, RayWorker
+    from replay.running.pool import Launch
+
+Engine = Literal["asyncio", "ray"]
 
 
 START_ATTEMPTS = 3
 """How often a worker is started before its run gives up."""
+SHARD = 50
+"""Cases that an actor of a Ray cluster is given together."""
 MOST_AT_ONCE = 64
 """Cases that a worker is given together."""
 BACKOFF_SECONDS = 1.0
@@ -62,13 +68,22 @@ BACKOFF_SECONDS = 1.0
 MOST_BACKOFF_SECONDS = 60.0
 
 
-def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | None = None) -> RunSummary:
+def run(
+    store: Store,
+    plan: RunPlan,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    engine: Engine = "asyncio",
+    ray_address: str = "",
+) -> RunSummary:
     """Run a plan to its end, or until it is interrupted.
 
     Args:
         store: where the recorded turns are, and where the results go.
         plan: what `plan` or `resume` gave.
         progress: called when executions are done.
+        engine: where the workers are: processes of this machine, or actors of a Ray cluster.
+        ray_address: the cluster's; where it is empty, one is made on this machine for as long as the run takes.
 
     Returns:
         The run as `load_runs` gives it; its status is `interrupted` when a signal ended it, and
@@ -81,6 +96,11 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
     """
     from replay.results.loading import judge_rest, summary_at_end, summary_of
 
+    cluster = None
+    if engine == "ray":
+        from replay.running.on_ray import Cluster
+
+        cluster = Cluster(ray_address, plan.limits)
     active.add(plan.run_id)
     sweep()
     writer = redacting(store.layout, store.writer())
@@ -88,7 +108,7 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
     try:
         manifest = plan.manifest()
         _append(writer, run_span(MANIFEST, plan.run_id, manifest))
-        under_way = _Run(store, plan, writer, progress)
+        under_way = _Run(store, plan, writer, progress, cluster)
         ended = asyncio.run(under_way.go())
         _flush(writer)
         if ended == "complete":
@@ -108,6 +128,8 @@ def run(store: Store, plan: RunPlan, *, progress: Callable[[Progress], None] | N
         _flush(writer)
     finally:
         writer.close()
+        if cluster is not None:
+            cluster.close()
         active.discard(plan.run_id)
         # Reading back what was written takes as long as writing it, and is for those who ask.
         store.refresh_when_read()
@@ -118,12 +140,19 @@ class _Run:
     """One process's part of a run."""
 
     def __init__(
-        self, store: Store, plan: RunPlan, writer: Sink, progress: Callable[[Progress], None] | None
+        self,
+        store: Store,
+        plan: RunPlan,
+        writer: Sink,
+        progress: Callable[[Progress], None] | None,
+        cluster: Cluster | None,
     ) -> None:
+        self._cluster = cluster
         self._store = store
         self._plan = plan
         self._writer = writer
         self._progress = progress
+        self._shard = 0 if cluster is None else SHARD
         self._began = time.monotonic()
         self._done = done_executions(store, plan.run_id) if plan.resumed else set()
         self._before = sum(execution.key in self._done for execution in executions(plan)) if self._done else 0
@@ -164,7 +193,7 @@ class _Run:
 
     async def _work(self) -> None:
         plan = self._plan
-        self._leases = Leases(plan.limits) if plan.limits.paces else None
+        self._leases = Leases(plan.limits) if plan.limits.paces and self._cluster is None else None
         targets = dict.fromkeys(t for t in (plan.candidate, plan.baseline) if t is not None)
         self._queues = {target: Tasks(2 * plan.workers + MOST_AT_ONCE) for target in targets}
         self._look_at_budgets()
@@ -176,7 +205,7 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._feed())
                 for target, queue in self._queues.items():
-                    staff = Staff(plan.workers, queue)
+                    staff = Staff(plan.workers, queue, None if self._cluster is None else plan.workers)
                     group.create_task(staff.hire(lambda t=target, q=queue, s=staff: self._serve(t, q, s)))
         finally:
             if clock is not None:
@@ -206,13 +235,13 @@ class _Run:
 
     async def _serve(self, target: PlannedTarget, queue: Tasks, staff: Staff) -> None:
         """Run tasks in one worker after the other, until there are none."""
-        worker: Worker | None = None
+        worker: Worker | RayWorker | None = None
         at_once = MOST_AT_ONCE
         if self._plan.limits.counts or self._plan.modes.fresh_worker:
             # A budget is looked at after each execution, and a fresh worker takes one.
             at_once = 1
         try:
-            while tasks := await queue.take(min(at_once, staff.at_once), staff.serving):
+            while tasks := await queue.take(min(at_once, self._shard or staff.at_once), staff.serving):
                 if worker is None:
                     async with staff.starting:
                         worker = await self._started(target)
@@ -225,7 +254,9 @@ class _Run:
             if worker is not None:
                 await worker.kill()
 
-    async def _run_all(self, worker: Worker, tasks: list[Task], queue: Tasks, staff: Staff) -> list[Task]:
+    async def _run_all(
+        self, worker: Worker | RayWorker, tasks: list[Task], queue: Tasks, staff: Staff
+    ) -> list[Task]:
         """Run tasks, and keep what comes of them; give those that have not begun."""
         at = 0
         async for answers in worker.run_all([task.job for task in tasks if task.job is not None]):
@@ -248,6 +279,8 @@ class _Run:
         key = task.execution.key
         if self._leases is not None:
             self._leases.settle(result.spend.calls, result.spend.tokens)
+        if self._cluster is not None:
+            self._cluster.settle(result.spend)
         if not result.infrastructure or self._budget is not None or not self._plan.modes.repeatable:
             return False
         if self._attempts[key] >= self._plan.limits.retries:
@@ -261,10 +294,10 @@ class _Run:
         waiting.add_done_callback(self._aside.discard)
         return True
 
-    async def _started(self, target: PlannedTarget) -> Worker:
+    async def _started(self, target: PlannedTarget) -> Worker | RayWorker:
         """Start a worker; one that something kills on the way is started again."""
         for left in reversed(range(START_ATTEMPTS)):
-            worker = Worker(self._plan.launch(target), self._environment, self._lease)
+            worker = self._worker(self._plan.launch(target))
             try:
                 await worker.start()
             except RunError:
@@ -277,6 +310,11 @@ class _Run:
             else:
                 return worker
         raise AssertionError
+
+    def _worker(self, launch: Launch) -> Worker | RayWorker:
+        if self._cluster is not None:
+            return self._cluster.worker(launch, self._environment)
+        return Worker(launch, self._environment, self._lease)
 
     async def _lease(self) -> float:
         return 0.0 if self._leases is None else await self._leases.take()

@@ -28,16 +28,17 @@ _NEW = 0.2
 class Staff:
     """The workers of one target."""
 
-    def __init__(self, most: int, queue: Tasks) -> None:
+    def __init__(self, most: int, queue: Tasks, at_first: int | None = None) -> None:
         """Begin with nobody.
 
         Args:
             most: the run's concurrency.
             queue: what they take their tasks from.
+            at_first: how many begin; by default one a core of this machine.
         """
         self._most = most
         self._queue = queue
-        self._cores = os.cpu_count() or 1
+        self._cores = at_first or os.cpu_count() or 1
         self._mean: float | None = None
         self._heard_at = 0.0
         self.serving = 0
