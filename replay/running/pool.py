@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -108,6 +109,8 @@ class Worker:
             lease: waits until one more model call may begin; gives the seconds that took.
         """
         self._lease = lease
+        # What an agent writes into the pipe does not know it, unless it looks for it.
+        self._token = secrets.token_hex(8)
         self._launch = launch
         self._environment = environment
         self._scratch: str | None = None
@@ -149,7 +152,8 @@ class Worker:
             os.close(theirs_in)
             os.close(theirs_out)
             self._pipes = await Pipes.connect(ours_in, ours_out)
-        self._pipes.say(protocol.setup_message(replace(self._launch.setup, scratch=scratch)))
+        setup = protocol.setup_message(replace(self._launch.setup, scratch=scratch))
+        self._pipes.say({**setup, "token": self._token})
         try:
             # Not wait_for: before Python 3.12 it loses a cancellation that comes in the moment of the answer.
             async with asyncio.timeout(START_SECONDS):
@@ -211,7 +215,8 @@ class Worker:
                     began += await self._lease()
                     pipes.say({"say": "leased"})
                     continue
-                result = protocol.read_result(jobs[at + len(answers)].case_id, frame)
+                is_its_own = frame.message.get("token") == self._token
+                result = protocol.read_result(jobs[at + len(answers)].case_id, frame) if is_its_own else None
                 if result is None:
                     await self.kill()
                     yield [*answers, Answer("its process said something else than its result", 0.0)]

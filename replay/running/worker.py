@@ -82,6 +82,7 @@ def main() -> None:
         )
         frames.write_message(writing, {"say": "failed", "why": why, "refused": []})
         return
+    token = message.pop("token", "")
     setup = protocol.read_setup(message)
     held, hosts, guard = _take_locks(setup)
     if sys.flags.no_site:
@@ -125,7 +126,8 @@ def main() -> None:
     while (message := talk.cases()) is not None:
         for job in protocol.read_jobs(message):
             result = _run_case(target, job, interceptor, background, setup, surroundings)
-            frames.write_message(writing, *protocol.result_message(job.case_id, result))
+            said, records = protocol.result_message(job.case_id, result)
+            frames.write_message(writing, {**said, "token": token}, records)
             if result.spent:
                 return
 

@@ -160,12 +160,10 @@ class Surroundings:
 
 
 def _by_owner(code: Iterable[tuple[Any, str, Any]]) -> list[_Owned]:
-    found: dict[int, tuple[Any, list[str], list[Any]]] = {}
+    found: dict[int, tuple[Any, dict[str, Any]]] = {}
     for owner, name, value in code:
-        _, names, values = found.setdefault(id(owner), (owner, [], []))
-        names.append(name)
-        values.append(value)
-    return [(owner, vars(owner), tuple(names), tuple(values)) for owner, names, values in found.values()]
+        found.setdefault(id(owner), (owner, {}))[1][name] = value
+    return [(owner, vars(owner), tuple(named), tuple(named.values())) for owner, named in found.values()]
 
 
 def _code() -> Iterator[tuple[Any, str, Any]]:

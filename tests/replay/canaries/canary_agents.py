@@ -117,7 +117,7 @@ def misbehave(how: str) -> str:
             os.write(int(sys.argv[2]), b"garbage garbage garbage")
         case "forged":
             said = (
-                b'{"say":"result","case":"another","status":"complete","why":"","spent":false,"sizes":[],"behaviour":"",'
+                b'{"say":"result","case":"case","status":"complete","why":"","spent":false,"sizes":[],"behaviour":"",'
                 b'"measures":{},"spend":[0,0,0,0],"infrastructure":""}'
             )
             os.write(int(sys.argv[2]), len(said).to_bytes(4, "little") + bytes(4) + said)
