@@ -20,18 +20,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
-
-import orjson
 
 from replay.errors import ScorerError
 from replay.sandbox.environment import scrubbed
 from replay.scorers import wire
 from replay.scorers.model import Score, Subject, failure
-from replay.scorers.worker import ScoringSetup
+from replay.scorers.worker import ScoringSetup, setup_json
 
 START_SECONDS = 120.0
 MAX_ANSWER_BYTES = 1 << 22
@@ -75,7 +73,7 @@ class ScoringWorker:
         for _ in range(_STARTS):
             self._launch()
             try:
-                self._send(self._setup_with_scratch())
+                self._send(setup_json(replace(self._setup, scratch=self._scratch)))
                 message = self._hear(START_SECONDS)
             except _Gone as gone:
                 # Before it is ready it has seen nothing of any customer.
@@ -97,7 +95,7 @@ class ScoringWorker:
             try:
                 if self._process is None:
                     self.start()
-                self._send(("score", subject, left))
+                self._send({"say": "score", "subject": wire.subject_json(subject), "scorers": left})
                 while left:
                     score = _score_of(self._hear(self._deadline), left[0])
                     yield left.pop(0), score
@@ -111,12 +109,13 @@ class ScoringWorker:
         try:
             if self._process is None:
                 self.start()
-            self._send(("set", index))
+            self._send({"say": "set", "scorer": index})
             while True:
                 message = self._hear(self._deadline)
                 if message.get("say") != "next":
                     return _score_of(message, index)
-                self._send((next(waiting, None),))
+                following = next(waiting, None)
+                self._send({"subject": None if following is None else wire.subject_json(following)})
         except _Gone as gone:
             self.close()
             return failure(f"The scorer {gone}.")
@@ -145,9 +144,6 @@ class ScoringWorker:
             return f": {said[-1]}" if said else ""
         return ""
 
-    def _setup_with_scratch(self) -> ScoringSetup:
-        return replace(self._setup, scratch=self._scratch)
-
     def _launch(self) -> None:
         self._scratch = tempfile.mkdtemp(prefix="auditlog-scoring-")
         theirs_in, self._writing = os.pipe()
@@ -171,8 +167,8 @@ class ScoringWorker:
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
 
-    def _send(self, message: object) -> None:
-        rest = memoryview(wire.pickled(message))
+    def _send(self, message: Mapping[str, Any]) -> None:
+        rest = memoryview(wire.framed(message))
         until = time.monotonic() + max(self._deadline, START_SECONDS)
         while rest:
             self._wait([], [self._writing], until)
@@ -189,11 +185,8 @@ class ScoringWorker:
         if size > MAX_ANSWER_BYTES:
             msg = "said more than a score can hold"
             raise _Gone(msg)
-        try:
-            message = orjson.loads(self._exactly(size, until, seconds))
-        except orjson.JSONDecodeError:
-            message = None
-        if not isinstance(message, dict):
+        message = wire.loaded(self._exactly(size, until, seconds))
+        if message is None:
             msg = "said something that is no score"
             raise _Gone(msg)
         return message

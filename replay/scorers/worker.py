@@ -6,7 +6,7 @@ The rules:
    were allowed for it, starts no process, writes no file outside of scratch, and calls no decorated tool.
 2. A refusal is remembered before it is raised: a scorer that swallows it has failed on that case all the same.
 3. Each score is said as soon as it is there, so that a scorer that hangs costs its own score and no other.
-4. What comes in is a pickle from the process that started this one; what goes out is JSON, since a scorer is not believed.
+4. What goes out is read by the other side like any stranger's words: a scorer is not believed.
 
 Started as `python -P -m replay.scorers.worker READ WRITE PARENT`, with two pipes' descriptors and the parent's process id.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -49,13 +49,28 @@ class ScoringSetup:
     memory_bytes: int | None = 4 << 30
 
 
+def setup_json(setup: ScoringSetup) -> dict[str, Any]:
+    """Say what a worker is to be."""
+    return {"say": "setup", **asdict(setup)}
+
+
+def setup_of(message: Mapping[str, Any]) -> ScoringSetup:
+    """Understand `setup`."""
+    fields: dict[str, Any] = {name: value for name, value in message.items() if name != "say"}
+    fields["specs"] = tuple(ScorerSpec(**spec) for spec in fields["specs"])
+    fields["hosts"] = tuple((name, port) for name, port in fields["hosts"])
+    fields["paths"], fields["env"] = tuple(fields["paths"]), tuple(fields["env"])
+    return ScoringSetup(**fields)
+
+
 def main() -> None:
     """Talk to the scoring process until it hangs up."""
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
     kernel.die_with_parent(parent)
-    setup: ScoringSetup | None = wire.read_pickle(reading)
-    if setup is None:
+    message = wire.read_message(reading)
+    if message is None:
         return
+    setup = setup_of(message)
     _take_locks(setup)
     scorers: list[Scorer | None] = []
     told: list[dict[str, Any]] = []
@@ -72,17 +87,18 @@ def main() -> None:
     # From here on this process sees what customers said, and what a scorer prints is nobody's.
     for descriptor in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-    wire.write_json(writing, {"say": "ready", "scorers": told})
+    wire.write_message(writing, {"say": "ready", "scorers": told})
     gc.freeze()
-    while (asked := wire.read_pickle(reading)) is not None:
-        operation, *rest = asked
-        if operation == "score":
-            subject, indexes = rest
-            for index in indexes:
-                _say(writing, index, _judged(scorers[index], subject))
-        else:
-            (index,) = rest
-            _say(writing, index, _judged_set(scorers[index], _pulled(reading, writing)))
+    while (message := wire.read_message(reading)) is not None:
+        match message:
+            case {"say": "score", "subject": content, "scorers": [*indexes]}:
+                subject = wire.subject_of(content)
+                for index in indexes:
+                    _say(writing, index, _judged(scorers[index], subject))
+            case {"say": "set", "scorer": int(index)}:
+                _say(writing, index, _judged_set(scorers[index], _pulled(reading, writing)))
+            case _:
+                return
 
 
 def _take_locks(setup: ScoringSetup) -> None:
@@ -136,11 +152,11 @@ def _judged_set(scorer: Scorer | None, subjects: Iterator[Subject]) -> Score:
 
 def _pulled(reading: int, writing: int) -> Iterator[Subject]:
     while True:
-        wire.write_json(writing, {"say": "next"})
-        subject: Subject | None = wire.read_pickle(reading)[0]
-        if subject is None:
+        wire.write_message(writing, {"say": "next"})
+        message = wire.read_message(reading)
+        if message is None or message["subject"] is None:
             return
-        yield subject
+        yield wire.subject_of(message["subject"])
 
 
 def _tried(violations: tuple[str, ...]) -> str:
@@ -158,7 +174,7 @@ def _refused() -> str:
 
 
 def _say(writing: int, index: int, score: Score) -> None:
-    wire.write_json(writing, {"say": "score", "scorer": index, **asdict(score)})
+    wire.write_message(writing, {"say": "score", "scorer": index, **asdict(score)})
 
 
 if __name__ == "__main__":

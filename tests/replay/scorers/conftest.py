@@ -120,7 +120,7 @@ def scored_run(agents: Any, record: Callable[..., None], tmp_path_factory: pytes
     )
     with Store.open(path) as store:
         planned = plan(
-            store, "shop_agents:generous", baseline="shop_agents:v1", sample=0.5, path=AGENTS, workers=1
+            store, "shop_agents:generous", baseline="shop_agents:v1", sample=1.0, path=AGENTS, workers=1
         )
         run(store, planned)
     return path

@@ -101,7 +101,7 @@ def test_a_calibrated_judge_is_what_was_asked_for(run_store, tmp_path, monkeypat
     key = report.scorers[0].info.key
     assert "secondary" == load_run_scores(run_store, report.run_id).scorers[key].level
     written, rows = sheet_of(run_store, "last", "kind", 100)
-    assert 15 == rows
+    assert 18 == rows
     table = list(csv.DictReader(io.StringIO(written)))
     assert ["case_id", "arm", "repeat", "label", "customer", "answer"] == list(table[0])
     for row in table:
@@ -113,7 +113,7 @@ def test_a_calibrated_judge_is_what_was_asked_for(run_store, tmp_path, monkeypat
     path = tmp_path / "labels.csv"
     path.write_text(out.getvalue())
     found = calibrate_run(run_store, "last", "kind", str(path))
-    assert (15, 15, 1.0) == (found.labels, found.agreed, found.kappa)
+    assert (18, 18, 1.0) == (found.labels, found.agreed, found.kappa)
     assert "secondary" == load_run_scores(run_store, report.run_id).scorers[key].level
     assert "100 are needed" in "\n".join(calibration_lines(found, as_json=False))
     monkeypatch.setattr(calibration, "FEWEST_LABELS", 10)

@@ -60,6 +60,6 @@ def test_a_run_is_judged_through_the_locks(address, run_store):
     report = score_run(run_store, "last", [spec], hosts=[address], workers=1)
     (tally,) = report.scorers
     assert 0 == tally.failed, tally.first_failure
-    assert 15 == tally.scored + tally.unscored
+    assert 18 == tally.scored + tally.unscored
     assert tally.tokens
-    assert 15 == len(load_scores(run_store, report.run_id)[tally.info.key])
+    assert 18 == len(load_scores(run_store, report.run_id)[tally.info.key])

@@ -36,7 +36,7 @@ def test_a_run_is_scored_and_the_scores_are_kept(run_store):
         for tried in case_trials(run_store, manifest)
         for trial in tried.trials
     }
-    assert len(cells) == 15
+    assert len(cells) == 18
     found = load_scores(run_store, report.run_id)
     assert dict.fromkeys(OURS, cells) == {key.scorer: set(scores) for key, scores in found.items()}
     writes = next(scores for key, scores in found.items() if key.scorer == "no_forbidden_write")
@@ -54,7 +54,7 @@ def test_what_is_scored_is_not_asked_again_and_again_appends(run_store):
     first, kept = records(run_store), load_run_scores(run_store, load_manifest(run_store, "last")["run_id"])
     report = score_run(run_store, "last", OURS, workers=1)
     assert first == records(run_store)
-    assert [(0, 15)] * len(OURS) == [(tally.scored + tally.unscored, tally.kept) for tally in report.scorers]
+    assert [(0, 18)] * len(OURS) == [(tally.scored + tally.unscored, tally.kept) for tally in report.scorers]
     score_run(run_store, "last", OURS, workers=1, again=True)
     assert 2 * first == records(run_store)
     assert kept == load_run_scores(run_store, report.run_id)
@@ -76,17 +76,17 @@ def test_a_scorer_that_raises_hangs_or_dies_costs_its_own_case_only(run_store, p
     specs = [f"odd_scorers:{name}" for name in names]
     report = score_run(run_store, "last", [*specs, "completed"], path=plugins, workers=1, deadline=4)
     failed = {name: tally_of(report, f"odd_scorers:{name}") for name in names}
-    assert {"raises": 7, "hangs": 2, "dies": 2} == {name: tally.failed for name, tally in failed.items()}
+    assert {"raises": 9, "hangs": 3, "dies": 3} == {name: tally.failed for name, tally in failed.items()}
     assert "raised ValueError" in failed["raises"].first_failure
     assert "was not done after 4 s" in failed["hangs"].first_failure
     assert "took its process down (exit code -11)" in failed["dies"].first_failure
-    assert all(tally.scored + tally.failed == 15 for tally in failed.values())
+    assert all(tally.scored + tally.failed == 18 for tally in failed.values())
     assert 0 == tally_of(report, "completed").failed
     values = [s.value for cells in load_scores(run_store, report.run_id).values() for s in cells.values()]
-    assert 11 == values.count(None)
+    assert 15 == values.count(None)
     # What failed is asked again; what did not, is not.
     second = score_run(run_store, "last", ["odd_scorers:raises"], path=plugins, workers=1)
-    assert (7, 8) == (
+    assert (9, 9) == (
         tally_of(second, "odd_scorers:raises").failed,
         tally_of(second, "odd_scorers:raises").kept,
     )
@@ -103,12 +103,12 @@ def test_a_scorer_touches_nothing(run_store, plugins, monkeypatch):
     report = score_run(run_store, "last", specs, path=plugins, workers=1)
     for name in names:
         tally = tally_of(report, f"odd_scorers:{name}")
-        assert (0, 15) == (tally.scored, tally.failed), name
+        assert (0, 18) == (tally.scored, tally.failed), name
     assert "127.0.0.1:9, which it may not" in tally_of(report, "odd_scorers:calls_home").first_failure
     assert "write the file" in tally_of(report, "odd_scorers:writes").first_failure
     assert not plugins.joinpath("written-by-a-scorer").exists()
     secrets = tally_of(report, "odd_scorers:sees_secrets")
-    assert (15, 0) == (secrets.scored, secrets.below)
+    assert (18, 0) == (secrets.scored, secrets.below)
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_a_host_must_be_asked_for_and_allowed(run_store, plugins):
 def test_a_stranger_s_citation_is_unscored(run_store, plugins):
     """A span that is not one of the case's is no evidence."""
     report = score_run(run_store, "last", ["odd_scorers:cites_strangers"], path=plugins, workers=1)
-    assert (0, 15) == (report.scorers[0].scored, report.scorers[0].failed)
+    assert (0, 18) == (report.scorers[0].scored, report.scorers[0].failed)
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_a_scorer_without_an_import_path_is_scored_here_only(run_store):
     with pytest.raises(ScorerError, match="isolated=False"):
         score_run(run_store, "last", [local])
     report = score_run(run_store, "last", [local], isolated=False)
-    assert 15 == report.scorers[0].scored
+    assert 18 == report.scorers[0].scored
 
 
 def test_bad_questions_are_answered_plainly(run_store):
@@ -234,8 +234,8 @@ def test_an_interrupted_scoring_goes_on_where_it_was(run_store):
         score_run(run_store, "last", ["completed"], workers=1, progress=stop)
     run_store.refresh()
     report = score_run(run_store, "last", ["completed"], workers=1)
-    assert (6, 9) == (report.scorers[0].kept, report.scorers[0].scored)
-    assert 15 == len(load_scores(run_store, report.run_id)[report.scorers[0].info.key])
+    assert (6, 12) == (report.scorers[0].kept, report.scorers[0].scored)
+    assert 18 == len(load_scores(run_store, report.run_id)[report.scorers[0].info.key])
 
 
 def test_no_worker_is_left_behind(run_store):
