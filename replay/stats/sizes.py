@@ -7,7 +7,8 @@ The rules:
 2. However steady the agent, ln α / ln(1 − δ) cases are needed: with fewer, a δ of the cases can be broken and none of them
    be among those that ran.
 3. Cases of one conversation say less than as many of their own; the design effect multiplies n.
-4. A difference of δ takes at least δ flips, so ψ counts as no less than δ.
+4. A difference of δ takes at least δ flips, so ψ counts as no less than δ. There all flips go one way, the normal
+   approximation is at its worst, and the power that is asked for as 80 % comes out as 73 %.
 """
 
 from __future__ import annotations

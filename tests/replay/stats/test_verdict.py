@@ -136,6 +136,7 @@ def test_a_case_that_never_ran_is_refused():
         both_ways([[1.0], []], [[1.0], [1.0]])
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0.001, 0.5), st.floats(0.001, 0.5))
 def test_a_smaller_effect_or_a_noisier_agent_takes_more_cases(flip_rate, one, other):
     """The required number falls with the margin and rises with the flip rate."""
@@ -145,6 +146,7 @@ def test_a_smaller_effect_or_a_noisier_agent_takes_more_cases(flip_rate, one, ot
     assert required_n(flip_rate, small, design_effect=2) >= required_n(flip_rate, small)
 
 
+@settings(deadline=None)
 @given(st.integers(20, 5_000), st.floats(0, 1))
 def test_the_smallest_effect_is_the_one_that_takes_that_many_cases(n, flip_rate):
     """A run of as many cases as an effect takes detects it, and one of fewer does not."""
