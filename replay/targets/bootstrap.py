@@ -17,6 +17,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import os
+import runpy
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -71,9 +72,8 @@ def main() -> None:
     if lent:
         sys.meta_path.append(_From(lent.split(os.pathsep), LENT, LENT_PROJECTS))
     sys.argv = ["replay.running.worker", *rest]
-    from replay.running import worker
-
-    worker.run_to_end()
+    # As `python -m replay.running.worker` would: what it is is known above this package.
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
