@@ -23,6 +23,7 @@ values = st.recursive(
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 def test_an_execution_comes_out_as_it_went_in(value, text, whole):
     """Every field of a turn and its spans survives the way to the worker, numbers beyond 64 bits and lone surrogates too."""
+    text += "\ud800"
     message = Message("user", (Part("text", text), Part("tool_call", arguments=value)), "stop")
     extras = {
         "usage": Usage(1, 2),
