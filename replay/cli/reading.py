@@ -112,10 +112,11 @@ def diff(
         is_told = case_id is not None or format == "json"
         scores = load_run_scores(opened, report.run.run_id) if is_told else None
         record_access(opened, "replay diff", filter=chosen, ids=[report.run.run_id], rows=len(report.cases))
-    if case_id is not None:
-        report = write_case(report, case_id, format, output, scores=scores)
-    else:
-        write_report(report, format, output, everything=everything, examples=examples, scores=scores)
+        # What is written in full is read as it is written.
+        if case_id is not None:
+            report = write_case(report, case_id, format, output, scores=scores)
+        else:
+            write_report(report, format, output, everything=everything, examples=examples, scores=scores)
     if fail_on_difference and any(map(differs, report.cases)):
         raise click.exceptions.Exit(Exit.NO)
 

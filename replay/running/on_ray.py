@@ -103,7 +103,7 @@ class Cluster:
                     logging_level="ERROR",
                     namespace="auditlog-replay",
                 )
-            except Exception as error:  # Ray raises whatever it is
+            except Exception as error:  # noqa: BLE001 - Ray raises whatever it is
                 where = address or "this machine"
                 raise RunError(f"There is no Ray cluster at {where}: {error}") from None
         self.leases: Any = None
@@ -131,8 +131,8 @@ class Cluster:
 
     def actor(self, launch: Launch, environment: Mapping[str, str]) -> Any:
         """Make an actor with one worker."""
-        # A worker is more waiting than computing where models are live, and how many there are the run decides.
-        remote = self._ray.remote(_Remote).options(num_cpus=0.1, max_restarts=0)
+        # How many there are the run decides, and not how many cores are free: a worker may be more waiting than computing.
+        remote = self._ray.remote(_Remote).options(num_cpus=0, max_restarts=0, scheduling_strategy="SPREAD")
         return remote.remote(launch, dict(environment), self.leases_name)
 
     def kill(self, actor: Any) -> None:
