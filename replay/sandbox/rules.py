@@ -233,7 +233,9 @@ def _private(path: Any) -> str | None:
         return None
     found = _PRIVATE.fullmatch(resolved(name))
     return (
-        None if found is None or int(found[1]) == _getpid() else f"read of another process ({_shown(name)})"
+        None
+        if found is None or int(found[1]) == _getpid()
+        else f"read what another process holds ({_shown(name)})"
     )
 
 

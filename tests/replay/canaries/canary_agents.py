@@ -121,6 +121,11 @@ def misbehave(how: str) -> str:
                 b'"measures":{},"spend":[0,0,0,0],"infrastructure":""}'
             )
             os.write(int(sys.argv[2]), len(said).to_bytes(4, "little") + bytes(4) + said)
+        case "peek":
+            with contextlib.suppress(BaseException):
+                return pathlib.Path(f"/proc/{os.getppid()}/environ").read_text(
+                    encoding="utf-8", errors="replace"
+                )
         case "hang":
             time.sleep(600)
         case "memory":

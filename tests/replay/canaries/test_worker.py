@@ -130,6 +130,13 @@ def test_a_worker_holds_no_credential_and_another_home(make_bench, monkeypatch):
     assert agent_end(result).json("output").startswith("none ['worker.log'")
 
 
+def test_the_environment_of_the_run_itself_is_not_read(make_bench):
+    """What the worker does not hold, the run's own process does: an agent that reads it there is invalid."""
+    result = make_bench("misbehave").run({"how": "peek"})
+    assert ("invalid", True) == (result.status, "read what another process holds" in result.why)
+    assert "PATH=" not in str(agent_end(result).json("output"))
+
+
 def test_a_variable_that_is_named_is_let_through(make_bench, monkeypatch):
     """What the user names with --env reaches the agent."""
     monkeypatch.setenv("CANARY_TOKEN", "s3cret")
