@@ -48,6 +48,7 @@ def test_the_next_run_of_an_unchanged_request_is_answered_from_the_cache(agents,
     ]
 
 
+@pytest.mark.slow
 def test_repeats_and_the_second_baseline_have_answers_of_their_own(agents, store_of, trials):
     """The repeat is in the key, and so is whether it is the arm that shows the noise."""
     store = store_of(agents.asks_model)
@@ -62,6 +63,7 @@ def test_repeats_and_the_second_baseline_have_answers_of_their_own(agents, store
     assert 4 == len(set(drawn))
 
 
+@pytest.mark.slow
 def test_code_that_changed_gets_new_answers_of_a_decorated_function(agents, store_of, trials):
     """What a decorated function asks its model is in its body: another target's answers say nothing of it."""
     store = store_of(agents.asks_model)
@@ -87,6 +89,7 @@ def test_a_wrapped_clients_answer_is_shared_by_whoever_sends_the_very_request(
     assert ["cached", None, None] == [span.replay.match_tier for span in models(other)]
 
 
+@pytest.mark.slow
 def test_another_server_does_not_answer_for_the_first(agents, store_of, trials, model_server):
     """Which hosts a run may reach is part of what serves its models."""
     store = store_of(agents.asks_model)
@@ -95,6 +98,7 @@ def test_another_server_does_not_answer_for_the_first(agents, store_of, trials, 
     assert not set(answers(first)[0][:2]) & set(answers(other)[0][:2])
 
 
+@pytest.mark.slow
 def test_a_run_with_live_models_neither_takes_nor_leaves_answers(agents, store_of, trials):
     """Only a run that caches does."""
     store = store_of(agents.asks_model)
@@ -104,6 +108,7 @@ def test_a_run_with_live_models_neither_takes_nor_leaves_answers(agents, store_o
     assert not set(answers(live)[0][:2]) & set(answers(cached)[0][:2])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_answered_for_what_was_asked(agents, store_of, trials):
     """What a case of an unfinished run was told is there for every later run."""
     store = store_of(agents.asks_model, "one", "two")
@@ -113,6 +118,7 @@ def test_an_interrupted_run_is_answered_for_what_was_asked(agents, store_of, tri
     assert ["cached"] * 3 == [span.replay.match_tier for span in models(first)]
 
 
+@pytest.mark.slow
 def test_what_was_redacted_is_not_given_again(agents, store_of, trials, tmp_path):
     """An answer in which something was taken out is not the answer."""
     store = store_of(agents.asks_model, "my card is 4111 1111 1111 1111")

@@ -45,6 +45,7 @@ def test_who_asks_more_often_gets_fresh_values_and_it_is_said(agents, store_of, 
     assert {"now": 1, "uuid4": 1, "rng": 1} == case.trials[0].turn.agent.attributes[NOT_PINNED]
 
 
+@pytest.mark.slow
 def test_the_same_repeat_of_both_arms_draws_the_same_and_two_repeats_do_not(agents, store_of, trials):
     """`random` and `uuid` are seeded by recorded turn and repeat; the second baseline draws for itself."""
     store = store_of(agents.draws, "one", "two")
@@ -139,6 +140,7 @@ def test_http_that_was_not_recorded_fails_closed(recorded_shop, trials):
     assert "/url" in look.trials[0].why
 
 
+@pytest.mark.slow
 def test_http_on_a_thread_that_lost_its_context_fails_closed(recorded_shop, trials):
     """`run_in_executor` is refused, however the agent swallows it."""
     look, refund = trials(recorded_shop, "asks_in_executor")
@@ -146,6 +148,7 @@ def test_http_on_a_thread_that_lost_its_context_fails_closed(recorded_shop, tria
     assert "outside of the case's context" in look.trials[0].why
 
 
+@pytest.mark.slow
 def test_an_unwrapped_client_is_replayed_as_a_model(agents, store_of, trials, model_server):
     """Its answers are served in a verify, asked live behind the locks in a replay, and cached where that is wished."""
     auditlog.record_http()
