@@ -30,17 +30,7 @@ def test_a_check_is_an_item(record, agents, tmp_path):
     (tmp_path / "wrong.toml").write_text('version = 1\nlevel = 2\nowenr = "Jo"\n')
 
     def pytest_with(policy):
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "replay.gate.pytest_plugin",
-            "-rA",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-        ]
+        command = [sys.executable, "-m", "pytest", "-rA", "-q", "-p", "no:cacheprovider"]
         options = [
             "--auditlog-run",
             "last",
