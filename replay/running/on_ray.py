@@ -6,7 +6,8 @@ The rules:
    worker process behind the same locks; an actor is given a shard of cases and gives its answers back together.
 2. An actor that is lost has given nothing back, so nothing of its shard is done: all of it goes to another. What only comes
    back as an answer is never counted twice.
-3. One named actor leases live model calls to all shards, at the run's rate. Budgets are looked at between shards.
+3. One named actor, which comes back when it is lost, leases live model calls to all shards, at the run's rate. Budgets are
+   looked at between shards.
 4. The agent's code has to be on every node, at the path that it has here; an actor finds another version of it, and refuses.
 5. A shard whose actors are lost again and again is not handed out for ever.
 """
@@ -110,7 +111,11 @@ class Cluster:
         self.leases_name = ""
         if limits.paces:
             self.leases_name = f"auditlog-replay-{secrets.token_hex(6)}"
-            self.leases = ray.remote(_RemoteLeases).options(name=self.leases_name, num_cpus=0).remote(limits)
+            self.leases = (
+                ray.remote(_RemoteLeases)
+                .options(name=self.leases_name, num_cpus=0, max_restarts=-1, max_task_retries=-1)
+                .remote(limits)
+            )
 
     def worker(self, launch: Launch, environment: Mapping[str, str]) -> RayWorker:
         """Prepare a worker somewhere on the cluster."""
