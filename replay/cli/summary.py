@@ -21,13 +21,11 @@ from auditlog.cli.output import destination, is_terminal, narrate, require_stdou
 from auditlog.errors import NotFoundError
 from replay.diff import CaseClass
 from replay.render.grouping import differs
+from replay.render.wording import FILE_WIDTH
 from replay.results.report import CaseResult, Report, RunSummary
 
 if TYPE_CHECKING:
     from replay.scorers.keeping import RunScores
-
-FILE_WIDTH = 100
-"""Columns of text that goes to a file."""
 
 
 def _found(classes: Mapping[CaseClass, int]) -> str:

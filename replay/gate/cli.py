@@ -270,8 +270,8 @@ def rendered(verdict: Verdict, form: str, *, terminal: bool = False) -> str:
             return html(verdict)
         case _:
             from auditlog.cli.output import terminal_width
-            from replay.cli.summary import FILE_WIDTH
             from replay.gate.outputs.terminal import text
+            from replay.render.wording import FILE_WIDTH
 
             return text(
                 verdict, width=terminal_width() if terminal else FILE_WIDTH, colour=terminal and _colour()

@@ -18,6 +18,8 @@ from replay.render.grouping import counts_of, noise_of
 from replay.results.compare import Total, Totals
 from replay.results.report import CaseResult, Report, RunSummary
 
+FILE_WIDTH = 100
+"""Columns of text that goes to a file."""
 SIGNS = {"same": " ", "arguments": "~", "missing": "-", "extra": "+", "reordered": "↕"}
 
 
