@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -32,6 +33,11 @@ MOST_LOSSES = 5
 """Actors that a run may lose in a row without an answer."""
 
 
+def _ray() -> Any:
+    """Import Ray, which is an extra."""
+    return importlib.import_module("ray")
+
+
 class _Remote:
     """What an actor does: one worker process, and a shard at a time."""
 
@@ -42,9 +48,7 @@ class _Remote:
     async def _lease(self) -> float:
         if not self._leases:
             return 0.0
-        import ray  # pyrefly: ignore
-
-        return await ray.get_actor(self._leases).take.remote()
+        return await _ray().get_actor(self._leases).take.remote()
 
     async def start(self) -> Ready:
         return await self._worker.start()
@@ -89,11 +93,11 @@ class Cluster:
             RunError: Ray is not installed, or there is no cluster at the address.
         """
         try:
-            import ray  # pyrefly: ignore
+            ray = _ray()
         except ImportError:
             msg = "The engine ray is not installed. `pip install 'auditlog-replay[ray]'` installs it."
             raise RunError(msg) from None
-        self._ray: Any = ray
+        self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
             try:
