@@ -86,7 +86,7 @@ def verify(
     format: str,
     store: str,
 ) -> None:
-    r"""Say whether the store is what was sealed, and whether anybody outside has seen it.
+    """Say whether the store is what was sealed, and whether anybody outside has seen it.
 
     \b
     Exits with 0 for VALID and VALID-BUT-UNANCHORED,
@@ -94,7 +94,7 @@ def verify(
               2 for DIVERGED: cut off, rolled back or written anew,
               3 for VALID-BUT-UNANCHORED under --require-anchor,
               4 where there is no outcome: no store, or a command line without meaning.
-    """
+    """  # noqa: D301 - click's mark for lines that are kept
     seen = [checkpoint for text in known for checkpoint in checkpoints_of(text)] if known else None
     key = key_of(public_key, store) if public_key is not None else None
     if proof is not None:
