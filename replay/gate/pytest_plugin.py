@@ -1,12 +1,14 @@
 """A pytest plug-in: a test item for each check of the gate.
 
-    pytest --auditlog-run RUN --auditlog-policy gate.toml
+    pytest -p replay.gate.pytest_plugin --auditlog-run RUN --auditlog-policy gate.toml
 
 The rules:
 
 1. Without `--auditlog-run` it does nothing, and imports nothing of ours.
 2. A check that failed, or has no answer, fails with its sentence; what was waived is skipped; what informs passes.
 3. It judges what is there: nothing is run again, and nothing is recorded.
+4. It is named with `-p`, and is no entry point: pytest would load it for everybody who has this project installed, and rewrite
+   every assertion of `replay` as the package is imported.
 """
 
 from __future__ import annotations

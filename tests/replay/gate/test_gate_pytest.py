@@ -31,6 +31,7 @@ def test_a_check_is_an_item(record, agents, tmp_path):
 
     def pytest_with(policy):
         command = [sys.executable, "-m", "pytest", "-rA", "-q", "-p", "no:cacheprovider"]
+        command += ["-p", "replay.gate.pytest_plugin"]
         options = [
             "--auditlog-run",
             "last",
