@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _KNOWN_PLUGINS = {
     "attack": "Try what an attacker could say, and see what works.",
     "gate": "Judge a run by a policy: PASS, FAIL or INCONCLUSIVE.",
+    "regress": "Keep recorded turns that must go on going right, and replay them.",
     "replay": "Run recorded turns against another version, and see what differs.",
     "tui": "Look around in the terminal.",
 }
