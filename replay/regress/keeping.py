@@ -111,12 +111,15 @@ class RegressionSet:
         return _set_digest({case.case_id: case.digest for case in self.cases})
 
     def case(self, name: str) -> RegressionCase:
-        """Give one case by its id, a beginning of it, or its conversation's id where that has one case.
+        """Give one case by its id, its conversation's id where that has one case, or a beginning of its id.
+
+        A whole id counts before a beginning: a conversation may be called what a case's id begins with.
 
         Raises:
             NotFoundError: there is none, or several; the message names them.
         """
-        found = [c for c in self.cases if name and (c.case_id.startswith(name) or c.conversation_id == name)]
+        found = [c for c in self.cases if name and name in (c.case_id, c.conversation_id)]
+        found = found or [c for c in self.cases if name and c.case_id.startswith(name)]
         if len(found) == 1:
             return found[0]
         named = ", ".join(c.case_id for c in (found or self.cases)[:5]) or "none"

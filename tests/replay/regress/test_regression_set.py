@@ -24,7 +24,14 @@ from auditlog.store.access import accesses
 from replay.errors import RunError
 from replay.regress import add, load_set, plan_set, remove, results_of, run_set
 from replay.regress.expectations import NOTHING, from_words, words
-from replay.regress.keeping import history, is_sealed_by_hash, reviewed_turns, turns_named
+from replay.regress.keeping import (
+    RegressionCase,
+    RegressionSet,
+    history,
+    is_sealed_by_hash,
+    reviewed_turns,
+    turns_named,
+)
 
 AGENTS = Path(__file__).parent.parent / "agents"
 
@@ -189,6 +196,19 @@ def test_a_sealed_case_says_how_it_came_out_and_no_more(recorded, capsys):
     assert "forbid write" in capsys.readouterr().out
     last = list(accesses(recorded.layout))[-1]
     assert ("regress show", "unsealed") == (last.action, last.filter)
+
+
+def test_a_whole_id_counts_before_a_beginning_of_another():
+    """A conversation that is called what another case's id begins with is found by its name."""
+
+    def case(case_id, conversation):
+        return RegressionCase(case_id, conversation, "t", "s", 0, "bot", NOTHING)
+
+    known = RegressionSet(1, (case("c1aaaaaaaaaa", "c7"), case("d2bbbbbbbbbb", "c1")))
+    assert "d2bbbbbbbbbb" == known.case("c1").case_id
+    assert "c1aaaaaaaaaa" == known.case("c1a").case_id
+    with pytest.raises(NotFoundError, match="several"):
+        RegressionSet(1, (case("c1aa", "c7"), case("c1bb", "c7"))).case("c1")
 
 
 def test_the_hash_seals_the_same_share_for_everybody():
