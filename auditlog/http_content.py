@@ -6,7 +6,8 @@ The rules:
    else as form fields, else as text, else as bytes.
 2. A response is its status, its headers but for those that may hold a credential, and its body, decoded, in the same forms.
 3. Masked is what is called by the name of a secret: in a query, in a form, and in JSON at any depth.
-4. What a replay hands out is the decoded body: headers that speak of another encoding or length are left out.
+4. A body that is sent as a stream is not at hand, and so is marked as lost: such a request equals no other.
+5. What a replay hands out is the decoded body: headers that speak of another encoding or length are left out.
 
 Pure, but for httpx's decoders, which are asked where a response is compressed.
 """
@@ -25,6 +26,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import orjson
 
 from auditlog.call import Site
+from auditlog.encoding.encode import MARK
 from auditlog.operation import Operation
 
 MASK = "***"
@@ -89,7 +91,7 @@ def exchange(method: str, url: str, headers: Mapping[str, str], body: bytes | No
         "url": urlunsplit((parts.scheme, where, parts.path or "/", query, "")),
     }
     if body is None:
-        arguments["body"] = {"streamed": True}
+        arguments["body"] = {MARK: "streamed"}
     elif body:
         # A boundary is drawn anew for each request, and says nothing.
         arguments["content_type"] = content_type.partition(";")[0].strip().lower()

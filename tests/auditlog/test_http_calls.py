@@ -21,6 +21,7 @@ from auditlog import config, http_calls, interception
 from auditlog.errors import ConfigurationError
 from auditlog.http_content import exchange, response_of, template, told_response
 from auditlog.interception import Raised, Served
+from replay.canonical import lost_something
 
 SECRET = "s3cr3t-0123456789"
 
@@ -374,3 +375,9 @@ def test_an_answer_in_which_a_secret_was_masked_is_lossy():
     )
     assert lossy
     assert {"json": {"access_token": "***", "next_page_token": "n"}} == told["body"]
+
+
+def test_a_streamed_body_equals_no_other():
+    """A body that is not at hand is marked as lost, so that a replay serves no other request's answer for it."""
+    sent = exchange("POST", "https://shop.example/refunds", {}, None).arguments
+    assert lost_something(sent)
