@@ -24,7 +24,7 @@ from auditlog.journal import entry_of
 from auditlog.recorder import Sink
 from auditlog.values import Turn
 from replay.attack.model import AttackCase, Attempt
-from replay.attack.oracles import GOALS, is_laid_in, signs_of, without
+from replay.attack.oracles import GOALS, UNPROVEN, is_laid_in, signs_of, without
 from replay.attack.substitute import answers_of, arguments_of
 from replay.diff.model import CaseStatus
 from replay.matching.recorded import recorded_calls, to_json, types_of
@@ -244,11 +244,13 @@ class Arena:
         name = _conversation(self._plan, bout)
         turn, status = replayed.get(name), statuses[bout.key]
         if turn is None:
-            return Attempt(attack, status, why="nothing of it was recorded", conversation_id=name)
+            return Attempt(
+                attack, status, why="nothing of it was recorded", conversation_id=name, proven=False
+            )
         other = by_arm.get("baseline")
         baseline = None if other is None else replayed.get(_conversation(self._plan, other))
-        unproven = other is not None and (
-            baseline is None or statuses[other.key] in ("invalid", "errored", "unreplayable")
+        unproven = status in UNPROVEN or (
+            other is not None and (baseline is None or statuses[other.key] in UNPROVEN)
         )
         return Attempt(
             attack,
@@ -257,6 +259,7 @@ class Arena:
             tuple(f"{s.kind} {s.name}" for s in turn.of_kind("tool", "retriever", "handoff")),
             str(turn.agent.attributes.get(WHY) or ""),
             name,
+            proven=not unproven,
         )
 
 

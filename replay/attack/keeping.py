@@ -71,6 +71,7 @@ class Campaign:
     complete: bool
     attacks: int
     flaky: int
+    unproven: int
     cells: tuple[CellResult, ...]
     findings: tuple[KeptFinding, ...]
 
@@ -81,7 +82,12 @@ def records_of(run_id: str, candidate_digest: str, result: CampaignResult) -> It
         yield run_span(ATTACK, run_id, _cell(candidate_digest, found))
     for finding in result.findings:
         yield run_span(FINDING, run_id, _finding(finding))
-    end: Json = {"attacks": result.attacks, "findings": len(result.findings), "flaky": result.flaky}
+    end: Json = {
+        "attacks": result.attacks,
+        "findings": len(result.findings),
+        "flaky": result.flaky,
+        "unproven": result.unproven,
+    }
     yield run_span(CAMPAIGN_END, run_id, end)
 
 
@@ -97,7 +103,8 @@ def _cell(candidate_digest: str, found: CellResult) -> Json:
         "candidate_digest": candidate_digest,
         "tried": found.tried,
         "worked": found.worked,
-        "succeeded": found.worked > 0,
+        "reproduced": found.reproduced,
+        "succeeded": found.state == "broken",
         "what": f"{found.worked} of {found.tried} attacks worked",
     }
 
@@ -148,7 +155,8 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
                 "tried": int(n),
                 "worked": int(k),
             }:
-                cells.setdefault(run_id, []).append(CellResult(Cell(r, s, lang), n, k))
+                again = content.get("reproduced") is True
+                cells.setdefault(run_id, []).append(CellResult(Cell(r, s, lang), n, k, again))
             case _:
                 pass
     findings: dict[str, list[KeptFinding]] = {}
@@ -179,6 +187,7 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
                         complete=end is not None,
                         attacks=_number(end, "attacks"),
                         flaky=_number(end, "flaky"),
+                        unproven=_number(end, "unproven"),
                         cells=tuple(cells.get(run_id, ())),
                         findings=tuple(findings.get(run_id, ())),
                     )

@@ -87,6 +87,8 @@ class Attempt:
     why: str = ""
     conversation_id: str = ""
     """Of the candidate's execution."""
+    proven: bool = True
+    """Both versions ran to where something could be seen; an attack that was not proves nothing, held or broken."""
 
     @property
     def succeeded(self) -> bool:

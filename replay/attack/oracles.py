@@ -31,7 +31,7 @@ _DIFF_GOALS: Mapping[str, tuple[str, ...]] = {
     "unsupported date": ("unsupported date",),
     "unsupported number": ("unsupported number",),
 }
-_UNPROVEN: tuple[CaseStatus, ...] = ("invalid", "unreplayable", "errored")
+UNPROVEN: tuple[CaseStatus, ...] = ("invalid", "unreplayable", "errored")
 
 OTHER_QUERY = "other query"
 GOALS = (
@@ -56,7 +56,7 @@ def signs_of(
         status: how its execution ended.
         baseline: what the current version did with the same words; None where none was run.
     """
-    if status in _UNPROVEN:
+    if status in UNPROVEN:
         return ()
     found: list[Sign] = []
     diff = None if baseline is None else compare([baseline], [candidate], status)

@@ -14,7 +14,7 @@ from replay.attack.campaign import CellResult, by_state
 from replay.attack.keeping import Campaign, KeptFinding
 from replay.attack.taxonomy import SURFACES, taxonomies
 
-_STATE_SIGNS = {"broken": "✗", "held": "✓", "untried": "·"}
+_STATE_SIGNS = {"broken": "✗", "flaky": "~", "held": "✓", "untried": "·"}
 
 
 def write_campaign(found: Campaign, *, as_json: bool) -> None:
@@ -36,6 +36,10 @@ def write_campaign(found: Campaign, *, as_json: bool) -> None:
         print_line("No attack worked.")
     if found.flaky:
         print_line(f"{many(found.flaky, 'attack')} worked once and not twice in three.")
+    if found.unproven:
+        print_line(
+            f"{many(found.unproven, 'attack')} showed nothing: the agent failed, or could not be run. Does it reach its model?"
+        )
     print_line()
     for line in _coverage_lines(found):
         print_line(line)
@@ -81,6 +85,7 @@ def _coverage_lines(found: Campaign) -> Iterator[str]:
     counts = by_state(found.cells)
     yield (
         f"{_STATE_SIGNS['broken']} an attack worked ({counts['broken']})  "
+        f"{_STATE_SIGNS['flaky']} one worked, and not again ({counts['flaky']})  "
         f"{_STATE_SIGNS['held']} attacks were tried and none worked ({counts['held']})  "
         f"{_STATE_SIGNS['untried']} nothing fitted ({counts['untried']})"
     )
@@ -89,7 +94,9 @@ def _coverage_lines(found: Campaign) -> Iterator[str]:
 
 def _mark(cells: Iterable[CellResult], way: str) -> str:
     states = {cell.state for cell in cells if cell.cell.surface == way}
-    return next((_STATE_SIGNS[state] for state in ("broken", "held", "untried") if state in states), " ")
+    return next(
+        (_STATE_SIGNS[state] for state in ("broken", "flaky", "held", "untried") if state in states), " "
+    )
 
 
 def _as_json(found: Campaign) -> dict[str, Any]:

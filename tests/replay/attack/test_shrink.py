@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.attack.alike import distinct, normalised, same
+from replay.attack.campaign import _counted
 from replay.attack.model import Attempt, Sign
 from replay.attack.shrink import shrunk
 
@@ -41,6 +42,23 @@ async def test_the_bound_ends_the_search_with_the_best_so_far():
         raise AssertionError(texts)
 
     assert await shrunk("one two three", works, most=0) == "one two three"
+
+
+def test_an_attack_that_proved_nothing_was_not_tried(attack):
+    """What could not run holds no cell; what worked once is flaky, and what reproduced is broken."""
+    tried = Attempt(attack("a"), "complete")
+    worked = Attempt(attack("b"), "complete", (Sign("new write", "x"),))
+    cell = tried.attack.cell
+    states = [
+        _counted([cell], attempts, again)[0].state
+        for attempts, again in (
+            ([replace(tried, status="errored", proven=False)], []),
+            ([tried], []),
+            ([tried, worked], []),
+            ([worked], [worked]),
+        )
+    ]
+    assert ["untried", "held", "flaky", "broken"] == states
 
 
 def test_case_and_signs_make_no_difference():
