@@ -5,11 +5,14 @@ The rules:
 1. A list of what is allowed, not of what is secret: a variable that nobody named is not there.
 2. Variables for the model's client are named by the user (`--env OPENAI_API_KEY`).
 3. HOME and the temporary directory are the worker's scratch directory, so that credential files are not found either.
-4. Telemetry is off, so that it is not taken for a leak.
+4. Of PYTHONPATH only whole paths are kept: an empty or relative part is the agent's directory, whose `sitecustomize` would run
+   before any lock.
+5. Telemetry is off, so that it is not taken for a leak.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 ALLOWED = (
@@ -37,6 +40,9 @@ def scrubbed(environment: Mapping[str, str], scratch: str, named: Iterable[str] 
         named: further variables that the user lets through.
     """
     kept = {name: environment[name] for name in (*ALLOWED, *named) if name in environment}
+    if "PYTHONPATH" in kept:
+        whole = [part for part in kept["PYTHONPATH"].split(os.pathsep) if os.path.isabs(part)]  # noqa: PTH117 - as text
+        kept["PYTHONPATH"] = os.pathsep.join(whole)
     return {
         # The order of a set of texts is a draw, too; both arms have the same, unless whoever runs named another.
         "PYTHONHASHSEED": "0",

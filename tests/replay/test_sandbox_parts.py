@@ -180,6 +180,12 @@ def test_native_code_is_refused_only_while_a_case_runs():
     assert "ctypes.dlopen" not in rules([], AllowedHosts())
 
 
+def test_only_whole_paths_of_pythonpath_reach_a_worker():
+    """An empty or relative part would be the agent's directory, from where Python runs code before any lock."""
+    found = scrubbed({"PYTHONPATH": "/x::.:lib:/y"}, "/scratch")
+    assert "/x:/y" == found["PYTHONPATH"]
+
+
 def test_an_environment_holds_what_is_allowed_and_what_is_named():
     """Everything else, above all a tool's credentials, is not there."""
     found = scrubbed(
