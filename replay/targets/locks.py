@@ -44,6 +44,14 @@ _INDEX_OPTIONS = (
     "--trusted-host",
 )
 _KEPT_OPTIONS = ("--require-hashes", "--pre", "-e", "--editable")
+_HARMLESS = ("--require-hashes", "--pre")
+_NAMED = re.compile(
+    r"(?!\S*\.(?:zip|whl|tar|tgz|tbz|txz|tlz|gz|bz2|xz|lz|lzma)(?:\W|$))[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
+    r"\s*(?:\[[\w., -]*\])?\s*\(?(?:(?:===|==|~=|!=|<=|>=|<|>)\s*[\w.*+!-]+\s*,?\s*)*\)?",
+    re.ASCII | re.IGNORECASE,
+)
+"""A package of an index: its name, extras and versions, and neither an address nor a file."""
+_WHEEL = re.compile(r"(?!/|.*\.\.)(?:\./)?[\w.+/-]+\.whl(?:\[[\w., -]*\])?", re.ASCII)
 _OWN = re.compile(r"(-e|--editable)?[ =]*(file:)?\.(/)?(\[[^\]]*\])?")
 _DEEPEST = 10
 
@@ -150,7 +158,14 @@ def _locked(path: Path, name: str, packages: list[Mapping[str, Any]]) -> Lock:
     ]
     several = sorted(project for project, found in versions.items() if len(found) > 1)
     notes = [f"{name} holds several versions of {', '.join(several)}: the installer chooses."] * bool(several)
-    return _lock(name, asked, constraints, notes=tuple(notes), requires_python=python, builds=_builds(asked))
+    return _lock(
+        name,
+        asked,
+        constraints,
+        notes=tuple(notes),
+        requires_python=python,
+        builds=_builds([*asked, *constraints]),
+    )
 
 
 def _is_local(source: Any) -> bool:
@@ -175,7 +190,7 @@ def _standard(name: str, packages: list[Mapping[str, Any]]) -> Lock:
         lines.append(
             f"{package['name']}=={package['version']}{f' ; {marker}' if marker else ''}{''.join(hashes)}"
         )
-    return _lock(name, lines, builds=tuple(builds))
+    return _lock(name, lines, builds=(*builds, *_builds(lines)))
 
 
 def _project(path: Path, name: str) -> Lock | None:
@@ -228,7 +243,12 @@ def _file(path: Path, name: str, tree: Path) -> Lock:
         else:
             (constraints if binds else requirements).append(line)
     return _lock(
-        name, requirements, constraints, path.parent, notes=tuple(notes), builds=_builds(requirements)
+        name,
+        requirements,
+        constraints,
+        path.parent,
+        notes=tuple(notes),
+        builds=_builds([*requirements, *constraints]),
     )
 
 
@@ -250,12 +270,11 @@ def _lines(path: Path, tree: Path, depth: int, *, binds: bool) -> Iterator[tuple
 
 
 def _builds(requirements: list[str]) -> tuple[str, ...]:
-    """Give the requirements that are neither a package of an index nor a wheel in the tree."""
+    """Give the lines that are neither a package of an index, by name and version, nor a wheel in the tree."""
     found = []
     for line in requirements:
-        where = line.partition(" ;")[0].partition(" --hash")[0].strip()
-        foreign = where.startswith(("-e", "/", "..")) or "://" in where or " @ " in where
-        if foreign or ((where.startswith(".") or "/" in where) and not where.endswith(".whl")):
+        where = line.partition(";")[0].partition(" --hash")[0].strip()
+        if not (where in _HARMLESS or _NAMED.fullmatch(where) or _WHEEL.fullmatch(where)):
             found.append(line.split(" ;")[0])
     return tuple(found)
 

@@ -69,11 +69,24 @@ def test_indexes_of_a_file_are_left_out_and_said(tmp_path):
         ("a @ https://example.com/a-1-py3-none-any.whl", True),
         ("git+https://example.com/a.git", True),
         ("file:///somewhere/a", True),
+        ("a[x, y]>=1,<2 ; python_version > '3'", False),
+        ("a==1 --hash=sha256:00", False),
+        ("--editable lib", True),
+        ("evil-1.0.zip", True),
+        ("evil-1.0.tar.gz", True),
+        ("evil@file:evil", True),
+        ("evil@git+file:x", True),
     ],
 )
 def test_what_has_to_be_built_or_is_from_elsewhere_is_told(line, builds, tmp_path):
     """Paths, archives, repositories and addresses are no packages of an index."""
     assert builds == bool(lock(tmp_path, {"requirements.txt": line + "\n"}).builds)
+
+
+def test_a_constraint_that_is_an_address_is_told(tmp_path):
+    """An installer takes a constraint's address for the package's: it is no mere version."""
+    files = {"requirements.txt": "evil\n-c c.txt\n", "c.txt": "evil @ file:///somewhere/evil\n"}
+    assert ("evil @ file:///somewhere/evil",) == lock(tmp_path, files).builds
 
 
 @pytest.mark.parametrize("line", ["a==1 ; ${HOME}", "a @ https://x.example/${AWS_SECRET}.whl"])
