@@ -36,6 +36,7 @@ def confirmed(
     policy: Policy,
     *,
     runs: bool,
+    hosts: Sequence[str] = (),
     path: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     narrate: Callable[[str], None] = lambda _: None,
@@ -48,6 +49,7 @@ def confirmed(
         wanted: the cases.
         policy: whose scorers judge the follow-up, too.
         runs: whether anything may be run.
+        hosts: hosts that scorers may reach.
         path: the directory that the run was begun in.
         progress: called after each execution.
         narrate: is told what is about to run.
@@ -65,7 +67,7 @@ def confirmed(
             return Confirmation(None, {}, _how(manifest, str(error).rstrip(".")))
         if found is None:
             return Confirmation(None, {}, _how(manifest, "the follow-up was interrupted"))
-    scores = scores_of(store, str(found["run_id"]), policy, score=runs)
+    scores = scores_of(store, str(found["run_id"]), policy, score=runs, hosts=hosts, path=path)
     facts = facts_of(case_trials(store, found), scores.by_execution)
     return Confirmation(str(found["run_id"]), {case.span_id: case for case in facts})
 

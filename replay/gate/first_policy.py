@@ -31,7 +31,7 @@ secondary = ["trajectory"]                           # warn
 # [[scorer]]
 # name = "no_discount"
 # use = "no_forbidden_promise"
-# options = { kinds = ["refund"] }
+# options = { acts = ["refund_promise"] }
 
 [slices]
 # named = ["scene=refund"]      # TAG=VALUE; a fall that is shown there fails

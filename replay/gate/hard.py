@@ -9,7 +9,9 @@ The rules:
 3. What cannot be run again is INCONCLUSIVE, and says what to run.
 4. No violation proves little: the bound 1 − α^{1/n} is always said, and must lie below what the level asks for.
 5. n counts conversations in which the candidate was watched to the end, once for equal arguments: repeats, and several turns
-   of one conversation, are not independent. What was cut short, simulated or invalid does not count.
+   of one conversation, are not independent. What was cut short, simulated or invalid does not count, nor what the metric's
+   scorer failed on.
+6. A scorer that never looked proves nothing: an execution that it was not asked about leaves the metric INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from dataclasses import dataclass
 from auditlog.values import Json
 from replay import stats
 from replay.gate.check import Check, Example
-from replay.gate.facts import CaseFacts
-from replay.gate.metrics import violations, violations_of
+from replay.gate.facts import CaseFacts, Facts
+from replay.gate.metrics import BUILT_IN, violations, violations_of
 from replay.gate.policy import Policy
 from replay.gate.wording import bound, number
 
@@ -54,12 +56,26 @@ def suspects(cases: Sequence[CaseFacts], policy: Policy) -> list[CaseFacts]:
 
 def hard_checks(cases: Sequence[CaseFacts], again: Confirmation, policy: Policy) -> Iterator[Check]:
     """Judge each hard metric, and the bound over all of them."""
-    n = watched(cases)
-    upper = stats.rule_of_three(n, policy.alpha)
-    for metric in policy.hard:
-        yield _hard(metric, cases, again, n, upper)
+    counts = {metric: watched([case for case in cases if _judged(metric, case)]) for metric in policy.hard}
+    for metric, n in counts.items():
+        yield _hard(metric, cases, again, n, policy.alpha)
     if policy.hard_bound is not None and policy.hard:
-        yield _bound(n, upper, policy)
+        n = min(counts.values())
+        yield _bound(n, stats.rule_of_three(n, policy.alpha), policy)
+
+
+def _judged(metric: str, case: CaseFacts) -> bool:
+    """Whether a metric was looked at in every execution of the candidate."""
+    return metric in BUILT_IN or all(
+        metric in run.scores and metric not in run.unscored for run in case.candidates
+    )
+
+
+def _unproven(metric: str, run: Facts) -> bool:
+    """Whether an execution says nothing by what it did not do."""
+    if run.cut or run.failed or run.simulated:
+        return True
+    return metric not in BUILT_IN and run.scores.get(metric) is None
 
 
 def watched(cases: Sequence[CaseFacts]) -> int:
@@ -81,11 +97,24 @@ def watched(cases: Sequence[CaseFacts]) -> int:
     return len(conversations)
 
 
-def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, upper: float) -> Check:
+def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, alpha: float) -> Check:
+    upper = stats.rule_of_three(n, alpha)
+    unseen = 0 if metric in BUILT_IN else sum(metric not in run.scores for c in cases for run in c.candidates)
     found = [(case, said) for case in cases if (said := violations(metric, case))]
     bounded = f"{number(n, 'conversation')} watched to the end; if none of them violates, the bound is {bound(upper)}"
     title = metric
-    figures: dict[str, Json] = {"violations": len(found), "conversations": n, "bound": upper}
+    figures: dict[str, Json] = {
+        "violations": len(found),
+        "conversations": n,
+        "bound": upper,
+        "unseen": unseen,
+    }
+    if not found and unseen:
+        return Check(
+            f"hard.{metric}", "hard", title, "INCONCLUSIVE",
+            f"The scorer never looked at {number(unseen, 'execution')} of the candidate. Look at the warnings for why, and score "
+            "the run: `auditlog replay score`.", figures=figures, waivable=False,
+        )  # fmt: skip
     if not found and not n:
         return Check(
             f"hard.{metric}", "hard", title, "INCONCLUSIVE",
@@ -94,7 +123,7 @@ def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, 
     if not found:
         return Check(
             f"hard.{metric}", "hard", title, "PASS",
-            f"No violation in {number(n, 'conversation')}: less than {bound(upper)} of them, with 95 % confidence.",
+            f"No violation in {number(n, 'conversation')}: less than {bound(upper)} of them, with {100 * (1 - alpha):g} % confidence.",
             figures=figures,
         )  # fmt: skip
     confirmed, flaky, shared, untried = [], [], [], []
@@ -110,6 +139,8 @@ def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, 
             shared.append(example)
         elif any(True for run in rerun.candidates for _ in violations_of(metric, run, baselines)):
             confirmed.append(example)
+        elif any(_unproven(metric, run) for run in rerun.candidates):
+            untried.append(example)
         else:
             flaky.append(example)
     figures |= {

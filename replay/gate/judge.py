@@ -89,7 +89,8 @@ def judge(
     policy = allowed(policy, scores.demoted)
     cases = tuple(facts_of(case_trials(store, manifest), scores.by_execution))
     again = confirmed(
-        store, manifest, suspects(cases, policy), policy, runs=runs, path=path, progress=label("Running again"), narrate=narrate
+        store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, path=path,
+        progress=label("Running again"), narrate=narrate,
     )  # fmt: skip
     status = summary_of(store, run_id).status
     evidence = list(evidence_checks(store, run_id, policy))

@@ -68,13 +68,18 @@ def _limits(value: Any, schema: Mapping[str, Any], path: tuple[str | int, ...], 
     if "enum" in schema and value not in schema["enum"]:
         yield Fault(path, f"{name} is one of {', '.join(map(str, schema['enum']))}, and not {_shown(value)}")
     if isinstance(value, int | float):
-        low, above, high = (schema.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
+        low, above, high, below = (
+            schema.get(key) for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+        )
         too_low = (low is not None and value < low) or (above is not None and value <= above)
-        if too_low or (high is not None and value > high) or value != value:  # noqa: PLR0124 - NaN
+        too_high = (high is not None and value > high) or (below is not None and value >= below)
+        if too_low or too_high or value != value:  # noqa: PLR0124 - NaN
             bounds = (
                 [f"at least {low}"] if low is not None else [f"above {above}"] if above is not None else []
             )
-            bounds += [f"at most {high}"] if high is not None else []
+            bounds += (
+                [f"at most {high}"] if high is not None else [f"below {below}"] if below is not None else []
+            )
             yield Fault(path, f"{name} is {' and '.join(bounds)}, and not {value}")
     if isinstance(value, str):
         if len(value.strip()) < schema.get("minLength", 0):

@@ -81,7 +81,7 @@ def _primary(metric: str, cases: Sequence[CaseFacts], policy: Policy) -> Check:
             figures={"n": found.n},
         )  # fmt: skip
     # Where nothing is asked for, the figures alone count.
-    asked = margin or _REPORTED
+    asked = _REPORTED if margin is None else margin
     worst, best = (
         stats.noninferiority(d, asked, policy.alpha, clusters=found.clusters, weights=found.weights)
         for d in (found.worst, found.best)

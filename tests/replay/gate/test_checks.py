@@ -54,6 +54,30 @@ def test_a_primary_metric_passes_fails_or_is_not_known(case, policy, count, bad,
         assert f"{missing:,} more than there are" in check.sentence
 
 
+def test_a_hard_scorer_that_never_looked_is_no_pass(case, policy):
+    """Executions that a scorer was not asked about, or failed on, are not among those without a violation."""
+    asked = policy("[metrics]\nhard = ['mine']\n", scorers=("mine",))
+    looked = [case(n, candidate=replace(CALM, scores={"mine": 1.0})) for n in range(400)]
+    failed = replace(CALM, scores={"mine": None}, unscored=frozenset({"mine"}))
+    some = [*looked[:300], *(case(n, candidate=failed) for n in range(300, 400))]
+    never, seen, partly = (list(hard_checks(cases, NONE, asked)) for cases in (many(case, 400), looked, some))
+
+    assert ("INCONCLUSIVE", False) == (found(never, "hard.mine").outcome, found(never, "hard.mine").waivable)
+    assert "INCONCLUSIVE" == found(never, "hard_bound").outcome
+    assert ("PASS", 400) == (
+        found(seen, "hard.mine").outcome,
+        found(seen, "hard.mine").figures["conversations"],
+    )
+    assert 300 == found(partly, "hard.mine").figures["conversations"]
+
+
+def test_a_rerun_that_shows_nothing_is_not_flaky(case, policy):
+    """Where the follow-up broke off, the violation was not run again, and nobody can sign it away."""
+    cases = [case(0, candidate=REFUND)]
+    check = found(hard_checks(cases, again(case, cases, [MISSED] * 3), policy()), "hard.new_write")
+    assert ("INCONCLUSIVE", False, 1) == (check.outcome, check.waivable, check.figures["not_run_again"])
+
+
 def test_level_1_only_reports(case, policy):
     """At level 1 a regression is told, and decides nothing."""
     checks = list(primary_checks(many(case, 400, 40), policy(level=1)))

@@ -69,6 +69,13 @@ def test_what_is_no_toml_says_where():
         read("version = 1\nlevel = = 2\n")
 
 
+@pytest.mark.parametrize("margin", [0, 1])
+def test_a_margin_is_above_nothing_and_below_everything(margin):
+    """A margin of 0 or 1 has no interval that could show it, and is refused."""
+    with pytest.raises(PolicyError, match="gate.toml:3:1: .*above 0 and below 1"):
+        read(f"version = 1\nlevel = 3\nmargin = {margin}\n")
+
+
 def test_looser_than_the_level_needs_a_waiver():
     """A margin above the level's is refused, and stands with a waiver that has not expired."""
     looser = "version = 1\nlevel = 3\nmargin = 0.05\n"
