@@ -19,6 +19,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ _ID = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{32}")
 _NAME = "content"
 """What files call the key; their own id says which it is."""
 _NONCE = 12
+_FOR_EVER = timedelta(days=36_500)
+"""How long Arrow keeps the object that unwraps: it makes it under a lock of its own while it waits for the interpreter's."""
 _READING = "Reading what was said"
 
 
@@ -154,6 +157,7 @@ def encryption(secret: bytes) -> Any:
         plaintext_footer=True,
         double_wrapping=False,
         data_key_length_bits=_BYTES * 8,
+        cache_lifetime=_FOR_EVER,
     )
     return _factory(secret).file_encryption_properties(pe.KmsConnectionConfig(), asked)
 
@@ -162,16 +166,17 @@ def decryption(secret: bytes) -> Any:
     """Give what a file's reader decrypts with."""
     import pyarrow.parquet.encryption as pe
 
-    return _factory(secret).file_decryption_properties(pe.KmsConnectionConfig())
+    asked = pe.DecryptionConfiguration(cache_lifetime=_FOR_EVER)
+    return _factory(secret).file_decryption_properties(pe.KmsConnectionConfig(), asked)
 
 
 def dataset_decryption(secret: bytes) -> Any:
-    """Give what a data set's reader decrypts with."""
+    """Give what a data set's reader decrypts with; read one file's footer before more than one thread has it."""
     import pyarrow.dataset as ds
     import pyarrow.parquet.encryption as pe
 
     return ds.ParquetDecryptionConfig(
-        _factory(secret), pe.KmsConnectionConfig(), pe.DecryptionConfiguration()
+        _factory(secret), pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=_FOR_EVER)
     )
 
 

@@ -325,12 +325,12 @@ def test_redact_decides_what_is_recorded(recording):
         return secret
 
     assert {"card": "4111", "paid": 5} == pay("4111", 5)
-    assert "s3" == fail("s3")
+    assert "sesame" == fail("sesame")
     paid, failed = recording.rows
     assert {"card": "****", "amount": 5} == content(paid, "input")
     assert {"card": "****", "paid": 5} == content(paid, "output")
     assert {"$auditlog": "unredactable", "why": "KeyError"} == content(failed, "input")
-    assert b"s3" not in b"".join(recording.sink.payloads)
+    assert b"sesame" not in b"".join(recording.sink.payloads)
     assert paid["lossy"]
 
     @auditlog.tool(redact=lambda value: value)
@@ -343,7 +343,7 @@ def test_redact_decides_what_is_recorded(recording):
 
 @pytest.mark.parametrize(
     "redact",
-    [lambda value: {**value, "card": "****"}, lambda value: "hidden", lambda value: "4111-2222".join([])],
+    [lambda value: {**value, "card": "****"}, lambda value: "hidden", lambda value: "tulip-2222".join([])],
     ids=["by name", "any text", "nothing"],
 )
 def test_redact_reaches_the_text_of_an_error(recording, redact):
@@ -353,9 +353,9 @@ def test_redact_reaches_the_text_of_an_error(recording, redact):
     def pay(card, amount):
         raise ValueError(f"card {card} was declined for {amount}")
 
-    with pytest.raises(ValueError, match="4111-2222"):
-        pay("4111-2222", 5)
-    assert b"4111" not in b"".join(recording.sink.payloads)
+    with pytest.raises(ValueError, match="tulip-2222"):
+        pay("tulip-2222", 5)
+    assert b"tulip" not in b"".join(recording.sink.payloads)
     row = recording.named("pay")
     assert row["lossy"]
     assert "ValueError" == content(row, "error")["type"]
@@ -424,10 +424,10 @@ def test_content_left_out_makes_the_span_lossy(recording):
     def secret(pin):
         return pin
 
-    secret("1234")
+    secret("a pin in words")
     row = recording.named("secret")
     assert (None, None, True) == (row["input"], row["output"], row["lossy"])
-    assert not any(b"1234" in payload for payload in recording.sink.payloads)
+    assert not any(b"a pin in words" in payload for payload in recording.sink.payloads)
 
 
 @pytest.mark.parametrize(

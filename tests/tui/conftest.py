@@ -367,7 +367,10 @@ class Terminal:
     @property
     def text(self):
         """The screen as lines without trailing spaces."""
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        # Cell by cell: pyte's own `display` fails where half of a wide character is drawn over, as between two reads.
+        rows = (self.screen.buffer[y] for y in range(self.screen.lines))
+        lines = ("".join(row[x].data for x in range(self.screen.columns)) for row in rows)
+        return "\n".join(line.rstrip() for line in lines)
 
     def until(self, wanted, *, gone=False):
         """Read on until the screen shows a text, or until it is gone."""

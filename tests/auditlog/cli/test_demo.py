@@ -75,7 +75,8 @@ def screen_of(arguments, directory, *, until, seconds=60):
                 stream.feed(os.read(leader, 65536))
             except OSError:
                 break
-            shown = "\n".join(screen.display)
+            # Cell by cell: pyte's own `display` fails where half of a wide character is drawn over.
+            shown = "\n".join("".join(screen.buffer[y][x].data for x in range(120)) for y in range(40))
     for _ in range(20):
         if os.waitpid(child, os.WNOHANG)[0]:
             break
