@@ -7,6 +7,7 @@ import stat
 import click.testing
 import duckdb
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 
 from auditlog.cli.main import main
@@ -20,6 +21,7 @@ from auditlog.keeping.prune import prune
 from auditlog.layout import ensure
 from auditlog.sealing import content_key
 from auditlog.store import Store
+from auditlog.store.decrypted import sealed_rows
 
 PHRASE = "purple hippopotamus"
 REASON = "wants the amber giraffe"
@@ -338,3 +340,27 @@ def test_setting_taken_out(encrypted):
     settings.write_text(kept[0] + "\n" + kept[2].partition("\n\n")[2])
     with Store.open(encrypted) as store, pytest.raises(ContentKeyError, match="auditlog-content:"):
         list(store.conversations())
+
+
+def test_what_unwraps_keys_is_made_before_any_thread_reads(encrypted, monkeypatch):
+    """Reading sealed rows makes no second unwrapper: two threads that made one at once would wait for each other for ever."""
+    made = []
+    factory = pe.CryptoFactory
+
+    def counting(make):
+        def making(config):
+            made.append(config)
+            return make(config)
+
+        return factory(making)
+
+    monkeypatch.setattr(pe, "CryptoFactory", counting)
+    content_key._factory.cache_clear()
+    try:
+        paths = sorted(map(str, encrypted.glob("segments/day=*/*.parquet")))
+        rows = sealed_rows(str(encrypted), paths, content_key.of(encrypted).secret)
+        assert 1 == len(made)
+        assert 0 < rows.to_table().num_rows
+        assert (1, 3) == (len(made), len(paths))
+    finally:
+        content_key._factory.cache_clear()
