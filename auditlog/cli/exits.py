@@ -4,11 +4,20 @@ The rules:
 
 1. 0 is yes and 1 is no: whether something was found, is in order, or behaves the same.
 2. Everything from 2 on means that there is no answer.
+3. A command whose answers are codes of its own (`verify`, `gate`, `regress run`, `regress judge`) is an `OwnCodes`, its codes
+   stand here, and one of them is for having no answer: no code of an answer ever means a typing mistake.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import IntEnum
+from typing import Any, ClassVar
+
+import click
+
+from auditlog.errors import AuditlogError
 
 
 class Exit(IntEnum):
@@ -45,3 +54,57 @@ class Verdict(IntEnum):
     """Nobody outside has seen the ledger, and --require-anchor asks for it."""
     NO_ANSWER = 4
     """The command line has no meaning, or there is no store: not the codes above, which a pipeline takes for outcomes."""
+
+
+class GateExit(IntEnum):
+    """What `auditlog gate`, `regress run` and `regress judge` end with."""
+
+    PASS = 0
+    """Everything that was asked is shown."""
+    FAIL = 1
+    """Something is shown to be wrong."""
+    INCONCLUSIVE = 2
+    """Something is not shown; what is missing is said."""
+    NO_VERDICT = 3
+    """An error, or a command line without meaning."""
+
+
+class NoAnswerError(Exception):
+    """A command with codes of its own ended without an answer; what ended it is `error`."""
+
+    def __init__(self, error: Exception, code: IntEnum) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.code = code
+
+
+class OwnCodes(click.Command):
+    """A command whose answers are codes, and which ends with `no_answer` where it has none."""
+
+    no_answer: ClassVar[IntEnum]
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        """Read the command line."""
+        with self._without_answer():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run."""
+        with self._without_answer():
+            return super().invoke(ctx)
+
+    @contextlib.contextmanager
+    def _without_answer(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # Whoever read the output stopped; that is no lack of an answer.
+            raise
+        except (click.ClickException, AuditlogError, OSError, ImportError) as error:
+            raise NoAnswerError(error, self.no_answer) from error
+
+
+class GateCommand(OwnCodes):
+    """A command that ends with a verdict."""
+
+    no_answer = GateExit.NO_VERDICT

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
-from auditlog.cli.exits import Exit
+from auditlog.cli.exits import Exit, NoAnswerError
 from auditlog.cli.plugins import plugins
 from auditlog.errors import AuditlogError
 
@@ -146,8 +146,7 @@ class LazyGroup(click.Group):
             if sys.stdout is not None:
                 sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001 - rule 4
-            # A command whose answers are codes too ends in another way where it has none.
-            code = getattr(error, "ends_with", _ending(error))
+            code = _ending(error)
             _let_go_of_stdout(error)
             sys.exit(code)
         sys.exit(found if isinstance(found, int) else Exit.OK)
@@ -185,6 +184,9 @@ def _ending(error: BaseException) -> int:
 
         traceback.print_exception(error)
     match error:
+        case NoAnswerError():
+            code = _ending(error.error)
+            return Exit.BUG if code == Exit.BUG else error.code
         case click.exceptions.Exit():
             return error.exit_code
         case SystemExit():
@@ -199,6 +201,10 @@ def _ending(error: BaseException) -> int:
                 _narrate(f"`{path} --help` says what it takes.")
             return Exit.USAGE
         case AuditlogError():
+            _say(str(error))
+            return Exit.ERROR
+        case ImportError() if hasattr(error, "extra"):
+            # What is missing is an extra that was not installed; the message says which.
             _say(str(error))
             return Exit.ERROR
         case click.Abort() | KeyboardInterrupt():
@@ -243,6 +249,7 @@ def _tolerate_narrow_encodings() -> None:
 
 def _let_go_of_stdout(error: BaseException) -> None:
     """Keep the interpreter from failing a second time when it flushes what could not be written."""
+    error = error.error if isinstance(error, NoAnswerError) else error
     unwritable = isinstance(error, OSError) and error.errno in (
         errno.EPIPE,
         errno.ENOSPC,

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlog.cli.exits import Verdict
+from auditlog.cli.exits import OwnCodes, Verdict
 from auditlog.cli.known import checkpoints_of, key_of, read_text
 from auditlog.cli.options import store_option
 from auditlog.cli.output import Progress, narrate, print_line, styled
-from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from auditlog.integrity.verdict import Report
     from auditlog.ledger.note import Checkpoint, VerifierKey
 
 _COLOURS = {"VALID": "green", "VALID-BUT-UNANCHORED": "yellow", "INVALID": "red", "DIVERGED": "red"}
 
 
-class _Verify(click.Command):
-    """Ends with a code of its own where there is no outcome."""
-
-    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
-        """Read the command line."""
-        with _no_answer():
-            return super().make_context(*arguments, **named)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run."""
-        with _no_answer():
-            return super().invoke(ctx)
-
-
-@contextlib.contextmanager
-def _no_answer() -> Iterator[None]:
-    try:
-        yield
-    except (click.ClickException, AuditlogError, OSError) as error:
-        error.ends_with = Verdict.NO_ANSWER  # type: ignore[union-attr]
-        raise
+class _Verify(OwnCodes):
+    no_answer = Verdict.NO_ANSWER
 
 
 @click.command(cls=_Verify)

@@ -11,13 +11,12 @@ The rules:
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlog.cli.exits import Exit
+from auditlog.cli.exits import Exit, GateCommand, GateExit
 from auditlog.cli.formats import Column, format_option, moment, write_rows
 from auditlog.cli.options import open_store, record_access, store_option, store_words
 from auditlog.cli.output import narrate, print_line
@@ -35,33 +34,7 @@ if TYPE_CHECKING:
     from replay.running.run_plan import RunPlan
     from replay.sandbox.modes import Modes
 
-_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
-_NO_VERDICT = 3
 _SEALED = "(sealed)"
-
-
-class _WithVerdict(click.Command):
-    """Ends with a code of its own where there is no verdict."""
-
-    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
-        """Read the command line."""
-        with _no_verdict():
-            return super().make_context(*arguments, **named)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run."""
-        with _no_verdict():
-            return super().invoke(ctx)
-
-
-@contextlib.contextmanager
-def _no_verdict() -> Iterator[None]:
-    try:
-        yield
-    except (click.ClickException, AuditlogError, OSError) as error:
-        if not isinstance(error, BrokenPipeError):
-            error.ends_with = _NO_VERDICT  # type: ignore[union-attr]
-        raise
 
 
 class _Group(click.Group):
@@ -284,7 +257,7 @@ def history(format: str, output: str | None, store: str) -> None:
         raise click.exceptions.Exit(Exit.NO)
 
 
-@click.command(cls=_WithVerdict, short_help="Replay the set with a candidate, and judge each case.")
+@click.command(cls=GateCommand, short_help="Replay the set with a candidate, and judge each case.")
 @target_options
 @mode_options
 @click.option(
@@ -352,10 +325,10 @@ def run(
         results = judged(opened, planned.run_id)
         opened.seal(wait=False)
     _write_results(results, format)
-    raise click.exceptions.Exit(_CODES[results.verdict])
+    raise click.exceptions.Exit(GateExit[results.verdict])
 
 
-@click.command(cls=_WithVerdict, short_help="Judge a run by the set.")
+@click.command(cls=GateCommand, short_help="Judge a run by the set.")
 @click.argument("run_id", metavar="RUN")
 @click.option(
     "--format",
@@ -373,7 +346,7 @@ def judge(run_id: str, format: str, store: str) -> None:
         results = judged(opened, run_id)
         record_access(opened, "regress judge", ids=[results.run_id], rows=len(results.cases))
     _write_results(results, format)
-    raise click.exceptions.Exit(_CODES[results.verdict])
+    raise click.exceptions.Exit(GateExit[results.verdict])
 
 
 def _run(store: Store, planned: RunPlan, words: str) -> None:
@@ -395,7 +368,9 @@ def _run(store: Store, planned: RunPlan, words: str) -> None:
     if summary.status != "complete":
         go_on = f"`auditlog replay run --resume {summary.run_id}{words}`, then `auditlog regress judge {summary.run_id}{words}`"
         narrate(f"The run ended as {summary.status}; what is done is kept. {go_on} goes on.")
-        raise click.exceptions.Exit(Exit.INTERRUPTED if summary.status == "interrupted" else _NO_VERDICT)
+        raise click.exceptions.Exit(
+            Exit.INTERRUPTED if summary.status == "interrupted" else GateExit.NO_VERDICT
+        )
 
 
 def _write_results(results: RegressionResults, format: str) -> None:

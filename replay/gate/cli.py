@@ -11,12 +11,12 @@ The rules:
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from auditlog.cli.exits import GateCommand, GateExit
 from auditlog.cli.options import open_store, record_access, store_option, store_words
 from auditlog.errors import AuditlogError
 
@@ -25,42 +25,10 @@ if TYPE_CHECKING:
     from replay.gate.check import Verdict
     from replay.gate.policy import Policy
 
-PASS, FAIL, INCONCLUSIVE, ERROR = range(4)
-CODES = {"PASS": PASS, "FAIL": FAIL, "INCONCLUSIVE": INCONCLUSIVE}
 FORMATS = ("text", "json", "junit", "sarif", "md", "html")
 
 
-class _Gate(click.Command):
-    """Ends with a code of its own where there is no verdict."""
-
-    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
-        """Read the command line."""
-        with _no_verdict():
-            return super().make_context(*arguments, **named)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run."""
-        with _no_verdict():
-            return super().invoke(ctx)
-
-
-@contextlib.contextmanager
-def _no_verdict() -> Iterator[None]:
-    from replay.stats.distributions import StatisticsMissingError
-
-    try:
-        yield
-    except StatisticsMissingError as missing:
-        error = AuditlogError(str(missing))
-        error.ends_with = ERROR  # type: ignore[attr-defined]
-        raise error from None
-    except (click.ClickException, AuditlogError, OSError) as error:
-        if not isinstance(error, BrokenPipeError):
-            error.ends_with = ERROR  # type: ignore[union-attr]
-        raise
-
-
-@click.command(cls=_Gate, short_help="Judge a run by a policy: PASS, FAIL or INCONCLUSIVE.")
+@click.command(cls=GateCommand, short_help="Judge a run by a policy: PASS, FAIL or INCONCLUSIVE.")
 @click.argument("run_id", metavar="RUN", required=False)
 @click.option(
     "--policy", "policy_path", metavar="FILE", type=click.Path(dir_okay=False), help="The policy, as TOML."
@@ -150,7 +118,7 @@ def gate(
         narrate(
             f"`auditlog replay diff {verdict.run_id}{store_words(store)}` shows what behaves differently."
         )
-    raise click.exceptions.Exit(CODES[verdict.outcome])
+    raise click.exceptions.Exit(GateExit[verdict.outcome])
 
 
 def _judged(

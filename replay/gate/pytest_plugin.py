@@ -59,6 +59,7 @@ class Gate(pytest.Collector):
         from auditlog.store import Store
         from replay.gate.cli import read_policy_file
         from replay.gate.judge import judge
+        from replay.stats import StatisticsMissingError
 
         options = self.config
         store = options.getoption("--auditlog-store") or _environment() or DEFAULT_STORE
@@ -66,7 +67,7 @@ class Gate(pytest.Collector):
             policy = read_policy_file(options.getoption("--auditlog-policy"))
             with Store.open(store) as opened:
                 verdict = judge(opened, options.getoption("--auditlog-run"), policy, runs=False).verdict
-        except AuditlogError as error:
+        except (AuditlogError, StatisticsMissingError) as error:
             raise pytest.UsageError(str(error)) from None
         return iter([CheckItem.from_parent(self, name=check.id, check=check) for check in verdict.checks])
 

@@ -20,6 +20,9 @@ _NORMAL = NormalDist()
 class StatisticsMissingError(ImportError):
     """scipy is not installed, and what was asked for needs it."""
 
+    extra = "gate"
+    """The extra that brings it; the command line then says this error's sentence and no more."""
+
 
 def scipy(part: str) -> Any:
     """Import `scipy.special` or `scipy.stats`.
