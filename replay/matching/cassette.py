@@ -35,6 +35,8 @@ __all__ = ["Cassette", "Hit", "Miss", "Tier", "describe"]
 
 Tier = Literal["exact", "normalised", "reuse"]
 
+_WORST_FIRST: tuple[Effect, ...] = ("write", "control", "read")
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -133,8 +135,9 @@ class Cassette:
         )
 
     def effect_of(self, kind: str, name: str) -> Effect | None:
-        """Give the effect with which a tool was recorded."""
-        return next((call.effect for call in self._recorded if (call.kind, call.name) == (kind, name)), None)
+        """Give the worst effect with which this turn recorded a tool; None where it has none, or no such call."""
+        found = {call.effect for call in self._recorded if (call.kind, call.name) == (kind, name)}
+        return next((effect for effect in _WORST_FIRST if effect in found), None)
 
     def _choose(self, equal: Sequence[int], caller: Caller, *, reusable: bool) -> _Choice | None:
         """Choose among equal calls by the order of rule 2; None where none of them may be served any more."""

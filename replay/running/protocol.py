@@ -23,6 +23,7 @@ from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
 from replay.pinned.pinning import PINNED, Pinning, pinning_from_json
 from replay.running.frames import Frame
 from replay.running.limits import NOTHING_SPENT, Spend
+from replay.sandbox.effects import NOTHING_KNOWN, KnownEffects, effects_from_json
 from replay.sandbox.modes import Modes, modes_from_json
 from replay.targets.planned import NOTHING, overrides_from_json
 
@@ -64,6 +65,8 @@ class Setup:
     protocol: int = VERSION
     pinning: Pinning = PINNED
     """What is held still."""
+    effects: KnownEffects = NOTHING_KNOWN
+    """What the recordings of the whole store say of tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def read_setup(message: Mapping[str, Any]) -> Setup:
     fields["variables"] = tuple((name, value) for name, value in fields.get("variables") or ())
     fields["overrides"] = overrides_from_json(fields.get("overrides") or {})
     fields["pinning"] = pinning_from_json(fields.get("pinning") or {})
+    fields["effects"] = effects_from_json(fields.get("effects"))
     return Setup(**fields)
 
 

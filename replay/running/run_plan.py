@@ -27,11 +27,13 @@ from replay.running.pool import Launch
 from replay.running.protocol import Setup
 from replay.running.runs import process_birth
 from replay.running.sampling import EVERY_TURN, Sampling, sampling_from_json
+from replay.sandbox.effects import NOTHING_KNOWN, KnownEffects, effects_from_json
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import Modes, modes_from_json
 from replay.targets.planned import PlannedTarget, target_from_json
 
 PlannedKind = Literal["replay", "verify", "control", "fork"]
+Engine = Literal["asyncio", "ray"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ class RunPlan:
     """What is held still."""
     sampling: Sampling = EVERY_TURN
     """Which of the chosen turns are its cases."""
+    effects: KnownEffects = NOTHING_KNOWN
+    """What the recordings of the whole store say of tools."""
+    engine: Engine = "asyncio"
+    """Where its workers are: processes of this machine, or actors of a Ray cluster. No part of its record."""
+    ray_address: str = ""
+    """The cluster's; empty for one on this machine."""
     notes: tuple[str, ...] = ()
     """What whoever starts the run should know."""
 
@@ -104,6 +112,7 @@ class RunPlan:
             overrides=target.overrides,
             variables=target.variables,
             within=place.within,
+            effects=self.effects,
         )
         env = (*self.env, *target.env)
         return Launch(setup, place, env, self.limits.deadline, target.sources)
@@ -114,7 +123,7 @@ class RunPlan:
         fields["created"] = self.created.isoformat()
         fields["cases"] = [case.listed() for case in self.cases]
         fields["cases_digest"] = cases_digest(fields["cases"])
-        for name in ("notes", "resumed"):
+        for name in ("notes", "resumed", "engine", "ray_address"):
             del fields[name]
         fields["candidate"] = self.candidate.recorded()
         fields["baseline"] = None if self.baseline is None else self.baseline.recorded()
@@ -147,6 +156,7 @@ def from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
         or {name: manifest[name] for name in ("deadline", "memory_bytes") if name in manifest}
     )
     fields["sampling"] = sampling_from_json(manifest.get("sampling"))
+    fields["effects"] = effects_from_json(manifest.get("effects"))
     fields["created"] = datetime.fromisoformat(fields["created"])
     fields["cases"] = tuple(Case(*case) for case in manifest["cases"])
     return RunPlan(**fields)

@@ -85,6 +85,8 @@ def main() -> None:
     token = message.pop("token", "")
     setup = protocol.read_setup(message)
     held, hosts, guard = _take_locks(setup)
+    if isinstance(asked := interception.installed(), CaseInterceptor):
+        asked.believe(setup.effects)
     if sys.flags.no_site:
         # What the environment's packages run when Python starts, they run here, behind the locks.
         site.main()

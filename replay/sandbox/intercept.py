@@ -8,7 +8,7 @@ The rules:
 4. What it does not hold ends the case: a write, declared or not declared at all, as `blocked`; anything else as
    `diverged`. A hand-off is not made up either: it is the case's last step, plainly visible. For a read that is missed the
    modes may have something else: its recorded error, its body, or a simulation, each marked by its tier.
-5. A tool that the recording or the agent calls a write is a write.
+5. A tool that any recording of the store or the agent calls a write is a write (`effects`).
 6. In a fork, what comes before it is served from the recording whatever the modes are.
 7. After the case has ended, every further call is refused with what ended it.
 """
@@ -25,6 +25,7 @@ from replay.matching.cassette import Cassette, Hit, Miss
 from replay.matching.recorded import Recorded, is_read, is_write
 from replay.matching.revive import error_of
 from replay.sandbox.answers import TIER, served
+from replay.sandbox.effects import NOTHING_KNOWN, KnownEffects
 from replay.sandbox.fork import Prefix
 from replay.sandbox.modes import Modes
 from replay.sandbox.simulate import Simulator, nearest_recorded
@@ -40,6 +41,7 @@ class CaseInterceptor:
     def __init__(self, process: ProcessState) -> None:
         """Answer the calls of whatever case the process is in."""
         self._process = process
+        self._effects = NOTHING_KNOWN
         self._cassette = Cassette(())
         self._callers = Callers()
         self.asked: set[str] = set()
@@ -50,6 +52,10 @@ class CaseInterceptor:
         self._cache: ModelAnswers | None = None
         self._simulator: Simulator = nearest_recorded
         self._lease: Callable[[], None] | None = None
+
+    def believe(self, effects: KnownEffects) -> None:
+        """Take what the recordings of the whole store say of tools."""
+        self._effects = effects
 
     def simulate_with(self, simulator: Simulator) -> None:
         """Answer what is missed with this, where the modes are `simulate`."""
@@ -143,7 +149,9 @@ class CaseInterceptor:
         if modes.reads == "deny":
             stop = ReplayMiss(f"{operation.name} was not served: this run denies reads.")
             return Raised(case.stop(stop), {TIER: "miss", "auditlog.replay.miss_rule": "denied"})
-        may_run = modes.read_runs(operation.name, operation.kind, effect)
+        may_run = modes.read_runs(operation.name, operation.kind, effect) and not (
+            operation.kind == "tool" and self._effects.is_untold(operation.name)
+        )
         if may_run and modes.reads == "live":
             return _run(call)
         found = self._take(call, effect, caller)
@@ -180,8 +188,10 @@ class CaseInterceptor:
 
     def _effect(self, call: Call) -> Effect | None:
         operation = call.operation
-        recorded = self._cassette.effect_of(operation.kind, operation.name)
-        return "write" if recorded == "write" else operation.effect
+        if operation.kind != "tool":
+            return operation.effect
+        here = self._cassette.effect_of(operation.kind, operation.name)
+        return "write" if here == "write" else self._effects.effect(operation.name, operation.effect)
 
     def _leak(self, call: Call, case: CaseState | None) -> Raised:
         left_behind = case is not None and current_case.get() is not None
@@ -210,7 +220,12 @@ def _missed(case: CaseState, call: Call, miss: Miss, effect: Effect | None) -> R
     writes = is_write(operation.kind, effect)
     stop: CaseStop
     if writes:
-        declared = "a write" if effect == "write" else "taken for a write, since its effect is not declared"
+        if operation.effect == "write":
+            declared = "a write"
+        elif effect == "write":
+            declared = "a write, or undeclared, in recordings of this store, whatever it is declared now"
+        else:
+            declared = "taken for a write, since its effect is not declared"
         stop = WriteBlocked(f"{operation.name} ({declared}) was blocked: {why}.")
     else:
         stop = ReplayMiss(f"{operation.name} was not served: {why}.")
