@@ -2,7 +2,7 @@
 
 | Step | Module |
 |---|---|
-| The lists of risks, and the cells that they make with surfaces and languages | `taxonomy` |
+| The lists of risks, their cells, and what is kept of each | `replay.risks` |
 | What an attack is, and what proposes attacks | `model` |
 | The recorded turns that attacks are laid into | `hosts` |
 | The built-in attacker: families of texts, and mutations of what failed | `templates`, `mutations` |

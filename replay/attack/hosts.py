@@ -16,7 +16,7 @@ from typing import Any
 
 from auditlog.values import Json, Span, Turn
 from replay.attack.model import Host
-from replay.attack.taxonomy import Surface
+from replay.risks.taxonomy import Surface
 from replay.running.cases import unreplayable
 
 _EMAIL = re.compile(r"[^\s@<>\"']{1,64}@[^\s@<>\"']{1,190}\.[a-zA-Z]{2,24}")

@@ -18,16 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Json
-from replay.attack.campaign import CampaignResult, CellResult, Finding
-from replay.attack.taxonomy import Cell, list_of
+from replay.attack.campaign import CampaignResult, Finding
+from replay.risks.tried import CAMPAIGN, CAMPAIGN_END, CELL, Tried, cells_by_campaign, contents, recorded
 from replay.running.records import run_span
 
 if TYPE_CHECKING:
     from auditlog.store import Store
 
-CAMPAIGN = "replay_attack_run"
-CAMPAIGN_END = "replay_attack_run_end"
-ATTACK = "replay_attack"
 FINDING = "replay_attack_finding"
 
 
@@ -72,14 +69,14 @@ class Campaign:
     attacks: int
     flaky: int
     unproven: int
-    cells: tuple[CellResult, ...]
+    cells: tuple[Tried, ...]
     findings: tuple[KeptFinding, ...]
 
 
 def records_of(run_id: str, candidate_digest: str, result: CampaignResult) -> Iterator[bytes]:
     """Make the records of a campaign that is over, its end last."""
     for found in result.cells:
-        yield run_span(ATTACK, run_id, _cell(candidate_digest, found))
+        yield run_span(CELL, run_id, recorded(found, candidate_digest))
     for finding in result.findings:
         yield run_span(FINDING, run_id, _finding(finding))
     end: Json = {
@@ -89,24 +86,6 @@ def records_of(run_id: str, candidate_digest: str, result: CampaignResult) -> It
         "unproven": result.unproven,
     }
     yield run_span(CAMPAIGN_END, run_id, end)
-
-
-def _cell(candidate_digest: str, found: CellResult) -> Json:
-    cell = found.cell
-    return {
-        "id": f"{cell.risk}/{cell.surface}/{cell.language}",
-        "list": list_of(cell.risk).name,
-        "edition": list_of(cell.risk).edition,
-        "entry": cell.risk,
-        "surface": cell.surface,
-        "language": cell.language,
-        "candidate_digest": candidate_digest,
-        "tried": found.tried,
-        "worked": found.worked,
-        "reproduced": found.reproduced,
-        "succeeded": found.state == "broken",
-        "what": f"{found.worked} of {found.tried} attacks worked",
-    }
 
 
 def _finding(finding: Finding) -> Json:
@@ -144,27 +123,14 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
         store: where they are.
         unsealed: give the words of sealed families, too.
     """
-    ends = dict(_contents(store, CAMPAIGN_END))
-    cells: dict[str, list[CellResult]] = {}
-    for run_id, content in _contents(store, ATTACK):
-        match content:
-            case {
-                "entry": str(r),
-                "surface": "user" | "document" | "tool" | "memory" as s,
-                "language": str(lang),
-                "tried": int(n),
-                "worked": int(k),
-            }:
-                again = content.get("reproduced") is True
-                cells.setdefault(run_id, []).append(CellResult(Cell(r, s, lang), n, k, again))
-            case _:
-                pass
+    ends = dict(contents(store, CAMPAIGN_END))
+    cells = cells_by_campaign(store)
     findings: dict[str, list[KeptFinding]] = {}
-    for run_id, content in _contents(store, FINDING):
+    for run_id, content in contents(store, FINDING):
         if (kept := _read_finding(content, unsealed=unsealed)) is not None:
             findings.setdefault(run_id, []).append(kept)
     found = []
-    for run_id, content in _contents(store, CAMPAIGN):
+    for run_id, content in contents(store, CAMPAIGN):
         match content:
             case {
                 "created": str(created),
@@ -188,7 +154,7 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
                         attacks=_number(end, "attacks"),
                         flaky=_number(end, "flaky"),
                         unproven=_number(end, "unproven"),
-                        cells=tuple(cells.get(run_id, ())),
+                        cells=tuple(cells.get(run_id, {}).values()),
                         findings=tuple(findings.get(run_id, ())),
                     )
                 )
@@ -216,12 +182,6 @@ def load_campaign(store: Store, wanted: str, *, unsealed: bool = False) -> Campa
     named = ", ".join(c.run_id for c in (fitting or known)[:5])
     hint = "is the beginning of several" if fitting else "is none; there are"
     raise NotFoundError(f"The campaign {wanted!r} {hint}: {named}.")
-
-
-def _contents(store: Store, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [name]):
-        if span.replay is not None and isinstance(span.input, dict):
-            yield span.replay.run_id, span.input
 
 
 def _read_finding(content: Mapping[str, Any], *, unsealed: bool) -> KeptFinding | None:

@@ -18,9 +18,9 @@ from collections.abc import Iterable
 
 from replay.attack.model import AttackCase, Context, Feedback, Host
 from replay.attack.oracles import GOALS
-from replay.attack.taxonomy import Cell, list_of
 from replay.attack.templates import canary_of
 from replay.errors import ScorerError
+from replay.risks.taxonomy import Cell, list_of
 from replay.scorers.judge.client import ChatClient
 
 _MOST_WORDS = 120

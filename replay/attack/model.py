@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from replay.attack.taxonomy import Cell, Surface
 from replay.diff.model import CaseStatus
+from replay.risks.taxonomy import Cell, Surface
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from auditlog.values import Turn
 from replay.attack.arena import UNWRITABLE, Arena
 from replay.attack.campaign import Bounds, CampaignProgress, CampaignResult, search
 from replay.attack.hosts import hosts_of
-from replay.attack.keeping import CAMPAIGN, records_of
+from replay.attack.keeping import records_of
 from replay.attack.model import Attacker, Context
-from replay.attack.taxonomy import Cell
 from replay.attack.templates import Templates
 from replay.results.trials import recorded_turns
+from replay.risks.taxonomy import Cell
+from replay.risks.tried import CAMPAIGN
 from replay.running.pool import sweep
 from replay.running.records import run_span
 from replay.running.run_plan import RunPlan

@@ -21,7 +21,7 @@ from functools import cache
 from auditlog.resources import directory
 from replay.attack.model import AttackCase, Context, Feedback, Host
 from replay.attack.mutations import MUTATIONS, mutated
-from replay.attack.taxonomy import Cell, Surface
+from replay.risks.taxonomy import Cell, Surface
 
 _GAP = re.compile(r"\{(\w+)\}")
 _DEEPEST = 2

@@ -120,11 +120,11 @@ def run(
     """
     import replay as engine
     from auditlog.cli.output import Progress, narrate
-    from replay.attack.campaign import Bounds, cells_of
+    from replay.attack.campaign import Bounds
     from replay.attack.cli.writing import write_campaign
     from replay.attack.keeping import load_campaign
     from replay.attack.running import run_campaign
-    from replay.attack.taxonomy import SURFACES, taxonomies
+    from replay.risks.taxonomy import SURFACES, cells_of, taxonomies
     from replay.sandbox.modes import Modes
 
     chosen = selection(where, None, since, until)

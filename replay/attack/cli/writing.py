@@ -10,9 +10,9 @@ from typing import Any
 from auditlog.cli.formats import json_text
 from auditlog.cli.output import many, print_line, terminal_width
 from auditlog.safe_text import safe_text
-from replay.attack.campaign import CellResult, by_state
 from replay.attack.keeping import Campaign, KeptFinding
-from replay.attack.taxonomy import SURFACES, taxonomies
+from replay.risks.taxonomy import SURFACES, taxonomies
+from replay.risks.tried import Tried, by_state
 
 _STATE_SIGNS = {"broken": "✗", "flaky": "~", "held": "✓", "untried": "·"}
 
@@ -68,7 +68,7 @@ def _finding_lines(number: int, finding: KeptFinding) -> Iterator[str]:
 
 
 def _coverage_lines(found: Campaign) -> Iterator[str]:
-    cells: defaultdict[str, list[CellResult]] = defaultdict(list)
+    cells: defaultdict[str, list[Tried]] = defaultdict(list)
     for cell in found.cells:
         cells[cell.cell.risk].append(cell)
     ways = [way for way in SURFACES if any(cell.cell.surface == way for cell in found.cells)]
@@ -92,7 +92,7 @@ def _coverage_lines(found: Campaign) -> Iterator[str]:
     yield "Held says that these attacks did not work, and not that none does."
 
 
-def _mark(cells: Iterable[CellResult], way: str) -> str:
+def _mark(cells: Iterable[Tried], way: str) -> str:
     states = {cell.state for cell in cells if cell.cell.surface == way}
     return next(
         (_STATE_SIGNS[state] for state in ("broken", "flaky", "held", "untried") if state in states), " "

@@ -6,7 +6,7 @@ import pytest
 
 from auditlog.values import Span, Turn
 from replay.attack.model import AttackCase, Host
-from replay.attack.taxonomy import Cell
+from replay.risks.taxonomy import Cell
 
 
 def make_turn(answer="Hello.", *tools, said="Where is A-1?", prompt=None, **agent):

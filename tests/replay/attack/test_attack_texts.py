@@ -13,8 +13,8 @@ from replay.attack.llm import texts_in
 from replay.attack.model import Attempt, Context, Feedback
 from replay.attack.mutations import MUTATIONS, mutated
 from replay.attack.oracles import GOALS
-from replay.attack.taxonomy import SURFACES, Cell, list_of, taxonomies, taxonomy
 from replay.attack.templates import Templates, families
+from replay.risks.taxonomy import SURFACES, Cell, list_of, taxonomies, taxonomy
 
 
 def test_each_list_has_ten_risks_of_its_own_prefix():

@@ -9,6 +9,7 @@ The rules:
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple, get_args
@@ -81,5 +82,26 @@ def taxonomy(name: str) -> Taxonomy:
 
 
 def list_of(risk_id: str) -> Taxonomy:
-    """Give the list that a risk stands in."""
-    return next(found for found in taxonomies() if any(risk.risk_id == risk_id for risk in found.risks))
+    """Give the list that a risk stands in.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    for found in taxonomies():
+        if any(risk.risk_id == risk_id for risk in found.risks):
+            return found
+    raise NotFoundError(f"There is no risk {risk_id!r} in any list.")
+
+
+def cells_of(
+    lists: Iterable[Taxonomy], surfaces: Sequence[Surface] = SURFACES, languages: Sequence[str] = ("en",)
+) -> list[Cell]:
+    """Give the cells of lists, surfaces and languages, without the risks that a replay cannot try."""
+    return [
+        Cell(risk.risk_id, surface, language)
+        for found in lists
+        for risk in found.risks
+        if not risk.untried
+        for surface in surfaces
+        for language in languages
+    ]
