@@ -32,7 +32,7 @@ from auditlog.errors import AuditlogError, StoreError
 AGENT = "examples.support_bot"
 TRACES = "support_bot.v1.otlp.jsonl.gz"
 # The real model takes seconds an answer, and answers one question at a time.
-_SPOKEN = ("--limit", "40", "--sample", "0", "--concurrency", "1")
+_SPOKEN = ("--limit", "40", "--second-baseline", "0", "--concurrency", "1")
 _MODEL_VARIABLES = ("SUPPORT_BOT_MODEL", "SUPPORT_BOT_BASE_URL")
 
 

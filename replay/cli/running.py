@@ -89,12 +89,13 @@ def target_options(command: Any) -> Any:
 )
 @click.option("--baseline-adapter", metavar="MODULE:FUNCTION", help="The same, as an adapter.")
 @click.option(
-    "--sample",
+    "--second-baseline",
+    "sample",
     type=click.FloatRange(0, 1),
     default=0.2,
     show_default=True,
     metavar="SHARE",
-    help="The share of the cases that the second baseline runs.",
+    help="The share of the cases that the baseline runs a second time, to show its noise; a gate wants 1.",
 )
 @click.option(
     "--repeats",

@@ -137,7 +137,7 @@ def _missing(required: int, n: int) -> str:
 
 def _nothing(metric: str, n: int) -> str:
     why = (
-        "the baseline ran each case once, so there is no noise to compare with: run with `--sample 1`, or `--repeats 2`"
+        "the baseline ran each case once, so there is no noise to compare with: run with `--second-baseline 1` or `--repeats 2`"
         if metric in AGREEMENT
         else "its scorer said nothing of the others, or a side did not run"
     )

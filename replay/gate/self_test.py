@@ -127,7 +127,7 @@ def self_test(
     if len(paired) < 2:
         raise RunError(
             f"Run {whole} ran its baseline once in each case, and a self-test needs it twice. "
-            "Run it with --sample 1 or --repeats 2."
+            "Run it with --second-baseline 1 or --repeats 2."
         )
     # What decides, and passes as it is: a check that does not pass without a plant says nothing of one.
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated, no secret

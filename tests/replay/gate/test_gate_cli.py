@@ -40,7 +40,7 @@ def replayed_once(record, agents, tmp_path_factory):
     record(path, agents.v1, TALKS)
     for candidate in ("v1", "generous"):
         done = run(
-            "replay", "run", "--agent", f"shop_agents:{candidate}", "--baseline", "shop_agents:v1", "--sample", "1",
+            "replay", "run", "--agent", f"shop_agents:{candidate}", "--baseline", "shop_agents:v1", "--second-baseline", "1",
             "--path", AGENTS, "--store", path,
         )  # fmt: skip
         assert done.exit_code == 0, done.stderr

@@ -22,7 +22,7 @@ def test_a_check_is_an_item(record, agents, tmp_path):
     CliRunner().invoke(
         main,
         [
-            "replay", "run", "--agent", "shop_agents:v1", "--baseline", "shop_agents:v1", "--sample", "1",
+            "replay", "run", "--agent", "shop_agents:v1", "--baseline", "shop_agents:v1", "--second-baseline", "1",
             "--path", str(AGENTS), "--store", str(store),
         ],
     )  # fmt: skip
