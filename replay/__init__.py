@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from replay.results.comparisons import save_comparison
     from replay.results.loading import load_report, load_runs
     from replay.results.report import CaseResult, Report, RunSummary
-    from replay.running.planning import plan, resume
+    from replay.running.planning import plan
+    from replay.running.resuming import resume
     from replay.running.run_plan import RunPlan
     from replay.running.runner import run
 
@@ -37,7 +38,7 @@ _HOME = {
     "load_report": "results.loading",
     "load_runs": "results.loading",
     "plan": "running.planning",
-    "resume": "running.planning",
+    "resume": "running.resuming",
     "run": "running.runner",
     "save_comparison": "results.comparisons",
 }

@@ -1,4 +1,10 @@
-"""The options that say what a run may take: `--deadline`, `--max-usd`, `--max-tokens`, `--max-time`, `--rate`, `--retries`."""
+"""The options that say what a run may take, and where its workers are: `--deadline`, `--max-usd`, `--engine`, and others.
+
+The rules:
+
+1. They come to the command among `planning`: whoever makes a plan with it plans the limits and the engine, too.
+2. Limits are there only where one was given, so that going on with a run changes only what was said.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +13,11 @@ from typing import Any
 
 import click
 
-ENGINE = "replay.engine"
-"""Where a command finds the engine that was chosen, in its context."""
-
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
 def limit_options(command: Any) -> Any:
-    """Add the options, and hand them to the command among `planning`, as `limits`, where one of them was given."""
+    """Add the options, and hand them to the command among `planning`; `limits` only where one was given."""
 
     @functools.wraps(command)
     def with_limits(
@@ -44,8 +47,9 @@ def limit_options(command: Any) -> Any:
             from replay.running.limits import Limits, with_rates
 
             planning["limits"] = with_rates(Limits(**said), rate)
-        # What a run may take is planned; where it runs is not.
-        click.get_current_context().meta[ENGINE] = {"engine": engine, "ray_address": ray_address}
+        if ray_address and engine != "ray":
+            raise click.UsageError("--ray-address names a cluster, and takes --engine ray beside it.")
+        planning |= {"engine": engine, "ray_address": ray_address}
         return command(planning=planning, **options)
 
     decorated: Any = with_limits

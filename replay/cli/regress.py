@@ -24,14 +24,12 @@ from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
 from replay.cli.match_options import rules_of
 from replay.cli.mode_options import mode_options
-from replay.cli.running import one_of, target_options
+from replay.cli.running import execute, one_of, refuse_unfinished, target_options
 
 if TYPE_CHECKING:
-    from auditlog.store import Store
     from replay.regress.expectations import Expectations
     from replay.regress.judging import RegressionResults
     from replay.regress.keeping import RegressionCase
-    from replay.running.run_plan import RunPlan
     from replay.sandbox.modes import Modes
 
 _SEALED = "(sealed)"
@@ -321,7 +319,9 @@ def run(
             **planning,
         )
         record_access(opened, "regress run", ids=[planned.run_id], rows=len(planned.cases))
-        _run(opened, planned, store_words(store))
+        words = store_words(store)
+        summary = execute(opened, planned, " of the regression set")
+        refuse_unfinished(summary, words, f" Then `auditlog regress judge {summary.run_id}{words}`.")
         results = judged(opened, planned.run_id)
         opened.seal(wait=False)
     _write_results(results, format)
@@ -347,30 +347,6 @@ def judge(run_id: str, format: str, store: str) -> None:
         record_access(opened, "regress judge", ids=[results.run_id], rows=len(results.cases))
     _write_results(results, format)
     raise click.exceptions.Exit(GateExit[results.verdict])
-
-
-def _run(store: Store, planned: RunPlan, words: str) -> None:
-    from replay.render.wording import plural
-    from replay.running.progress import ProgressLine
-    from replay.running.runner import run as execute
-
-    for note in planned.notes:
-        narrate(note)
-    narrate(
-        f"Run {planned.run_id}: {plural(len(planned.cases), 'case')} of the regression set, "
-        f"{plural(planned.executions, 'execution')}, {planned.mode}"
-    )
-    line = ProgressLine()
-    try:
-        summary = execute(store, planned, progress=line)
-    finally:
-        line.close()
-    if summary.status != "complete":
-        go_on = f"`auditlog replay run --resume {summary.run_id}{words}`, then `auditlog regress judge {summary.run_id}{words}`"
-        narrate(f"The run ended as {summary.status}; what is done is kept. {go_on} goes on.")
-        raise click.exceptions.Exit(
-            Exit.INTERRUPTED if summary.status == "interrupted" else GateExit.NO_VERDICT
-        )
 
 
 def _write_results(results: RegressionResults, format: str) -> None:

@@ -17,7 +17,7 @@ from auditlog.cli.options import (
     store_words,
 )
 from replay.cli.candidate_options import candidate_options
-from replay.cli.limit_options import ENGINE, limit_options
+from replay.cli.limit_options import limit_options
 from replay.cli.match_options import match_option, rules_of
 from replay.cli.mode_options import mode_options
 from replay.cli.outlook import outlook
@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from replay.results.report import RunSummary
     from replay.running.planning import RunPlan
     from replay.sandbox.modes import Modes
+
+
+_ON_RESUME = ("limits", "engine", "ray_address", "allow_builds", "say")
+"""What of a plan may be another from here on."""
+_WITH_RESUME = frozenset(
+    {
+        *("resume", "store", "format", "path", "concurrency", "allow_builds", "engine", "ray_address"),
+        *("deadline", "memory", "max_usd", "max_tokens", "max_time", "rate", "retries"),
+        *("live_writes", "allow_live_writes"),
+    }
+)
+"""The options that mean something beside `--resume`, by their parameters' names."""
 
 
 def target_options(command: Any) -> Any:
@@ -156,6 +168,7 @@ def run(
     chosen = selection(where, None, since, until)
     with open_store(store) as opened:
         if resume is not None:
+            _refuse_ignored(resume)
             execute_plan(
                 opened,
                 engine.resume(
@@ -163,10 +176,8 @@ def run(
                     resume,
                     path=path,
                     workers=concurrency,
-                    live_writes=modes.writes == "live",
-                    allow_builds=planning["allow_builds"],
-                    say=planning["say"],
-                    limits=planning.get("limits"),
+                    live_writes=modes.live_writes,
+                    **{name: planning[name] for name in _ON_RESUME if name in planning},
                 ),
                 format,
                 store_words(store),
@@ -256,6 +267,22 @@ def verify(
         execute_plan(opened, planned, format, store_words(store))
 
 
+def _refuse_ignored(run_id: str) -> None:
+    """Refuse what is given beside `--resume` and could only be ignored: a run goes on as it was begun."""
+    context = click.get_current_context()
+    named = {option.name: option.opts[0] for option in context.command.params}
+    given = [
+        named[name]
+        for name in named.keys() - _WITH_RESUME
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(
+            f"Run {run_id} goes on as it was begun, so {', '.join(sorted(given))} would be ignored. Leave it out, or start a "
+            "new run without --resume."
+        )
+
+
 def one_of(
     name: str, value: str | None, other: str, other_value: str | None, *, required: bool = False
 ) -> tuple[str, bool]:
@@ -282,15 +309,9 @@ def refuse_empty(store: Store) -> None:
 
 def execute_plan(store: Store, planned: RunPlan, format: str, words: str) -> None:
     """Run a plan, say what it is, and write what it found."""
-    from auditlog.cli.output import narrate
     from replay.cli.summary import write_summary
-    from replay.render.wording import plural
     from replay.results.loading import load_report
-    from replay.running.progress import ProgressLine
-    from replay.running.runner import run as execute
 
-    for note in planned.notes:
-        narrate(note)
     record_access(
         store,
         f"replay {planned.kind}",
@@ -298,37 +319,64 @@ def execute_plan(store: Store, planned: RunPlan, format: str, words: str) -> Non
         ids=[planned.run_id],
         rows=len(planned.cases),
     )
+    summary = execute(store, planned)
+    store.seal(wait=False)
+    write_summary(load_report(store, summary.run_id), as_json=format == "json", words=words)
+    refuse_unfinished(summary, words)
+    _end(summary)
+
+
+def execute(store: Store, planned: RunPlan, of: str = "") -> RunSummary:
+    """Run a plan, where it says; say before what it is, and meanwhile how far it is.
+
+    Args:
+        store: where the recorded turns are.
+        planned: the run.
+        of: what its cases are of, such as ` of the regression set`.
+    """
+    from auditlog.cli.output import narrate
+    from replay.render.wording import plural
+    from replay.running.progress import ProgressLine
+    from replay.running.runner import run
+
+    for note in planned.notes:
+        narrate(note)
     goes_on = " goes on" if planned.resumed else ""
     narrate(
-        f"Run {planned.run_id}{goes_on}: {plural(len(planned.cases), 'case')}, "
+        f"Run {planned.run_id}{goes_on}: {plural(len(planned.cases), 'case')}{of}, "
         f"{plural(planned.executions, 'execution')}, {planned.mode}"
     )
     for said in () if planned.resumed else outlook(planned):
         narrate(said)
     line = ProgressLine()
     try:
-        summary = execute(store, planned, progress=line, **click.get_current_context().meta.get(ENGINE, {}))
+        return run(store, planned, progress=line)
     finally:
         line.close()
-    store.seal(wait=False)
-    write_summary(load_report(store, summary.run_id), as_json=format == "json", words=words)
-    _end(summary, words)
 
 
-def _end(summary: RunSummary, words: str) -> None:
+def refuse_unfinished(summary: RunSummary, words: str, then: str = "") -> None:
+    """End the command where its run did not come to its end, and say how it goes on.
+
+    Args:
+        summary: the run.
+        words: the option that names the store.
+        then: what is to be done once it is complete.
+    """
     from auditlog.cli.output import narrate
 
+    go_on = f"`auditlog replay run --resume {summary.run_id}{words}`"
     if summary.status == "budget":
-        narrate(
-            f"A budget is used up; what is done is kept. `auditlog replay run --resume {summary.run_id}{words}` with a "
-            "larger one goes on."
-        )
+        narrate(f"A budget is used up; what is done is kept. {go_on} with a larger one goes on.{then}")
         raise click.exceptions.Exit(Exit.BUDGET)
     if summary.status != "complete":
-        narrate(
-            f"Interrupted; what is done is kept. `auditlog replay run --resume {summary.run_id}{words}` goes on."
-        )
+        narrate(f"Interrupted; what is done is kept. {go_on} goes on.{then}")
         raise click.exceptions.Exit(Exit.INTERRUPTED)
+
+
+def _end(summary: RunSummary) -> None:
+    from auditlog.cli.output import narrate
+
     if summary.kind == "control":
         differing = summary.cases - summary.classes.get("identical", 0) - summary.classes.get("cosmetic", 0)
         narrate(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.canonical import digest_of
 from replay.errors import RunError
-from replay.running.planning import _config_digest, _described, _directory
+from replay.running.describing import config_digest, described, recorded_effects, run_directory
 from replay.running.run_plan import RunPlan, from_manifest
 from replay.running.runs import FOLLOW_UP, ends, manifests
 
@@ -63,7 +63,7 @@ def plan_again(
         TargetError: a target cannot be imported any more.
     """
     before = from_manifest(manifest)
-    directory = _directory(path)
+    directory = run_directory(path)
     if before.paths != (directory,):
         raise RunError(
             f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
@@ -73,8 +73,10 @@ def plan_again(
             f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), "
             "so none of its cases is run again by itself."
         )
-    described, notes = _described(replace(before, notes=()))
-    if _config_digest(described) != before.config_digest:
+    found, notes = described(
+        replace(before, notes=(), effects=recorded_effects(store).joined(before.effects))
+    )
+    if config_digest(found) != before.config_digest:
         raise RunError(
             f"The code or the set-up of run {before.run_id} changed since it ran, and what runs now would not be what ran then. "
             "Start a new run."
@@ -83,7 +85,7 @@ def plan_again(
     taken = [str(other["run_id"]) for other in manifests(store)]
     number = 1 + sum(_is_follow_up(name, before.run_id) for name in taken)
     return replace(
-        described,
+        found,
         run_id=f"{before.run_id}-again{number}",
         created=datetime.now(UTC),
         config_digest=digest_of([before.config_digest, "again", sorted(wanted), number]),

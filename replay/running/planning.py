@@ -4,8 +4,7 @@ The rules:
 
 1. A plan is made before anything runs, and is written into the store as the run's first record: a run can be read,
    and resumed, from the store alone.
-2. The configuration's digest covers targets (with their sources), filter, modes and hosts. The same command resumes
-   its unfinished run; a run whose code changed since is not resumed, since its halves would not compare.
+2. The same command goes on with its unfinished run (see `resuming`); code that changed since makes it another command.
 3. The baseline is a second target, run again. Where none is named, the recorded turns are the baseline, and the plan
    says that there is no noise to compare with.
 4. `verify` serves models, too, and compares with the recording: it must come out identical.
@@ -13,36 +12,33 @@ The rules:
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import os
 import secrets
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auditlog.errors import NotFoundError
 from auditlog.filters.language import parse
-from replay.canonical import digest_of
 from replay.errors import RunError
-from replay.matching.rules import NO_RULES, MatchRules, rules_to_json
+from replay.matching.rules import NO_RULES, MatchRules
 from replay.pinned.model_cache import CACHED
 from replay.pinned.pinning import PINNED, Pinning
 from replay.pinned.pinning import check as check_pinning
 from replay.running.cached import refuse_changed
 from replay.running.cases import freeze, select
+from replay.running.describing import config_digest, described, recorded_effects, run_directory
 from replay.running.limits import NO_LIMITS, Limits
-from replay.running.pool import probe
-from replay.running.protocol import Ready
-from replay.running.run_plan import PlannedKind, PlannedTarget, RunPlan, from_manifest
-from replay.running.runs import find_unfinished, load_manifest
+from replay.running.resuming import resumed
+from replay.running.run_plan import Engine, PlannedKind, RunPlan
+from replay.running.runs import find_unfinished
 from replay.running.sampling import EVERY_TURN, Sampling, draw, refuse_nonsense
 from replay.sandbox.hosts import parse_host
 from replay.sandbox.modes import SERVING, Modes, check
 from replay.targets.environments import Say
-from replay.targets.locate import Wanted, locate, relocate, target_digest, what_changed
+from replay.targets.locate import Wanted, locate
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -76,6 +72,8 @@ def plan(
     sampling: Sampling = EVERY_TURN,
     turns: Collection[str] | None = None,
     fresh: bool = False,
+    engine: Engine = "asyncio",
+    ray_address: str = "",
     agent: str = "",
     allow_builds: bool = False,
     say: Say | None = None,
@@ -107,6 +105,8 @@ def plan(
         sampling: which of the chosen turns are cases; by default all.
         turns: of what the filter chooses only these, by the span ids of their agents.
         fresh: begin anew, even where an unfinished run could go on.
+        engine: where the workers are: processes of this machine, or actors of a Ray cluster.
+        ray_address: the cluster's; where it is empty, one is made on this machine for as long as the run takes.
         agent: `module:attribute` of the agent in a `git:REV`, in `.` and in a manifest that names none.
         allow_builds: packages of an environment may be built, which runs their code outside of the sandbox.
         say: told what takes its time: the making of an environment.
@@ -127,7 +127,7 @@ def plan(
     parse(where)
     for host in hosts:
         parse_host(host)
-    directory = _directory(path)
+    directory = run_directory(path)
     modes = check(modes.only_served() if kind == "verify" else modes)
     tried = locate(Wanted(candidate, adapter, agent, adapter), directory, allow_builds=allow_builds, say=say)
     compared = None
@@ -155,243 +155,44 @@ def plan(
         paths=(directory,),
         workers=workers or os.cpu_count() or 1,
         limits=limits,
+        engine=engine,
+        ray_address=ray_address,
         matching=matching,
         pinning=check_pinning(pinning),
         sampling=sampling,
+        effects=recorded_effects(store),
     )
     if modes.model == CACHED:
         refuse_changed(store)
-    described, notes = _described(draft)
+    found, notes = described(draft)
     notes[:0] = dict.fromkeys((*tried.notes, *(compared.notes if compared is not None else ())))
-    digest = _config_digest(described)
+    digest = config_digest(found)
     if not fresh and (manifest := find_unfinished(store, digest)) is not None:
-        return _resumed(described, manifest, notes)
+        return resumed(found, manifest, notes)
     most = limit if turns is None else None
-    chosen = select(store, described.candidate.name, where=where, since=since, until=until, limit=most)
+    chosen = select(store, found.candidate.name, where=where, since=since, until=until, limit=most)
     if turns is not None:
         wanted_turns = tuple(turn for turn in chosen.turns if turn["span_id"] in turns)[:limit]
         if not wanted_turns:
             raise NotFoundError(
-                f"None of these turns is one of {described.candidate.name}, which is to go on with them."
+                f"None of these turns is one of {found.candidate.name}, which is to go on with them."
             )
         chosen = chosen._replace(turns=wanted_turns)
     notes += modes.warnings(hosts)
     notes += _unknown_tools(store, modes)
     for name, count in chosen.left_out.items():
         notes.append(
-            f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {described.candidate.name}."
+            f"{count} turns of {name or 'unnamed agents'} are left out: this run is of {found.candidate.name}."
         )
     drawn = draw(store, chosen.turns, sampling)
     notes += drawn.notes
     return replace(
-        described,
-        run_id=f"{described.created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        found,
+        run_id=f"{found.created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         config_digest=digest,
         cases=freeze(drawn.turns, digest, sample),
         sampling=drawn.sampling,
         notes=tuple(notes),
-    )
-
-
-def resume(
-    store: Store,
-    run_id: str,
-    *,
-    path: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    limits: Limits | None = None,
-    live_writes: bool = False,
-    allow_builds: bool = False,
-    say: Say | None = None,
-) -> RunPlan:
-    """Plan to go on with a run by its id.
-
-    Args:
-        store: where the run is.
-        run_id: its id, an unambiguous beginning of it, or `last`.
-        path: the directory that it was begun in, by default the current one. A store from elsewhere must not choose
-            which code is run here.
-        workers: processes for each target; by default as before.
-        live_writes: the writes that the run lets happen for real may happen again.
-        limits: what it may take from here on, where that changes.
-        allow_builds: as of `plan`.
-        say: as of `plan`.
-
-    Raises:
-        NotFoundError: there is no such run.
-        RunError: it is complete, under way, or of code that changed since.
-        TargetError: a target cannot be imported any more.
-    """
-    manifest = load_manifest(store, run_id)
-    if manifest["kind"] == "compare":
-        msg = f"Run {manifest['run_id']} compares recordings: there is nothing to resume."
-        raise RunError(msg)
-    before = from_manifest(manifest)
-    if before.modes.live_writes and not live_writes:
-        msg = (
-            f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), and so will what is left of it. "
-            "Say so with --allow-live-writes and --live-write for each of these tools."
-        )
-        raise RunError(msg)
-    if limits is not None:
-        limits.refuse_nonsense()
-    directory = _directory(path)
-    if before.paths != (directory,):
-        msg = f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
-        raise RunError(msg)
-    described, notes = _described(
-        replace(
-            before,
-            workers=workers or before.workers,
-            limits=before.limits if limits is None else limits.over(before.limits),
-        ),
-        allow_builds=allow_builds,
-        say=say,
-    )
-    if _config_digest(described) != before.config_digest:
-        changed = [
-            what_changed(old, new)
-            for old, new in ((before.candidate, described.candidate), (before.baseline, described.baseline))
-            if old is not None and new is not None and old.digest != new.digest
-        ]
-        msg = (
-            f"Run {before.run_id} cannot go on: {' and '.join(changed) or 'its set-up changed since it began'}, "
-            "and its halves would not compare. Start a new run."
-        )
-        raise RunError(msg)
-    if find_unfinished(store, before.config_digest, before.run_id) is None:
-        msg = f"Run {before.run_id} is complete: there is nothing to resume. `auditlog replay show {before.run_id}` shows it."
-        raise RunError(msg)
-    env = dict.fromkeys(
-        (*before.env, *before.candidate.env, *(before.baseline.env if before.baseline else ()))
-    )
-    given = [f"reach {', '.join(before.hosts)}"] * bool(before.hosts) + [f"have {', '.join(env)}"] * bool(env)
-    notes += [f"As when it was begun, the agent may {' and '.join(given)}."] * bool(given)
-    notes += before.modes.warnings(before.hosts)
-    return _resumed(described, manifest, notes)
-
-
-def _directory(path: str | os.PathLike[str] | None) -> str:
-    directory = Path(path or ".").resolve()
-    if not directory.is_dir():
-        raise RunError(f"{directory} is no directory. Name the one that the agent is imported from.")
-    return str(directory)
-
-
-def _described(
-    draft: RunPlan, *, allow_builds: bool = False, say: Say | None = None
-) -> tuple[RunPlan, list[str]]:
-    """Let a worker look at each target; give the plan with what they are, and what is worth saying."""
-    draft, notes = _found_again(draft, allow_builds=allow_builds, say=say)
-    environment = dict(os.environ)
-    notes += [
-        f"The variable {name} is not set here, so the agent does not get it."
-        for name in dict.fromkeys(
-            (*draft.env, *draft.candidate.env, *(draft.baseline.env if draft.baseline else ()))
-        )
-        if name not in environment
-    ]
-    targets = [
-        replace(target, sources="") for target in (draft.candidate, draft.baseline) if target is not None
-    ]
-
-    async def look() -> list[Ready]:
-        looking = replace(draft, pinning=replace(draft.pinning, looks=True))
-        return await asyncio.gather(*(probe(looking.launch(target), environment) for target in targets))
-
-    seen = asyncio.run(look())
-    for target, ready in zip(targets, seen, strict=True):
-        notes += [
-            f"{target.path}, while it was imported, tried to {what}: refused."
-            for what in dict.fromkeys(ready.refused)
-        ]
-        notes += [
-            f"{target.label} loads code from {where}, which is none of its files: both sides may run it."
-            for where in ready.outside
-        ]
-    notes += _missing_locks(seen[0].locks, draft.hosts)
-    notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
-    found = [_as_seen(target, ready) for target, ready in zip(targets, seen, strict=True)]
-    if draft.baseline is None and draft.kind in ("replay", "fork"):
-        notes.append(
-            "No baseline is named, so the candidate is compared with the recording: there is no second run to tell "
-            "a change from chance. Name the version in production with --baseline."
-        )
-    described = replace(
-        draft,
-        candidate=found[0],
-        baseline=found[1] if draft.baseline is not None else None,
-        locks=seen[0].locks,
-        pinning=replace(
-            draft.pinning,
-            candidate_reads=seen[0].reads,
-            baseline_reads=seen[1].reads if draft.baseline is not None else (),
-        ),
-    )
-    return described, notes
-
-
-def _found_again(draft: RunPlan, *, allow_builds: bool, say: Say | None) -> tuple[RunPlan, list[str]]:
-    """Give targets that were read from a record their places on this machine."""
-    notes: list[str] = []
-    sides: dict[str, PlannedTarget | None] = {"candidate": draft.candidate, "baseline": draft.baseline}
-    for side, target in sides.items():
-        if target is not None and target.place is None:
-            found = relocate(target, draft.paths[0], allow_builds=allow_builds, say=say)
-            sides[side] = found.target
-            notes += found.notes
-    assert sides["candidate"] is not None
-    found = replace(draft, candidate=sides["candidate"], baseline=sides["baseline"])
-    return found, list(dict.fromkeys(notes))
-
-
-def _as_seen(target: PlannedTarget, ready: Ready) -> PlannedTarget:
-    packages = replace(target.packages, python=ready.python, installed=ready.installed, digest=ready.packages)
-    found = replace(target, name=ready.name, version=ready.version, sources=ready.sources, packages=packages)
-    return replace(found, digest=target_digest(found, ready.digest))
-
-
-def _missing_locks(held: Iterable[str], hosts: tuple[str, ...]) -> list[str]:
-    """Say which of the kernel's locks this machine does not give; Python's hold everywhere."""
-    names = {lock.split(" ")[0] for lock in held}
-    notes = []
-    if "landlock" not in names:
-        notes.append(
-            "This kernel has no Landlock, so native code in the agent is not kept from files and programs."
-        )
-    if "seccomp" not in names:
-        notes.append(
-            "This system filters no system calls, so native code in the agent is not kept from starting processes and from "
-            "unix sockets."
-        )
-    if not hosts and "network" not in names:
-        notes.append(
-            "This system gives no network namespace, so native code in the agent is not kept off the network."
-        )
-    return notes
-
-
-def _config_digest(described: RunPlan) -> str:
-    return digest_of(
-        {
-            "kind": described.kind,
-            "candidate": described.candidate.digest,
-            "baseline": None if described.baseline is None else described.baseline.digest,
-            "modes": asdict(described.modes),
-            "matching": rules_to_json(described.matching),
-            "pinning": described.pinning.settings(),
-            "where": described.where,
-            "since": described.since,
-            "until": described.until,
-            "limit": described.limit,
-            "sample": described.sample,
-            "hosts": sorted(described.hosts),
-            "env": sorted(described.env),
-            "path": list(described.paths),
-            # A run of one repeat, or of every turn, keeps the digest that it had before there was a choice.
-            **({"repeats": described.repeats} if described.repeats > 1 else {}),
-            **({"sampling": asked} if (asked := described.sampling.asked) != EVERY_TURN.asked else {}),
-        }
     )
 
 
@@ -411,20 +212,6 @@ def _unknown_tools(store: Store, modes: Modes) -> list[str]:
             nearest = f" The nearest is {near[0]!r}." if near else ""
             notes.append(f"No tool called {name!r} is recorded here.{nearest}")
     return notes
-
-
-def _resumed(described: RunPlan, manifest: Mapping[str, Any], notes: list[str]) -> RunPlan:
-    before = from_manifest(manifest)
-    return replace(
-        described,
-        run_id=before.run_id,
-        created=before.created,
-        config_digest=before.config_digest,
-        cases=before.cases,
-        sampling=before.sampling,
-        resumed=True,
-        notes=tuple(notes),
-    )
 
 
 def _refuse_nonsense(

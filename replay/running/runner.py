@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from replay.running.on_ray import Cluster, RayWorker
     from replay.running.pool import Launch
 
-Engine = Literal["asyncio", "ray"]
-
 
 START_ATTEMPTS = 3
 """How often a worker is started before its run gives up."""
@@ -73,8 +71,6 @@ def run(
     plan: RunPlan,
     *,
     progress: Callable[[Progress], None] | None = None,
-    engine: Engine = "asyncio",
-    ray_address: str = "",
 ) -> RunSummary:
     """Run a plan to its end, or until it is interrupted.
 
@@ -82,8 +78,6 @@ def run(
         store: where the recorded turns are, and where the results go.
         plan: what `plan` or `resume` gave.
         progress: called when executions are done.
-        engine: where the workers are: processes of this machine, or actors of a Ray cluster.
-        ray_address: the cluster's; where it is empty, one is made on this machine for as long as the run takes.
 
     Returns:
         The run as `load_runs` gives it; its status is `interrupted` when a signal ended it, and
@@ -97,10 +91,10 @@ def run(
     from replay.results.loading import judge_rest, summary_at_end, summary_of
 
     cluster = None
-    if engine == "ray":
+    if plan.engine == "ray":
         from replay.running.on_ray import Cluster
 
-        cluster = Cluster(ray_address, plan.limits)
+        cluster = Cluster(plan.ray_address, plan.limits)
     active.add(plan.run_id)
     sweep()
     writer = redacting(store.layout, store.writer())

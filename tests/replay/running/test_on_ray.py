@@ -56,8 +56,8 @@ def test_a_killed_actor_loses_nothing_and_counts_nothing_twice(store):
             for actor in killed:
                 os.kill(actor, signal.SIGKILL)
 
-    planned = plan(store, limits=Limits(requests_per_minute=60_000))
-    summary = replay.run(store, planned, progress=kill, engine="ray")
+    planned = plan(store, engine="ray", limits=Limits(requests_per_minute=60_000))
+    summary = replay.run(store, planned, progress=kill)
     assert killed
     assert (summary.status, summary.done, dict(summary.classes)) == ("complete", 120, {"identical": 120})
     found = store.query(
@@ -72,5 +72,5 @@ def test_without_ray_the_engine_says_what_installs_it(store, monkeypatch):
     """A missing extra is a clear sentence, and nothing was written."""
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(RunError, match=r"pip install 'auditlog-replay\[ray\]'"):
-        replay.run(store, plan(store), engine="ray")
+        replay.run(store, plan(store, engine="ray"))
     assert [] == replay.load_runs(store)
