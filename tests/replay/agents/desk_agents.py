@@ -53,7 +53,33 @@ def say(words: str, prompt: str = "plain") -> str:
     return f"{words} ({os.environ.get(WHERE, 'recorded')})"
 
 
-_STEPS = {"stock": stock, "price": price, "notes": notes, "order": order, "cancel": cancel, "say": say}
+@auditlog.tool
+def gift(item: str) -> str:
+    """Give something away; nobody declared what that does."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+@auditlog.tool("order", effect="read")
+def order_called_a_read(item: str) -> str:
+    """Order something."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+@auditlog.tool("gift", effect="read")
+def gift_called_a_read(item: str) -> str:
+    """Give something away."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+_STEPS = {
+    "stock": stock,
+    "price": price,
+    "notes": notes,
+    "order": order,
+    "cancel": cancel,
+    "say": say,
+    "gift": gift,
+}
 
 
 def work(question: str, items: dict[str, str] | None = None, **more: Any) -> str:
@@ -98,6 +124,29 @@ def remembering(question: str) -> str:
     """Say how often this process was asked."""
     _seen.append(question)
     return f"asked {len(_seen)} times"
+
+
+_RELABELLED = {"order": order_called_a_read, "gift": gift_called_a_read}
+
+
+@auditlog.agent("desk", version="2")
+def relabelled(question: str) -> str:
+    """Do the same with tools that are called reads."""
+    name, item = question.split()
+    return _RELABELLED.get(name, stock)(item)
+
+
+@auditlog.agent("desk", version="2")
+def relabelled_twice(question: str) -> str:
+    """Do it twice."""
+    return f"{relabelled.__wrapped__(question)} {relabelled.__wrapped__(question)}"  # type: ignore[attr-defined]
+
+
+@auditlog.agent("desk", version="2")
+def relabelled_elsewhere(question: str) -> str:
+    """Take the tool that the item names, whatever is asked."""
+    item = question.split()[1]
+    return _RELABELLED[item](item)
 
 
 def invented(name: str, arguments: dict[str, Any], nearest: dict[str, Any] | None) -> Any:

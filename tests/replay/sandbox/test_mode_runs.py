@@ -138,6 +138,32 @@ def test_a_write_on_the_list_of_reads_is_still_a_write(recorded_desk, run_desk, 
     assert not taken
 
 
+@pytest.mark.parametrize("written", ["order", "gift"])
+def test_a_write_that_a_version_calls_a_read_never_runs_as_one(
+    written, recorded_desk, run_desk, shop, monkeypatch
+):
+    """What any turn of the store recorded as a write, or undeclared, is one in every turn, whatever the list says."""
+    url, taken = shop
+    store = recorded_desk([f"{written} A"], [f"stock {written}"])
+    monkeypatch.setenv("DESK_URL", url)
+    modes = Modes(reads="live", live_reads=(written,))
+    report = run_desk(store, "relabelled", modes, hosts=(url,), env=("DESK_URL",))
+    assert ("complete", "ordered", ["exact"]) == told(report)[0]
+    assert not taken
+    written_elsewhere = run_desk(
+        store, "relabelled_elsewhere", modes, hosts=(url,), env=("DESK_URL",), where="text:stock"
+    )
+    assert [("blocked", ["blocked"])] == [case[::2] for case in told(written_elsewhere)]
+    assert not taken
+
+
+def test_a_write_that_a_version_calls_a_read_is_served_once(recorded_desk, run_desk):
+    """An undeclared call that is made twice in place of once is blocked, and not served again."""
+    store = recorded_desk(["gift A"])
+    report = run_desk(store, "relabelled_twice", Modes())
+    assert [("blocked", ["exact", "blocked"])] == [case[::2] for case in told(report)]
+
+
 def test_a_plan_warns_of_live_writes_and_of_names_that_nobody_recorded(recorded_desk):
     """What will really happen, and a name that is misspelt, are said before anything runs."""
     store = recorded_desk(["order A"])
