@@ -5,17 +5,33 @@ The rules:
 1. A case finds an event loop as a new one is. One that the case before left exactly so is used again, since making one
    costs more than many a case; one with anything left in it (a task, a timer, a connection, a thread, a handler, a setting)
    is closed with its case, as `asyncio.run` would.
-2. Each case runs in a context of its own.
+2. Every field of the loop is looked at: the very object that was there, and a container as long as it was.
+3. Each case runs in a context of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import operator
+from asyncio import tasks
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 _PLAIN = (type(None), bool, int, float, str)
+
+
+class _Looked(NamedTuple):
+    """What a fresh loop is known by: its fields, and those of them that have a length."""
+
+    fields: dict[str, Any]
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+    containers: tuple[Any, ...]
+    lengths: tuple[int, ...]
+    map: Any
+    """What its selector watches."""
+    watched: int
 
 
 class Loops:
@@ -25,7 +41,7 @@ class Loops:
         """Begin without a loop."""
         self._runner: asyncio.Runner | None = None
         self._policy: object = None
-        self._fresh: dict[str, Any] = {}
+        self._fresh: _Looked | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine to its end, and what it left behind, too."""
@@ -35,7 +51,7 @@ class Loops:
             # Not `Runner.run`, which looks after Ctrl-C each time: a worker has a session of its own.
             loop.run_until_complete(loop.create_task(coroutine, context=contextvars.copy_context()))
         finally:
-            if asyncio.all_tasks(loop) or _state(loop) != self._fresh:
+            if _has_tasks(loop) or not _is_fresh(self._fresh):
                 self._runner = None
                 runner.close()
 
@@ -48,7 +64,7 @@ class Loops:
             self._runner, self._policy = asyncio.Runner(), policy
             # What a loop sets up when it first runs is there before it is looked at.
             self._runner.run(_nothing(), context=contextvars.Context())
-            self._fresh = _state(self._runner.get_loop())
+            self._fresh = _looked(self._runner.get_loop())
         return self._runner
 
 
@@ -56,22 +72,48 @@ async def _nothing() -> None:
     """Run."""
 
 
-def _state(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    """Give what tells a loop from a new one; a loop of another make that does not say is never like another."""
+def _has_tasks(loop: asyncio.AbstractEventLoop) -> bool:
+    known = getattr(tasks, "_all_tasks", None)
+    # Nearly always there is no task at all, and to count none costs less than to look through them.
+    return known is None or bool(len(known) and asyncio.all_tasks(loop))
+
+
+def _looked(loop: asyncio.AbstractEventLoop) -> _Looked | None:
+    """Give what a new loop is known by; None for one of another make that does not say: it is never like another."""
     try:
         fields = vars(loop)
-        watched = len(fields["_selector"].get_map())
+        watched = fields["_selector"].get_map()
     except (TypeError, KeyError, AttributeError):
-        return {"": object()}
-    state = {name: _shape(value) for name, value in fields.items()}
-    state["_selector"] = watched
-    return state
+        return None
+    containers = tuple(
+        value for value in fields.values() if not isinstance(value, _PLAIN) and _has_length(value)
+    )
+    return _Looked(
+        fields,
+        tuple(fields),
+        tuple(fields.values()),
+        containers,
+        tuple(map(len, containers)),
+        watched,
+        len(watched),
+    )
 
 
-def _shape(value: Any) -> Any:
-    if isinstance(value, _PLAIN):
-        return value
+def _is_fresh(looked: _Looked | None) -> bool:
+    if looked is None:
+        return False
+    fields, names, values, containers, lengths, watched, count = looked
+    return (
+        len(fields) == len(names)
+        and all(map(operator.is_, map(fields.get, names), values))
+        and tuple(map(len, containers)) == lengths
+        and len(watched) == count
+    )
+
+
+def _has_length(value: Any) -> bool:
     try:
-        return len(value)
+        len(value)
     except TypeError:
-        return id(value)
+        return False
+    return True
