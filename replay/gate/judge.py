@@ -31,6 +31,7 @@ from replay.gate.unpinned import unpinned
 from replay.render.grouping import differs, groups_of
 from replay.results.loading import case_results, summary_of
 from replay.results.report import CaseResult
+from replay.results.sides import label_of
 from replay.results.trials import case_trials
 from replay.running.cases import cases_digest
 from replay.running.runs import load_manifest
@@ -111,8 +112,8 @@ def judge(
         policy_digest=policy.digest,
         policy_path=policy.path,
         cases_digest=cases_digest(manifest["cases"]),
-        candidate=_named(manifest["candidate"]),
-        baseline=_named(manifest.get("baseline")),
+        candidate=label_of(manifest["candidate"]),
+        baseline=label_of(manifest.get("baseline") or "the recording"),
         judged=now,
         cases=len(cases),
         conversations=len({case.conversation_id for case in cases}),
@@ -191,10 +192,6 @@ def _mode(store: Store, run_id: str) -> str | None:
         [run_id],
     ).to_pylist()
     return found[0]["mode"] if found else None
-
-
-def _named(target: Any) -> str:
-    return str(target["path"]) if isinstance(target, dict) and "path" in target else "the recording"
 
 
 def _digest(target: Any) -> str | None:
