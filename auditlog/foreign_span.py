@@ -9,7 +9,8 @@ The rules:
 3. Content that arrives as JSON text of an object or array is decoded; any other text stays text.
 4. A failed span's error is that of its last exception event, else its error type and status description.
 5. A span of which the SDK dropped attributes is `lossy`.
-6. Pure: values in, values out. Neither the SDK nor a file is known here.
+6. What only this program says of a span is kept under other names: see `auditlog.reserved`.
+7. Pure: values in, values out. Neither the SDK nor a file is known here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from auditlog.normalise import decoded, kind_of, name_of, split_content
+from auditlog.reserved import foreign_attributes, foreign_name
 
 OWN_PREFIX = "auditlog."
 """Content under our own names is always JSON text."""
@@ -65,9 +67,9 @@ def map_span(span: ForeignSpan, decode: Callable[[str, Any], Any] | None = None)
         span: what somebody's instrumentation made.
         decode: makes the value of a part of its name and what the attribute holds; `structured` where it is None.
     """
-    small, content = split_content(span.attributes)
+    small, content = split_content(foreign_attributes(span.attributes))
     kind = kind_of(span.attributes)
-    name = name_of(kind, span.attributes, span.name)
+    name = foreign_name(kind, name_of(kind, span.attributes, span.name))
     failed = span.status_code == "ERROR"
     parts = {
         part: decoded(value)

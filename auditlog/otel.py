@@ -37,6 +37,7 @@ from auditlog.foreign_span import ForeignSpan, map_span
 from auditlog.names import bounded
 from auditlog.normalise import kind_of, name_of, split_content
 from auditlog.recorder import SCOPE, Recorder
+from auditlog.reserved import foreign_attributes, foreign_name
 
 MAX_OPEN = 65_536
 """How many open spans are remembered."""
@@ -94,11 +95,11 @@ class AuditSpanProcessor(SpanProcessor):
             attributes = {
                 name: _plain(value) for name, value in (span.attributes or {}).items() if _is_short(value)
             }
-            small, _ = split_content(attributes)
+            small, _ = split_content(foreign_attributes(attributes))
             # A kind that only the end will tell is left to the end.
             if (kind := kind_of(attributes)) != "other":
                 entry["kind"] = kind
-            entry["name"] = bounded(name_of(kind, attributes, span.name))
+            entry["name"] = bounded(foreign_name(kind, name_of(kind, attributes, span.name)))
             begun = dict(entry)
             written = recorder.start(entry, {**small, **standing.attributes}, {})
             self._remember(ids, _Begun(recorder if written else None, begun, standing.attributes))

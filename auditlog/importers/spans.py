@@ -5,6 +5,7 @@ The rules:
 1. A whole call is one SPAN record with source `import`; a call whose end the file does not hold is a START record.
 2. What is made up of a file has ids derived from the file's content, so importing it again makes the same ids.
 3. A name or conversation id is bounded, since an entry is; what is cut off is replaced by its hash.
+4. No file is believed to be a run of this store, its scores, its verdict or an attack: see `auditlog.reserved`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import orjson
 
 from auditlog.names import bounded
 from auditlog.record import encode_record
+from auditlog.reserved import imported_attributes, imported_name
 from auditlog.values import Json
 
 
@@ -52,12 +54,12 @@ class ImportedSpan:
             "turn": self.turn_id,
             "conversation": bounded(self.conversation_id) if self.conversation_id else None,
             "kind": self.kind,
-            "name": bounded(self.name),
+            "name": bounded(imported_name(self.kind, self.name)),
             "source": "import",
         }
         if self.end_ns is not None:
             entry |= {"end": self.end_ns, "status": self.status}
-        parts = {"attributes": dict(self.attributes), **self.content}
+        parts = {"attributes": imported_attributes(self.attributes), **self.content}
         return encode_record(
             {name: value for name, value in entry.items() if value is not None},
             {name: _encoded(value) for name, value in parts.items() if value is not None},

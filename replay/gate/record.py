@@ -19,7 +19,7 @@ from auditlog.errors import StoreError
 from auditlog.redaction.writer import redacting
 from auditlog.values import Json
 from replay.gate.check import Verdict
-from replay.running.records import RUN, run_span
+from replay.running.records import RUN, own_records, run_span
 from replay.running.runs import load_manifest
 
 if TYPE_CHECKING:
@@ -107,10 +107,7 @@ def verdicts_of(store: Store, run_id: str) -> tuple[str, list[Mapping[str, Any]]
         NotFoundError: there is no such run.
     """
     whole = str(load_manifest(store, run_id)["run_id"])
-    spans = sorted(
-        store.spans("kind = 'other' AND name = ? AND replay_run_id = ?", [VERDICT, whole]),
-        key=lambda s: s.start_ns,
-    )
+    spans = sorted(own_records(store, VERDICT, whole), key=lambda span: span.start_ns)
     return whole, [span.input for span in spans if _is_verdict(span.input)]
 
 

@@ -25,6 +25,7 @@ from replay.regress.expectations import to_json
 from replay.regress.keeping import RegressionCase, RegressionSet, load_set
 from replay.regress.scorers import SCORERS, expected_of
 from replay.results.trials import case_trials
+from replay.running.records import own_records
 from replay.running.runs import load_manifest
 from replay.scorers.model import Score, Subject
 from replay.scorers.subjects import subjects_of
@@ -284,7 +285,7 @@ def _excess(unstable: Iterable[CaseVerdict]) -> float | None:
 def _earlier(store: Store, run_id: str) -> dict[tuple[str, str], Tally]:
     """Give how the version in production came out in other runs, by case id and the case's digest."""
     latest: dict[str, Any] = {}
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id <> ?", [RESULT, run_id]):
+    for span in own_records(store, RESULT, None, "replay_run_id <> ?", [run_id]):
         if span.replay is not None and isinstance(span.input, dict):
             # Of a run that was judged several times, the last counts.
             latest[span.replay.run_id] = span.input

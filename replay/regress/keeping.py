@@ -28,7 +28,7 @@ from replay.errors import RunError
 from replay.regress.deriving import derived, was_changed
 from replay.regress.expectations import Expectations, from_json, to_json
 from replay.running.cases import unreplayable
-from replay.running.records import SOURCE_TRACE, run_span
+from replay.running.records import SOURCE_TRACE, own_records, run_span
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -388,7 +388,7 @@ def _case(content: Mapping[str, Any]) -> RegressionCase:
 
 def _changes(store: Store) -> Iterable[tuple[Any, Mapping[str, Any] | None]]:
     """Give the set's records, oldest first; None for the content of one that was erased or is none of ours."""
-    spans = store.spans("kind = 'other' AND name = ? AND replay_run_id = ?", [CHANGE, SET])
+    spans = own_records(store, CHANGE, SET)
     for span in sorted(spans, key=lambda span: (span.start_ns, span.span_id)):
         match span.input:
             case {

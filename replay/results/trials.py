@@ -120,7 +120,7 @@ def _replayed(store: Store, run_id: str, sources: list[str]) -> dict[str, list[T
     """Give the finished executions by recorded span."""
     from auditlog.store.build import turns_of
 
-    condition = f"replay_run_id = ? AND replay_source_span_id IN ({_marks(sources)})"
+    condition = f"replay_run_id = ? AND source <> 'import' AND replay_source_span_id IN ({_marks(sources)})"
     by_conversation: dict[str, list[Any]] = defaultdict(list)
     for span in store.spans(condition, [run_id, *sources]):
         by_conversation[span.conversation_id or ""].append(span)

@@ -9,7 +9,7 @@ The rules:
 3. A cell is broken where an attack worked and was reproduced, flaky where one worked and was not, held where attacks were tried
    and none worked, and untried otherwise: it is never held because nothing fitted it, or nothing of it ran.
 4. Several campaigns on one candidate add up: what broke in one of them is broken.
-5. A foreign, erased or newer record is none.
+5. A foreign, imported, erased or newer record is none.
 """
 
 from __future__ import annotations
@@ -143,6 +143,7 @@ def by_state(found: Iterable[Tried]) -> Mapping[CellState, int]:
 
 def contents(store: Store, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give the runs' own records of a name, oldest first, with the id of their run."""
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [name]):
+    condition = "kind = 'other' AND name = ? AND source = 'decorator' AND replay_run_id IS NOT NULL"
+    for span in store.spans(condition, [name]):
         if span.replay is not None and isinstance(span.input, dict):
             yield span.replay.run_id, span.input

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from auditlog.errors import StoreError
 from auditlog.values import utc
 from replay.pinned.model_cache import KEY, PRUNED, PRUNED_RUN, caching_runs
-from replay.running.records import run_span
+from replay.running.records import own_records, run_span
 from replay.running.runs import manifests
 
 if TYPE_CHECKING:
@@ -83,10 +83,7 @@ def prune(store: Store, *, before_ns: int | None = None, model: str | None = Non
 
 
 def _unpruned(store: Store) -> tuple[str, list[Any]]:
-    marks: Sequence[Any] = [
-        span.input
-        for span in store.spans("kind = 'other' AND name = ? AND replay_run_id = ?", [PRUNED, PRUNED_RUN])
-    ]
+    marks: Sequence[Any] = [span.input for span in own_records(store, PRUNED, PRUNED_RUN)]
     conditions, params = ["true"], []
     for mark in marks:
         if not isinstance(mark, dict):

@@ -148,7 +148,8 @@ def judgements(store: Store, run_id: str) -> dict[str, Judgement]:
 
     counting = executions_of(store, run_id)
     rows = store.query(
-        "SELECT input FROM all_spans WHERE kind = 'other' AND name = ? AND replay_run_id = ? ORDER BY start_ns, span_id",
+        "SELECT input FROM all_spans WHERE kind = 'other' AND source = 'decorator' AND name = ? AND replay_run_id = ? "
+        "ORDER BY start_ns, span_id",
         [JUDGED, run_id],
     )
     found: dict[str, Judgement] = {}

@@ -216,7 +216,8 @@ class Worker:
                     pipes.say({"say": "leased"})
                     continue
                 is_its_own = frame.message.get("token") == self._token
-                result = protocol.read_result(jobs[at + len(answers)].case_id, frame) if is_its_own else None
+                job = jobs[at + len(answers)]
+                result = protocol.read_result(job.case_id, job.lineage, frame) if is_its_own else None
                 if result is None:
                     await self.kill()
                     yield [*answers, Answer("its process said something else than its result", 0.0)]

@@ -23,6 +23,7 @@ from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
 from replay.pinned.pinning import PINNED, Pinning, pinning_from_json
 from replay.running.frames import Frame
 from replay.running.limits import NOTHING_SPENT, Spend
+from replay.running.records import is_own
 from replay.sandbox.effects import NOTHING_KNOWN, KnownEffects, effects_from_json
 from replay.sandbox.modes import Modes, modes_from_json
 from replay.targets.planned import NOTHING, overrides_from_json
@@ -194,8 +195,8 @@ def result_message(case_id: str, result: Result) -> tuple[dict[str, Any], bytes]
     }, b"".join(result.payloads)
 
 
-def read_result(case_id: str, frame: Frame) -> Result | None:
-    """Understand `result`; None where it is no result of this case."""
+def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Result | None:
+    """Understand `result`; None where it is no result of this case, or holds records that are not of it."""
     match frame.message:
         case {
             "say": "result",
@@ -217,7 +218,8 @@ def read_result(case_id: str, frame: Frame) -> Result | None:
         for size in sizes:
             payloads.append(frame.blob[at : at + size])
             at += size
-            decode_record(payloads[-1])
+            if not is_own(decode_record(payloads[-1]), lineage):
+                return None
     except (TypeError, ValueError, FormatError):
         return None
     if at != len(frame.blob):

@@ -6,21 +6,25 @@ The rules:
 2. A case's status stands on its agent's record, which is written last: a case is done exactly when that is there.
 3. A case that never came to run an agent has an agent span all the same, made here, so that every case is counted.
 4. A run's manifest and its end are spans, too: kind `other`, with the run's id, so that ordinary queries leave them out.
+5. Such records count only where this program wrote them: what an import or somebody's instrumentation says under their names is
+   no run, no score, no verdict and no attack. Neither is what a worker sends that is not of its very execution.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from auditlog.context import new_span_id
-from auditlog.record import decode_record, encode_record
-from auditlog.values import Json
+from auditlog.record import Record, decode_record, encode_record
+from auditlog.reserved import is_reserved
+from auditlog.values import Json, Span
 
 if TYPE_CHECKING:
+    from auditlog.store import Store
     from replay.diff.model import CaseStatus
 
 RUN = "auditlog.replay.run_id"
@@ -70,6 +74,41 @@ def retried(payloads: Sequence[bytes], attempt: int, infrastructure: str) -> lis
     entry = {name: value for name, value in agent.entry.items() if name not in ("v", "parts")}
     marked = {**attributes, RETRIED: attempt, RETRIED_FOR: infrastructure}
     return [*payloads[:-1], encode_record(entry, {**agent.parts, "attributes": orjson.dumps(marked)})]
+
+
+def is_own(record: Record, lineage: Mapping[str, Json]) -> bool:
+    """Whether a record that a worker sent is of its execution, and is none that only a run writes.
+
+    Args:
+        record: what it sent.
+        lineage: the attributes that every span of its execution has.
+    """
+    entry = record.entry
+    if entry["type"] not in ("start", "span") or is_reserved(str(entry.get("kind")), str(entry.get("name"))):
+        return False
+    attributes = record.json("attributes")
+    return isinstance(attributes, dict) and all(
+        attributes.get(name) == value for name, value in lineage.items()
+    )
+
+
+def own_records(
+    store: Store, name: str, run_id: str | None = None, condition: str = "", given: Sequence[Any] = ()
+) -> Iterator[Span]:
+    """Give the records of a name that this program itself wrote into a store.
+
+    Args:
+        store: where they are.
+        name: theirs, such as `MANIFEST`.
+        run_id: of this run only.
+        condition: what else must hold of them, as SQL.
+        given: its parameters.
+    """
+    of_run = "replay_run_id IS NOT NULL" if run_id is None else "replay_run_id = ?"
+    conditions = f"kind = 'other' AND name = ? AND source = 'decorator' AND {of_run}"
+    if condition:
+        conditions += f" AND {condition}"
+    yield from store.spans(conditions, [name, *([] if run_id is None else [run_id]), *given])
 
 
 def unrun_case(

@@ -7,7 +7,7 @@ The rules:
 3. Of two executions of the same case and arm the earlier counts, so that nothing is counted twice.
 4. What a run spent is what its live model calls recorded, those of executions that were tried again among them.
 5. A run whose newest process was stopped by a budget says so.
-6. A run without an end is `running` while the process of its newest manifest lives on this machine, else `interrupted`.
+6. A run without an end is `running` while somebody holds its lock (see `run_lock`), else `interrupted`.
 7. A run is named by its id, an unambiguous beginning of it, or `last`; a miss names the nearest. A run that only runs cases of
    another again is meant by its whole id alone.
 """
@@ -27,9 +27,11 @@ from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
 from replay.errors import RunError
 from replay.running.limits import Spend
-from replay.running.records import MANIFEST, RUN_END, RUN_STOP
+from replay.running.records import MANIFEST, RUN_END, RUN_STOP, own_records
+from replay.running.run_lock import is_held
 
 if TYPE_CHECKING:
+    from auditlog.layout import Layout
     from auditlog.store import Store
 
 _MOST_NAMED = 5
@@ -53,10 +55,21 @@ class Execution(NamedTuple):
 def manifests(store: Store) -> list[Mapping[str, Any]]:
     """Give every run's manifest, newest first; of a resumed run the newest process's."""
     found: dict[str, Mapping[str, Any]] = {}
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [MANIFEST]):
+    for span in own_records(store, MANIFEST):
         if span.replay is not None and _is_manifest(span.input, span.replay.run_id):
             found[span.replay.run_id] = span.input
     return sorted(found.values(), key=lambda manifest: str(manifest["created"]), reverse=True)
+
+
+def manifests_of(store: Store, run_id: str) -> list[Mapping[str, Any]]:
+    """Give every manifest of one run, oldest first: one for each process that worked on it.
+
+    Args:
+        store: where it is.
+        run_id: its whole id.
+    """
+    spans = sorted(own_records(store, MANIFEST, run_id), key=lambda span: (span.start_ns, span.span_id))
+    return [span.input for span in spans if _is_manifest(span.input, run_id)]
 
 
 _TURN: tuple[Any, ...] = (str, str, str, str, int, bool, str, (int, float))
@@ -102,7 +115,7 @@ def _fits(case: list[Any], shape: tuple[Any, ...]) -> bool:
 
 def ends(store: Store) -> dict[str, Mapping[str, Any]]:
     """Give what the complete runs' last records say, by run id."""
-    spans = store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_END])
+    spans = own_records(store, RUN_END)
     return {
         span.replay.run_id: span.input if isinstance(span.input, dict) else {}
         for span in spans
@@ -113,7 +126,7 @@ def ends(store: Store) -> dict[str, Mapping[str, Any]]:
 def stops(store: Store) -> dict[str, list[Mapping[str, Any]]]:
     """Give what the runs' processes that a budget stopped say, by run id."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_STOP]):
+    for span in own_records(store, RUN_STOP):
         if span.replay is not None and isinstance(span.input, dict):
             found.setdefault(span.replay.run_id, []).append(span.input)
     return found
@@ -192,9 +205,10 @@ def find_unfinished(store: Store, config_digest: str, run_id: str | None = None)
             continue
         if run_id is not None and manifest["run_id"] != run_id:
             continue
-        if is_under_way(manifest):
+        if is_under_way(manifest, store.layout):
             msg = (
-                f"Run {manifest['run_id']} of this very configuration is under way in process {manifest['pid']}. "
+                f"Run {manifest['run_id']} of this very configuration is under way in process {manifest['pid']} on "
+                f"{manifest['host']}. "
                 "Wait for it, or start a new one with --fresh."
             )
             raise RunError(msg)
@@ -212,8 +226,16 @@ def done_executions(store: Store, run_id: str) -> set[Execution]:
     return {Execution(*row.values()) for row in found.to_pylist()}
 
 
-def is_under_way(manifest: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a manifest still runs it, as far as this machine can tell."""
+def is_under_way(manifest: Mapping[str, Any], layout: Layout) -> bool:
+    """Whether somebody runs the run of a manifest.
+
+    Args:
+        manifest: the newest of its run.
+        layout: the store's.
+    """
+    if (held := is_held(layout, str(manifest["run_id"]))) is not None:
+        return held
+    # A version without locks wrote it, or there are none on this file system.
     if manifest.get("host") != socket.gethostname() or manifest.get("boot") != boot_id():
         return False
     pid = manifest.get("pid")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from replay.running.records import ARM, REPEAT, RUN, SOURCE_TRACE, run_span
+from replay.running.records import ARM, REPEAT, RUN, SOURCE_TRACE, own_records, run_span
 from replay.scorers.model import LEVELS, Level, Score, ScorerKey, Subject
 
 if TYPE_CHECKING:
@@ -204,10 +204,8 @@ def _fields(score: Score) -> dict[str, Any]:
 
 def _records(store: Store, run_id: str, conversation: str | None = None) -> Iterator[tuple[Cell, Said]]:
     """Give what was said, oldest first; what is no such record (any more) is passed over."""
-    condition, given = "kind = 'other' AND name = ? AND replay_run_id = ?", [SCORES, run_id]
-    if conversation is not None:
-        condition, given = f"{condition} AND conversation_id = ?", [*given, conversation]
-    for span in sorted(store.spans(condition, given), key=lambda span: span.start_ns):
+    condition, given = ("", []) if conversation is None else ("conversation_id = ?", [conversation])
+    for span in sorted(own_records(store, SCORES, run_id, condition, given), key=lambda span: span.start_ns):
         match span.input:
             case {
                 "version": int(version),

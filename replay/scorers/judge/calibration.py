@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replay.errors import ScorerError
-from replay.running.records import run_span
+from replay.running.records import own_records, run_span
 from replay.scorers.model import ScorerKey
 
 if TYPE_CHECKING:
@@ -180,8 +180,7 @@ def payload_of(calibration: Calibration) -> bytes:
 def load_calibrations(store: Store) -> dict[ScorerKey, Calibration]:
     """Give every judge's last calibration."""
     found: dict[ScorerKey, Calibration] = {}
-    spans = store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [CALIBRATION])
-    for span in sorted(spans, key=lambda span: span.start_ns):
+    for span in sorted(own_records(store, CALIBRATION), key=lambda span: span.start_ns):
         try:
             content: Any = dict(span.input)
             key = ScorerKey(**content.pop("key"))

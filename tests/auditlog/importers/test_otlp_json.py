@@ -461,5 +461,6 @@ def test_an_attribute_of_any_type_is_kept(name, junk):
     """An attribute that has a column and is of another type is kept raw, and breaks nothing."""
     found = only(raw_span(attributes=[{"key": name, "value": any_value_of(junk)}]))
     record = decode_record(found.payload())
-    assert junk == found.attributes[name]
+    # What only this program says of a span is kept under another name.
+    assert junk == found.attributes[name.replace("auditlog.replay.", "auditlog.foreign.replay.")]
     row(*joined(None, record))
