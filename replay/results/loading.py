@@ -28,12 +28,13 @@ from replay.running.judging import Judgement, executions_of, judgements, payload
 from replay.running.runs import ends, is_under_way, load_manifest, manifests, stopped_by, stops
 
 if TYPE_CHECKING:
+    from auditlog.layout import Layout
     from auditlog.store import Store
 
 
 def load_runs(store: Store) -> list[RunSummary]:
     """Give every run of a store, newest first."""
-    known = _Known(ends(store), stops(store), _done(store))
+    known = _Known(ends(store), stops(store), _done(store), store.layout)
     return [_summary(manifest, known) for manifest in manifests(store)]
 
 
@@ -43,7 +44,9 @@ def summary_of(store: Store, run_id: str) -> RunSummary:
     Raises:
         NotFoundError: there is none; the message names the nearest.
     """
-    return _summary(load_manifest(store, run_id), _Known(ends(store), stops(store), _done(store)))
+    return _summary(
+        load_manifest(store, run_id), _Known(ends(store), stops(store), _done(store), store.layout)
+    )
 
 
 def summary_at_end(manifest: Mapping[str, Any], end: Mapping[str, Any]) -> RunSummary:
@@ -53,7 +56,7 @@ def summary_at_end(manifest: Mapping[str, Any], end: Mapping[str, Any]) -> RunSu
         manifest: its manifest.
         end: what its last record says.
     """
-    return _summary(manifest, _Known({manifest["run_id"]: end}, {}, {}))
+    return _summary(manifest, _Known({manifest["run_id"]: end}, {}, {}, None))
 
 
 def load_report(store: Store, run_id: str) -> Report:
@@ -67,7 +70,7 @@ def load_report(store: Store, run_id: str) -> Report:
         NotFoundError: there is none; the message names the nearest.
     """
     manifest = load_manifest(store, run_id)
-    summary = _summary(manifest, _Known(ends(store), stops(store), _done(store)))
+    summary = _summary(manifest, _Known(ends(store), stops(store), _done(store), store.layout))
     if manifest["kind"] == "compare":
         return comparisons.report(store, manifest, summary)
     results = tuple(case_results(store, manifest))
@@ -146,6 +149,8 @@ class _Known(NamedTuple):
     ends: Mapping[str, Mapping[str, Any]]
     stops: Mapping[str, list[Mapping[str, Any]]]
     done: Mapping[str, Counter[tuple[str, int]]]
+    layout: Layout | None
+    """None where a run is known to be over."""
 
 
 def _summary(manifest: Mapping[str, Any], known: _Known) -> RunSummary:
@@ -154,7 +159,7 @@ def _summary(manifest: Mapping[str, Any], known: _Known) -> RunSummary:
     status: RunStatus = "interrupted"
     if end is not None:
         status = "complete"
-    elif is_under_way(manifest):
+    elif known.layout is not None and is_under_way(manifest, known.layout):
         status = "running"
     elif stopped_by(manifest, known.stops.get(run_id, ())) is not None:
         status = "budget"

@@ -23,7 +23,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from auditlog.errors import StoreError
@@ -43,9 +43,10 @@ from replay.running.progress import Progress
 from replay.running.protocol import Result
 from replay.running.rates import Leases
 from replay.running.records import MANIFEST, RUN_END, RUN_STOP, retried, run_span, unrun_case
+from replay.running.run_lock import forget, held
 from replay.running.run_plan import PlannedTarget, RunPlan
 from replay.running.runs import Execution as Done
-from replay.running.runs import active, done_executions, spent
+from replay.running.runs import active, done_executions, ends, spent
 from replay.running.staff import Staff
 from replay.running.tasks import Tasks
 
@@ -88,46 +89,70 @@ def run(
         RunError: workers do not start.
         StoreError: the results cannot be written.
     """
-    from replay.results.loading import judge_rest, summary_at_end, summary_of
+    from replay.results.loading import summary_at_end, summary_of
 
-    cluster = None
-    if plan.engine == "ray":
-        from replay.running.on_ray import Cluster
+    with held(store.layout, plan.run_id):
+        if plan.resumed:
+            # Another process may have gone on with it since it was planned.
+            store.refresh()
+            if plan.run_id in ends(store):
+                return summary_of(store, plan.run_id)
+        active.add(plan.run_id)
+        cluster = None
+        try:
+            if plan.engine == "ray":
+                from replay.running.on_ray import Cluster
 
-        cluster = Cluster(plan.ray_address, plan.limits)
-    active.add(plan.run_id)
-    sweep()
+                cluster = Cluster(plan.ray_address, plan.limits)
+            sweep()
+            manifest = plan.manifest()
+            end = _run_in(store, plan, manifest, progress, cluster)
+            if end is not None:
+                forget(store.layout, plan.run_id)
+        finally:
+            if cluster is not None:
+                cluster.close()
+            active.discard(plan.run_id)
+            # Reading back what was written takes as long as writing it, and is for those who ask.
+            store.refresh_when_read()
+    return summary_of(store, plan.run_id) if end is None else summary_at_end(manifest, end)
+
+
+def _run_in(
+    store: Store,
+    plan: RunPlan,
+    manifest: Mapping[str, Json],
+    progress: Callable[[Progress], None] | None,
+    cluster: Cluster | None,
+) -> dict[str, Json] | None:
+    """Run what is left of a plan; give what its last record says, or None where it is not complete."""
+    from replay.results.loading import judge_rest
+
     writer = redacting(store.layout, store.writer())
-    end: dict[str, Json] | None = None
     try:
-        manifest = plan.manifest()
         _append(writer, run_span(MANIFEST, plan.run_id, manifest))
         under_way = _Run(store, plan, writer, progress, cluster)
         ended = asyncio.run(under_way.go())
         _flush(writer)
-        if ended == "complete":
-            judge = under_way.judge
-            if len(judge.judged) == len(plan.cases):
-                classes = judge.classes
-            else:
+        if ended != "complete":
+            if ended != "interrupted":
+                stop = {"budget": ended, "pid": manifest["pid"], "born": manifest["born"]}
+                _append(writer, run_span(RUN_STOP, plan.run_id, stop))
                 _flush(writer)
-                store.refresh()
-                classes = judge_rest(store, manifest, lambda payload: _append(writer, payload))
-            found = ending(store, manifest, under_way.tally)
-            end = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
-            _append(writer, run_span(RUN_END, plan.run_id, end))
-        elif ended != "interrupted":
-            stop = {"budget": ended, "pid": manifest["pid"], "born": manifest["born"]}
-            _append(writer, run_span(RUN_STOP, plan.run_id, stop))
+            return None
+        judge = under_way.judge
+        if len(judge.judged) == len(plan.cases):
+            classes = judge.classes
+        else:
+            store.refresh()
+            classes = judge_rest(store, manifest, lambda payload: _append(writer, payload))
+        found = ending(store, manifest, under_way.tally)
+        end: dict[str, Json] = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
+        _append(writer, run_span(RUN_END, plan.run_id, end))
         _flush(writer)
+        return end
     finally:
         writer.close()
-        if cluster is not None:
-            cluster.close()
-        active.discard(plan.run_id)
-        # Reading back what was written takes as long as writing it, and is for those who ask.
-        store.refresh_when_read()
-    return summary_of(store, plan.run_id) if end is None else summary_at_end(manifest, end)
 
 
 class _Run:

@@ -329,5 +329,5 @@ def test_a_process_id_that_another_process_has_now_is_not_under_way(recorded):
     """A run is not taken for running because some other process has its old process id."""
     plan = replay.plan(recorded, "shop_agents:v1", path=AGENTS, workers=1, limit=1)
     manifest = {**plan.manifest(), "pid": os.getppid(), "born": "1"}
-    assert not is_under_way(manifest)
-    assert not is_under_way({**plan.manifest(), "host": "elsewhere"})
+    assert not is_under_way(manifest, recorded.layout)
+    assert not is_under_way({**plan.manifest(), "host": "elsewhere"}, recorded.layout)
