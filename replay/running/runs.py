@@ -27,7 +27,7 @@ from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
 from replay.errors import RunError
 from replay.running.limits import Spend
-from replay.running.records import MANIFEST, RUN_END, RUN_STOP
+from replay.running.records import MANIFEST, RUN_END, RUN_STOP, own_records
 from replay.running.run_lock import is_held
 
 if TYPE_CHECKING:
@@ -55,10 +55,21 @@ class Execution(NamedTuple):
 def manifests(store: Store) -> list[Mapping[str, Any]]:
     """Give every run's manifest, newest first; of a resumed run the newest process's."""
     found: dict[str, Mapping[str, Any]] = {}
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [MANIFEST]):
+    for span in own_records(store, MANIFEST):
         if span.replay is not None and _is_manifest(span.input, span.replay.run_id):
             found[span.replay.run_id] = span.input
     return sorted(found.values(), key=lambda manifest: str(manifest["created"]), reverse=True)
+
+
+def manifests_of(store: Store, run_id: str) -> list[Mapping[str, Any]]:
+    """Give every manifest of one run, oldest first: one for each process that worked on it.
+
+    Args:
+        store: where it is.
+        run_id: its whole id.
+    """
+    spans = sorted(own_records(store, MANIFEST, run_id), key=lambda span: (span.start_ns, span.span_id))
+    return [span.input for span in spans if _is_manifest(span.input, run_id)]
 
 
 _TURN: tuple[Any, ...] = (str, str, str, str, int, bool, str, (int, float))
@@ -104,7 +115,7 @@ def _fits(case: list[Any], shape: tuple[Any, ...]) -> bool:
 
 def ends(store: Store) -> dict[str, Mapping[str, Any]]:
     """Give what the complete runs' last records say, by run id."""
-    spans = store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_END])
+    spans = own_records(store, RUN_END)
     return {
         span.replay.run_id: span.input if isinstance(span.input, dict) else {}
         for span in spans
@@ -115,7 +126,7 @@ def ends(store: Store) -> dict[str, Mapping[str, Any]]:
 def stops(store: Store) -> dict[str, list[Mapping[str, Any]]]:
     """Give what the runs' processes that a budget stopped say, by run id."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for span in store.spans("kind = 'other' AND name = ? AND replay_run_id IS NOT NULL", [RUN_STOP]):
+    for span in own_records(store, RUN_STOP):
         if span.replay is not None and isinstance(span.input, dict):
             found.setdefault(span.replay.run_id, []).append(span.input)
     return found
