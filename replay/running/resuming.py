@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from replay.errors import RunError
+from replay.running.cases import cases_digest
 from replay.running.describing import config_digest, described, recorded_effects, run_directory
 from replay.running.limits import Limits
 from replay.running.run_plan import Engine, RunPlan, from_manifest
@@ -66,6 +67,53 @@ def resume(
         raise RunError(msg)
     before = from_manifest(manifest)
     _compare_writes(before, live_writes)
+    plan = begun_again(
+        store,
+        manifest,
+        path=path,
+        workers=workers,
+        limits=limits,
+        engine=engine,
+        ray_address=ray_address,
+        allow_builds=allow_builds,
+        say=say,
+    )
+    if find_unfinished(store, before.config_digest, before.run_id) is None:
+        msg = f"Run {before.run_id} is complete: there is nothing to resume. `auditlog replay show {before.run_id}` shows it."
+        raise RunError(msg)
+    return plan
+
+
+def begun_again(
+    store: Store,
+    manifest: Mapping[str, Any],
+    *,
+    path: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    limits: Limits | None = None,
+    engine: Engine = "asyncio",
+    ray_address: str = "",
+    allow_builds: bool = False,
+    say: Say | None = None,
+) -> RunPlan:
+    """Plan what a manifest says, under the same id, and refuse where that is not the same any more.
+
+    Args:
+        store: where it is.
+        manifest: a run's, or what else was planned as one.
+        path: the directory that it was begun in, by default the current one.
+        workers: processes for each target; by default as before.
+        limits: what it may take from here on, where that changes.
+        engine: where the workers are from here on.
+        ray_address: as of `plan`.
+        allow_builds: as of `plan`.
+        say: as of `plan`.
+
+    Raises:
+        RunError: this is another directory, or the code changed since.
+        TargetError: a target cannot be imported any more.
+    """
+    before = from_manifest(manifest)
     if limits is not None:
         limits.refuse_nonsense()
     directory = run_directory(path)
@@ -95,9 +143,6 @@ def resume(
             "and its halves would not compare. Start a new run."
         )
         raise RunError(msg)
-    if find_unfinished(store, before.config_digest, before.run_id) is None:
-        msg = f"Run {before.run_id} is complete: there is nothing to resume. `auditlog replay show {before.run_id}` shows it."
-        raise RunError(msg)
     env = dict.fromkeys(
         (*before.env, *before.candidate.env, *(before.baseline.env if before.baseline else ()))
     )
@@ -116,6 +161,11 @@ def resumed(plan: RunPlan, manifest: Mapping[str, Any], notes: Collection[str]) 
         notes: what whoever starts it should know.
     """
     before = from_manifest(manifest)
+    if cases_digest(manifest["cases"]) != manifest.get("cases_digest", cases_digest(manifest["cases"])):
+        raise RunError(
+            f"The case list of run {before.run_id} is another one than it was begun with. `auditlog verify` says whether the "
+            "store was changed; start a new run."
+        )
     return replace(
         plan,
         run_id=before.run_id,
