@@ -19,6 +19,7 @@ from auditlog.errors import StoreError
 from auditlog.values import Conversation
 from replay.results.compare import Comparison, ConversationPair, compare_pairs
 from replay.results.report import CaseResult, Report, RunSummary
+from replay.running.case_lists import case_records, without_cases
 from replay.running.records import MANIFEST, RUN_END, run_span
 
 if TYPE_CHECKING:
@@ -55,15 +56,19 @@ def save_comparison(store: Store, comparison: Comparison, *, baseline: str, cand
             [pair.key, pair.baseline.conversation_id, pair.candidate.conversation_id]
             for pair in comparison.pairs
         ],
+        "case_count": len(comparison.pairs),
         "unpaired_baseline": list(comparison.unpaired_baseline),
         "unpaired_candidate": list(comparison.unpaired_candidate),
     }
     end = {"cases": len(comparison.pairs), "classes": dict(comparison.classes)}
     writer = store.writer()
     try:
-        written = writer.append(run_span(MANIFEST, run_id, manifest)) and writer.append(
-            run_span(RUN_END, run_id, end)
+        records = (
+            *case_records(manifest),
+            run_span(MANIFEST, run_id, without_cases(manifest)),
+            run_span(RUN_END, run_id, end),
         )
+        written = all(writer.append(record) for record in records)
         if not (written and writer.flush()):
             msg = f"The comparison cannot be written into {store.path}: is the disk full, or the store read-only?"
             raise StoreError(msg)

@@ -23,6 +23,7 @@ from replay.results import comparisons
 from replay.results.report import CaseResult, Report, RunStatus, RunSummary
 from replay.results.sides import label_of, sides_of, unreached
 from replay.results.stored import Opener, StoredCase, full_results
+from replay.running.case_lists import case_count
 from replay.running.cases import Case
 from replay.running.judging import Judgement, executions_of, judgements, payload_of
 from replay.running.runs import ends, is_under_way, load_manifest, manifests, stopped_by, stops
@@ -177,8 +178,8 @@ def _summary(manifest: Mapping[str, Any], known: _Known) -> RunSummary:
         candidate=label_of(manifest["candidate"]),
         baseline="the recording" if baseline is None else label_of(baseline),
         where=str(manifest.get("where") or ""),
-        cases=len(manifest["cases"]),
-        done=len(manifest["cases"]) if end is not None else min(finished, len(manifest["cases"])),
+        cases=case_count(manifest),
+        done=case_count(manifest) if end is not None else min(finished, case_count(manifest)),
         status=status,
         classes=_in_order((end or {}).get("classes") or {}),
         repeats=repeats,

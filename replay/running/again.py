@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.canonical import digest_of
 from replay.errors import RunError
+from replay.running.case_lists import with_cases
 from replay.running.describing import config_digest, described, recorded_effects, run_directory
 from replay.running.run_plan import RunPlan, from_manifest
 from replay.running.runs import FOLLOW_UP, ends, manifests
@@ -35,9 +36,11 @@ def follow_up(
     for other in manifests(store):
         if not _is_follow_up(str(other["run_id"]), str(manifest["run_id"])) or other["run_id"] not in ended:
             continue
-        cases = {case[3] for case in other["cases"]}
-        if cases >= set(span_ids) and int(other.get("repeats") or 1) >= repeats:
-            return other
+        if int(other.get("repeats") or 1) < repeats:
+            continue
+        whole = with_cases(store, other)
+        if {case[3] for case in whole["cases"]} >= set(span_ids):
+            return whole
     return None
 
 

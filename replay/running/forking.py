@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import NotFoundError
 from replay.errors import RunError
+from replay.running.case_lists import with_cases
 from replay.running.runs import manifests
 from replay.sandbox.fork import first_calls
 from replay.targets.planned import target_from_json
@@ -78,11 +79,11 @@ def source_of(store: Store, name: str, *, turn: int | None, at: int) -> Source:
 def _run(store: Store, name: str) -> Any:
     known = manifests(store)
     if name == "last":
-        return known[0] if known else None
+        return with_cases(store, known[0]) if known else None
     fitting = [m for m in known if m["run_id"] == name] or [
         m for m in known if name and m["run_id"].startswith(name)
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    return with_cases(store, fitting[0]) if len(fitting) == 1 else None
 
 
 def _of_run(manifest: Any) -> Source:

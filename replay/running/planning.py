@@ -28,6 +28,7 @@ from replay.pinned.model_cache import CACHED
 from replay.pinned.pinning import PINNED, Pinning
 from replay.pinned.pinning import check as check_pinning
 from replay.running.cached import refuse_changed
+from replay.running.case_lists import with_cases
 from replay.running.cases import freeze, select
 from replay.running.describing import config_digest, described, recorded_effects, run_directory
 from replay.running.limits import NO_LIMITS, Limits
@@ -168,7 +169,7 @@ def plan(
     notes[:0] = dict.fromkeys((*tried.notes, *(compared.notes if compared is not None else ())))
     digest = config_digest(found)
     if not fresh and (manifest := find_unfinished(store, digest)) is not None:
-        return resumed(found, manifest, notes)
+        return resumed(found, with_cases(store, manifest), notes)
     most = limit if turns is None else None
     chosen = select(store, found.candidate.name, where=where, since=since, until=until, limit=most)
     if turns is not None:

@@ -122,6 +122,7 @@ class RunPlan:
         fields = asdict(replace(self, notes=(), cases=()))
         fields["created"] = self.created.isoformat()
         fields["cases"] = [case.listed() for case in self.cases]
+        fields["case_count"] = len(self.cases)
         fields["cases_digest"] = cases_digest(fields["cases"])
         for name in ("notes", "resumed", "engine", "ray_address"):
             del fields[name]

@@ -35,6 +35,7 @@ from replay.diff.model import CaseStatus
 from replay.errors import RunError
 from replay.pinned.not_pinned import Tally, counted, ending
 from replay.results.report import RunSummary
+from replay.running.case_lists import are_kept, case_records, without_cases
 from replay.running.jobs import Task, executions, tasks_of
 from replay.running.judge import Judge
 from replay.running.limits import NOTHING_SPENT, Budget, used_up
@@ -130,7 +131,10 @@ def _run_in(
 
     writer = redacting(store.layout, store.writer())
     try:
-        _append(writer, run_span(MANIFEST, plan.run_id, manifest))
+        if not plan.resumed or not are_kept(store, plan.run_id):
+            for payload in case_records(manifest):
+                _append(writer, payload)
+        _append(writer, run_span(MANIFEST, plan.run_id, without_cases(manifest)))
         under_way = _Run(store, plan, writer, progress, cluster)
         ended = asyncio.run(under_way.go())
         _flush(writer)

@@ -2,7 +2,8 @@
 
 The rules:
 
-1. A run is its manifest, a record like any other; its last record says that it is complete.
+1. A run is its manifest, a record like any other, and the list of its cases beside it (see `case_lists`); its last record says
+   that it is complete.
 2. An execution is done exactly when its agent span has a replay status; the done-set is what a resumed run leaves out.
 3. Of two executions of the same case and arm the earlier counts, so that nothing is counted twice.
 4. What a run spent is what its live model calls recorded, those of executions that were tried again among them.
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
 from replay.errors import RunError
+from replay.running.case_lists import CASE_SHAPES, are_cases, with_cases
 from replay.running.limits import Spend
 from replay.running.records import MANIFEST, RUN_END, RUN_STOP, own_records
 from replay.running.run_lock import is_held
@@ -53,7 +55,7 @@ class Execution(NamedTuple):
 
 
 def manifests(store: Store) -> list[Mapping[str, Any]]:
-    """Give every run's manifest, newest first; of a resumed run the newest process's."""
+    """Give every run's manifest without its cases, newest first; of a resumed run the newest process's."""
     found: dict[str, Mapping[str, Any]] = {}
     for span in own_records(store, MANIFEST):
         if span.replay is not None and _is_manifest(span.input, span.replay.run_id):
@@ -72,24 +74,22 @@ def manifests_of(store: Store, run_id: str) -> list[Mapping[str, Any]]:
     return [span.input for span in spans if _is_manifest(span.input, run_id)]
 
 
-_TURN: tuple[Any, ...] = (str, str, str, str, int, bool, str, (int, float))
-_CASE_SHAPES = {**dict.fromkeys(("replay", "verify", "control", "fork"), _TURN), "compare": (str, str, str)}
-_FIRST_TURN = 6
-"""What a turn's line had before turns were drawn from strata."""
-
-
 def _is_manifest(content: Any, run_id: str) -> bool:
     """Whether a recorded content is a run's manifest; an erased, foreign or newer one is no run."""
     match content:
-        case {"run_id": str(name), "kind": str(kind), "created": str(created), "cases": list(cases), **rest}:
-            shape = _CASE_SHAPES.get(kind)
+        case {"run_id": str(name), "kind": str(kind), "created": str(created), **rest}:
+            cases, count = rest.get("cases"), rest.get("case_count")
             return (
                 name == run_id
-                and shape is not None
+                and kind in CASE_SHAPES
                 and _is_moment(created)
                 and all(_is_target(rest.get(side), kind) for side in ("candidate", "baseline"))
                 and rest.get("candidate") is not None
-                and all(isinstance(case, list) and _fits(case, shape) for case in cases)
+                and (
+                    isinstance(count, int)
+                    if cases is None
+                    else isinstance(cases, list) and are_cases(cases, kind)
+                )
             )
         case _:
             return False
@@ -106,11 +106,6 @@ def _is_moment(text: str) -> bool:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
-
-
-def _fits(case: list[Any], shape: tuple[Any, ...]) -> bool:
-    whole = len(case) == len(shape) or (shape is _TURN and len(case) == _FIRST_TURN)
-    return whole and all(map(isinstance, case, shape))
 
 
 def ends(store: Store) -> dict[str, Mapping[str, Any]]:
@@ -158,7 +153,7 @@ def spent(store: Store, run_id: str) -> Spend:
 
 
 def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
-    """Give one run's manifest.
+    """Give one run's manifest, with its cases.
 
     Args:
         store: where it is.
@@ -166,7 +161,13 @@ def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
 
     Raises:
         NotFoundError: there is none, or several.
+        RunError: its cases are not all there.
     """
+    return with_cases(store, find_manifest(store, run_id))
+
+
+def find_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
+    """Give one run's manifest, without its cases; else as `load_manifest`."""
     known = manifests(store)
     if not known:
         msg = f"There is no run {run_id!r}: the store holds none. `auditlog replay run --agent module:agent` makes one."
@@ -189,7 +190,7 @@ def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
 
 
 def find_unfinished(store: Store, config_digest: str, run_id: str | None = None) -> Mapping[str, Any] | None:
-    """Give the newest run of this configuration that is not complete and not under way.
+    """Give the newest run of this configuration that is not complete and not under way, without its cases.
 
     Args:
         store: where to look.
