@@ -7,13 +7,17 @@ The rules:
 2. The key is SHA-256(kind ‖ name ‖ canonical arguments). The definition's digest is *not* part of it: a docstring
    that was reworded must not turn every call of a release into a miss. That the definition changed is recorded
    beside the match.
-3. Arguments in which something was lost when they were recorded equal nothing, not even themselves.
+3. Where the encoder in C gives that very text, it is asked: nearly always. Where it might not, the text is made in Python.
+4. Arguments in which something was lost when they were recorded equal nothing, not even themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+
+import orjson
 
 from auditlog.encoding.encode import MARK
 from auditlog.values import Json
@@ -25,9 +29,35 @@ _WHOLE_MARKS = frozenset({"bytes", "float", "int", "ndarray", "text"})
 """Substitutions that still tell one value from another."""
 
 
+_QUICK = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_OTHERWISE = re.compile(rb"\d(?:\.0(?!\d)|e)")
+"""Where a float may be integral, or is written in another way by each encoder."""
+_MARK_BYTES = MARK.encode()
+
+
 def canonical(value: Json) -> str:
     """Give the one text that equal JSON values share: sorted keys, no spaces, integral floats as integers."""
+    quick = _quick(value)
+    if quick is not None:
+        return quick.decode()
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def _quick(value: Json) -> bytes | None:
+    """Give the canonical text as bytes; None where only Python is sure of it."""
+    try:
+        text = orjson.dumps(value, option=_QUICK)
+    except TypeError:
+        return None
+    # At most so many brackets are not nested deeper than `DEEPEST`; and what is no number is written as null.
+    if text.count(b"{") + text.count(b"[") > DEEPEST or _OTHERWISE.search(text) is not None:
+        return None
+    return None if b"null" in text and orjson.loads(text) != value else text
 
 
 def match_key(kind: str, name: str, arguments: Json) -> str:
@@ -38,6 +68,9 @@ def match_key(kind: str, name: str, arguments: Json) -> str:
         name: the operation's name.
         arguments: the arguments by name, as recorded.
     """
+    quick = _quick(arguments)
+    if quick is not None:
+        return hashlib.sha256(f"{kind}\0{name}\0".encode("utf-8", "surrogatepass") + quick).hexdigest()
     text = "\0".join((kind, name, canonical(arguments)))
     # A lone surrogate cannot be encoded strictly, and is a difference like any other.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -50,6 +83,9 @@ def digest_of(value: Json) -> str:
 
 def lost_something(value: Json) -> bool:
     """Whether the encoder put a mark somewhere in a value that does not tell the original."""
+    quick = _quick(value)
+    if quick is not None and _MARK_BYTES not in quick:
+        return False
     pending = [value]
     while pending:
         match pending.pop():

@@ -9,6 +9,8 @@ The rules:
 3. Beside that stands the same way without arguments, for a candidate that asks its sub-agents in other words.
 4. What has no known parent stands at the top, in a recording and in a replay alike; a span of another kind is looked through.
 5. Calls at the top of the turn, or under one parent, that nothing tells apart have one caller: their order counts then.
+6. Most calls call nothing: the way to one is worked out when something asks for it, and then those of all that began before
+   it, in their order.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class Callers:
     def __init__(self) -> None:
         """Begin with a turn of which nothing has happened."""
         self._inside: dict[str, Caller] = {}
+        self._unasked: dict[str, tuple[Caller, str, str, Json]] = {}
+        """Calls whose own way nobody asked for, as they began: their caller, kind, name and arguments."""
         self._begun: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
@@ -61,21 +65,31 @@ class Callers:
             arguments: its arguments by name.
         """
         with self._lock:
+            if parent_id in self._unasked:
+                self._work_out()
             caller = self._inside.get(parent_id or "")
             if caller is None:
                 # The turn's agent begins at the top, and what it calls is called from there.
                 caller, is_top = TOP, kind == "agent"
             else:
                 is_top = False
-            self._inside[span_id] = (
-                caller if is_top or kind not in _STEPS else self._within(caller, kind, name, arguments)
-            )
+            if is_top or kind not in _STEPS:
+                self._inside[span_id] = caller
+            else:
+                self._unasked[span_id] = (caller, kind, name, arguments)
             return caller
 
     def at(self, span_id: str) -> Caller:
         """Give the way down to a call itself: the caller of what is called inside of it."""
         with self._lock:
+            if span_id in self._unasked:
+                self._work_out()
             return self._inside.get(span_id, TOP)
+
+    def _work_out(self) -> None:
+        for span_id, (caller, kind, name, arguments) in self._unasked.items():
+            self._inside[span_id] = self._within(caller, kind, name, arguments)
+        self._unasked.clear()
 
     def _within(self, caller: Caller, kind: str, name: str, arguments: Json) -> Caller:
         said = "" if kind == "model" else match_key(kind, name, arguments)

@@ -71,10 +71,10 @@ class Cassette:
         self._by_key: dict[str, list[int]] = defaultdict(list)
         self._by_normalised_key: dict[str, list[int]] = defaultdict(list)
         for position, call in enumerate(self._recorded):
-            self._by_key[call.key].append(position)
-            normalised = (
-                None if lost_something(call.arguments) else rules.key(call.kind, call.name, call.arguments)
-            )
+            self._by_key[call.match_key].append(position)
+            if not rules.rules or lost_something(call.arguments):
+                continue
+            normalised = rules.key(call.kind, call.name, call.arguments)
             if normalised is not None:
                 self._by_normalised_key[normalised].append(position)
         self._used: set[int] = set()
@@ -152,7 +152,7 @@ class Cassette:
             return not call.stands_in(self._writes_served), call.caller.distance(caller), used, order
 
         allowed = [position for position in equal if reusable or not is_used(position)]
-        if not allowed:
-            return None
+        if len(allowed) < 2:
+            return _Choice(allowed[0], is_used(allowed[0])) if allowed else None
         best = min(allowed, key=standing)
         return _Choice(best, is_used(best))

@@ -42,7 +42,8 @@ class Recorded:
     kind: str
     name: str
     arguments: Json
-    key: str
+    key: str = field(compare=False)
+    """Its match key, where that was asked for already; else empty: see `match_key`."""
     effect: Effect | None = None
     digest: str | None = None
     output: Json = None
@@ -64,6 +65,11 @@ class Recorded:
     def stands_in(self, epoch: int) -> bool:
         """Whether it was recorded with this many writes before it, or could have been."""
         return self.epoch <= epoch <= (self.epoch if self.last_epoch is None else self.last_epoch)
+
+    @property
+    def match_key(self) -> str:
+        """What `replay.canonical.match_key` gives for it."""
+        return self.key or match_key(self.kind, self.name, self.arguments)
 
     @property
     def unservable(self) -> str | None:
@@ -135,7 +141,7 @@ def _recorded(span: Span, epochs: Epochs, caller: Caller, spans: list[Span]) -> 
         kind=span.kind,
         name=span.name,
         arguments=span.input,
-        key=match_key(span.kind, span.name, span.input),
+        key="",
         effect=span.effect,
         digest=span.tool_digest,
         output=span.output,
@@ -162,7 +168,7 @@ def _handoffs(span: Span, spans: list[Span]) -> Iterable[Handoff]:
 
 
 def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
-    """Give recorded calls as JSON, for the way to a worker; the keys are computed again there."""
+    """Give recorded calls as JSON, for the way to a worker; their keys are computed there, where they are needed."""
     return [
         {
             "span_id": call.span_id,
@@ -196,4 +202,4 @@ def _read_back(item: Mapping[str, Any]) -> Recorded:
     fields["fault"] = None if item["fault"] is None else Fault(*item["fault"])
     fields["caller"] = Caller(*item["caller"])
     fields["handoffs"] = tuple(Handoff(*handoff) for handoff in item["handoffs"])
-    return Recorded(**fields, key=match_key(item["kind"], item["name"], item["arguments"]))
+    return Recorded(**fields, key="")

@@ -44,7 +44,7 @@ def restored(value: Json, tree: Tree | None) -> Any:
         NotRestorable: a type is not there, or is another one by now.
     """
     if not tree:
-        return copy.deepcopy(value)
+        return _copied(value)
     try:
         return _made(_inner(value, tree), tree)
     except NotRestorable:
@@ -54,6 +54,18 @@ def restored(value: Json, tree: Tree | None) -> Any:
             f"a recorded {tree.get('as', 'value')} could not be made again ({type(error).__name__}: {error})"
         )
         raise NotRestorable(msg) from None
+
+
+def _copied(value: Json) -> Json:
+    # What was JSON holds nothing twice, and nothing but these.
+    if type(value) is dict:
+        return {name: _copied(item) for name, item in value.items()}
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return value if value is None or type(value) in _SCALARS else copy.deepcopy(value)
+
+
+_SCALARS = (str, int, float, bool)
 
 
 def _inner(value: Json, tree: Tree) -> Any:

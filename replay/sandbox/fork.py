@@ -148,6 +148,6 @@ class Prefix:
                 f"{name} was not served: the recording holds no further model call before the fork."
             )
             return Raised(case.stop(stop), {TIER: "miss", "auditlog.replay.miss_rule": "not recorded"})
-        same = match_key("model", said.name, call.arguments) == said.key
+        same = match_key("model", said.name, call.arguments) == said.match_key
         facts: dict[str, Json] = {TIER: "exact" if same else "forked"}
         return answer_of(case, call, said, facts)

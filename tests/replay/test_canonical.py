@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay import canonical as canonical_module
 from replay.canonical import canonical, digest_of, first_words, lost_something, match_key
 
 SCALARS = (
@@ -114,3 +116,28 @@ def test_looking_for_losses_changes_nothing(value):
 def test_a_value_in_a_message_is_clipped():
     """A message shows the first words of a value, and that there are more."""
     assert first_words("x" * 100, 10) == '"xxxxxxxx…'
+
+
+NUMBERS = (
+    st.floats() | st.integers(min_value=-(1 << 70), max_value=1 << 70) | st.sampled_from([-0.0, 1e16, 1e22])
+)
+LOOSE = st.recursive(
+    SCALARS | NUMBERS | st.sampled_from(["1.0", "2e3", "null", "$auditlog", "\ud800", "\x7f", "\u2028"]),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(), inner)
+        | st.lists(inner, max_size=1).map(lambda one: [one] * 20)
+    ),
+    max_leaves=12,
+)
+
+
+@given(LOOSE)
+def test_the_quick_text_is_the_canonical_one(value):
+    """Where the encoder in C answers, it gives byte for byte what Python gives."""
+    slow = json.dumps(
+        canonical_module._plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    )
+    assert slow == canonical(value)
+    text = f"tool\x00t\x00{slow}".encode("utf-8", "surrogatepass")
+    assert hashlib.sha256(text).hexdigest() == match_key("tool", "t", value)
