@@ -42,10 +42,20 @@ class Level:
     """Whether customers must be told that they talk to a machine."""
     adversarial: tuple[str, ...]
     """The lists whose cells have to be tried."""
+    most_diverged: float
+    """The share of cases that may not have been served to their end."""
+    most_unfaithful: float
+    """The share of cases in which the baseline may stop short of its own recording."""
+    most_unscored: float
+    """The share of cases that a metric may leave unscored."""
+    hard: tuple[str, ...]
+    """The hard metrics that a policy of this level has at least."""
+    primary: tuple[str, ...]
+    """The primary metrics that it has at least."""
 
 
 def _fields(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "adversarial": tuple(row["adversarial"])}
+    return {**row, **{name: tuple(row[name]) for name in ("adversarial", "hard", "primary")}}
 
 
 @cache

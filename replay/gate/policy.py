@@ -4,8 +4,9 @@ The rules:
 
 1. A policy is TOML, and its shape is `schemas/policy.schema.json`. Every error names line, column and the nearest key.
 2. A policy of a newer version is refused, not guessed at.
-3. A policy may be stricter than its level; where it is looser, a waiver of that check says so, with owner, reason and expiry.
-4. A waiver that has expired waives nothing, and is said.
+3. A policy may be stricter than its level; where it is looser, a waiver says so, with owner, reason and expiry: see
+   `policy_levels` and `waivers`. A waiver that has expired waives nothing, and is said.
+4. A scorer's options are looked at when the policy is read, where the scorer is one of ours.
 5. The policy's digest is that of its bytes: what was asked is kept with what was answered.
 """
 
@@ -13,17 +14,21 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from auditlog import resources
-from replay.errors import PolicyError
+from replay.errors import PolicyError, ScorerError
 from replay.gate.levels import Level, levels
+from replay.gate.policy_levels import looser
 from replay.gate.policy_shape import Fault, as_date, faults, unknown
 from replay.gate.toml_places import place_of
+from replay.gate.waivers import Waiver, waiver_faults
+from replay.scorers.builtin import BUILT_IN, OF_SETS
+from replay.scorers.specs import checked_options, imported
 
 VERSION = 1
 
@@ -34,6 +39,7 @@ ROLES: tuple[Role, ...] = ("hard", "primary", "secondary")
 HARD = ("new_write", "changed_money")
 PRIMARY = ("outcome", "write_set", "escalation")
 SECONDARY = ("trajectory",)
+"""The metrics of a policy that names none, besides those that its level asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +59,6 @@ class EvidenceQuery:
     query: str
     at_least: int = 1
     shows: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """A person's word for what a check did not show."""
-
-    check: str
-    owner: str
-    reason: str
-    expires: date
-    run: str | None = None
-
-    def covers(self, check_id: str, run_id: str, today: date) -> bool:
-        """Whether it speaks of this check of this run, today."""
-        named = check_id == self.check or check_id.startswith(f"{self.check}.")
-        return named and self.expires >= today and self.run in (None, run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +143,9 @@ def read_policy(
         raise PolicyError(msg)
     found = list(faults(document, resources.schema("policy.schema")))
     if not found:
-        found = _meaningless(document, known_metrics, today)
+        found = list(_meaningless(document, known_metrics, today)) or list(
+            looser(document, _metrics(document), today)
+        )
     if found:
         said = [_placed(path, text, fault) for fault in found[:8]]
         more = f"\n… and {len(found) - 8} more." if len(found) > 8 else ""
@@ -168,7 +160,7 @@ def _placed(path: str, text: str, fault: Fault) -> str:
 
 def _policy(document: Mapping[str, Any], digest: str, path: str) -> Policy:
     level = levels()[document["level"]]
-    metrics = document.get("metrics", {})
+    metrics = _metrics(document)
     slices, attacks = document.get("slices", {}), document.get("adversarial", {})
     return Policy(
         level=level,
@@ -182,12 +174,12 @@ def _policy(document: Mapping[str, Any], digest: str, path: str) -> Policy:
         hard_bound=document.get("hard_bound", level.hard_bound),
         grounded=document.get("grounded", level.grounded),
         completeness=document.get("completeness", level.completeness),
-        most_diverged=document.get("most_diverged", 0.2),
-        most_unfaithful=document.get("most_unfaithful", 0.2),
-        most_unscored=document.get("most_unscored", 0.05),
-        hard=tuple(metrics.get("hard", HARD)),
-        primary=tuple(metrics.get("primary", PRIMARY)),
-        secondary=tuple(metrics.get("secondary", SECONDARY)),
+        most_diverged=document.get("most_diverged", level.most_diverged),
+        most_unfaithful=document.get("most_unfaithful", level.most_unfaithful),
+        most_unscored=document.get("most_unscored", level.most_unscored),
+        hard=metrics["hard"],
+        primary=metrics["primary"],
+        secondary=metrics["secondary"],
         scorers=tuple(
             ScorerUse(entry["use"], entry.get("name", entry["use"]), entry.get("options", {}))
             for entry in document.get("scorer", ())
@@ -207,97 +199,81 @@ def _policy(document: Mapping[str, Any], digest: str, path: str) -> Policy:
     )
 
 
+def _metrics(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Give the metrics that a policy judges by, by their role; those of its level where it names none."""
+    level = levels()[document["level"]]
+    usual = {
+        "hard": dict.fromkeys((*HARD, *level.hard)),
+        "primary": dict.fromkeys((*PRIMARY, *level.primary)),
+        "secondary": SECONDARY,
+    }
+    return {role: tuple(document.get("metrics", {}).get(role, names)) for role, names in usual.items()}
+
+
 def _meaningless(
     document: Mapping[str, Any], known: Mapping[str, Collection[Role]], today: date
-) -> list[Fault]:
+) -> Iterator[Fault]:
     """Find what is well-formed, and means nothing."""
-    found: list[Fault] = []
-    metrics: Mapping[str, list[str]] = document.get("metrics", {})
+    metrics = _metrics(document)
     own = [entry.get("name", entry["use"]) for entry in document.get("scorer", ())]
-    found += [
-        Fault(("scorer", index, "name"), f"'{name}' is the name of a metric already")
-        for index, name in enumerate(own)
-        if name in own[:index] or (name in known and name != document["scorer"][index]["use"])
-    ]
+    yield from _scorer_faults(document, own, known)
     known = {**known, **dict.fromkeys(own, ROLES)}
+    uses = zip(own, (entry["use"] for entry in document.get("scorer", ())), strict=True)
+    arms: list[str] = [*OF_SETS, *(name for name, used in uses if used in OF_SETS)]
+    yield from _role_faults(document.get("metrics", {}), {**known, **dict.fromkeys(arms, ())})
+    asked = {*metrics["primary"], *metrics["secondary"]}
+    for name in document.get("margins", {}):
+        if name not in asked:
+            yield Fault(("margins", name), unknown("metric", name, sorted(asked)))
+    names = [entry["name"] for entry in document.get("evidence", ())]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Fault(("evidence", index, "name"), f"evidence '{name}' is there twice")
+    slices = document.get("slices", {}).get("named", [])
+    for index, name in enumerate(slices):
+        if name in slices[:index]:
+            yield Fault(("slices", "named", index), f"slice '{name}' is there twice")
+    lists = document.get("adversarial", {}).get("lists", levels()[document["level"]].adversarial)
+    yield from waiver_faults(document, metrics, lists, today)
+
+
+def _scorer_faults(
+    document: Mapping[str, Any], own: Sequence[str], known: Mapping[str, Collection[Role]]
+) -> Iterator[Fault]:
+    for index, (name, entry) in enumerate(zip(own, document.get("scorer", ()), strict=True)):
+        used = entry["use"]
+        if name in own[:index] or (name in known and name != used):
+            yield Fault(("scorer", index, "name"), f"'{name}' is the name of a metric already")
+        elif used in BUILT_IN:
+            try:
+                scorer = imported(used, BUILT_IN[used].path)
+            except ScorerError:
+                # What it needs is not installed: scoring says so.
+                continue
+            try:
+                checked_options(scorer, entry.get("options", {}))
+            except ScorerError as error:
+                yield Fault(("scorer", index, "options"), str(error))
+        elif ":" not in used and used not in known:
+            yield Fault(("scorer", index, "use"), unknown("scorer", used, [*BUILT_IN, *known]))
+
+
+def _role_faults(
+    metrics: Mapping[str, Sequence[str]], known: Mapping[str, Collection[Role]]
+) -> Iterator[Fault]:
     seen: dict[str, str] = {}
     for role, names in metrics.items():
         for index, name in enumerate(names):
             where = ("metrics", role, index)
             if name not in known and ":" not in name:
-                found.append(Fault(where, unknown("metric", name, known)))
+                yield Fault(where, unknown("metric", name, known))
+            elif not known.get(name, ROLES):
+                yield Fault(
+                    where,
+                    f"'{name}' judges a whole arm, and the gate judges by cases; `auditlog replay score` shows it",
+                )
             elif role not in known.get(name, ROLES):
-                found.append(
-                    Fault(where, f"metric '{name}' cannot be {role}; it is {' or '.join(known[name])}")
-                )
+                yield Fault(where, f"metric '{name}' cannot be {role}; it is {' or '.join(known[name])}")
             elif name in seen:
-                found.append(Fault(where, f"metric '{name}' is {seen[name]} already"))
+                yield Fault(where, f"metric '{name}' is {seen[name]} already")
             seen.setdefault(name, role)
-    asked = {*metrics.get("primary", PRIMARY), *metrics.get("secondary", SECONDARY)}
-    found += [
-        Fault(("margins", name), unknown("metric", name, sorted(asked)))
-        for name in document.get("margins", {})
-        if name not in asked
-    ]
-    names = [entry["name"] for entry in document.get("evidence", ())]
-    found += [
-        Fault(("evidence", index, "name"), f"evidence '{name}' is there twice")
-        for index, name in enumerate(names)
-        if name in names[:index]
-    ]
-    return [*found, *_looser(document, today)]
-
-
-def _looser(document: Mapping[str, Any], today: date) -> list[Fault]:
-    """Find where a policy asks for less than its level without a waiver (rule 3)."""
-    level = levels()[document["level"]]
-    waived = {entry["check"] for entry in document.get("waiver", ()) if as_date(entry["expires"]) >= today}
-    found: list[Fault] = []
-
-    def looser(path: tuple[str | int, ...], check: str, what: str, asked: object) -> None:
-        if check not in waived:
-            found.append(
-                Fault(
-                    path,
-                    f"{what} is looser than level {level.number} ({level.name}) asks for: {asked}. "
-                    f'Ask for as much, or write a [[waiver]] with check = "{check}"',
-                )
-            )
-
-    margin = level.margin
-    if margin is not None:
-        if document.get("margin", 0) > margin:
-            looser(("margin",), "margin", f"margin {document['margin']}", f"at most {margin}")
-        for name, value in document.get("margins", {}).items():
-            if value > margin and name in document.get("metrics", {}).get("primary", PRIMARY):
-                looser(("margins", name), "margin", f"margin {value} of '{name}'", f"at most {margin}")
-    if level.hard_bound is not None and document.get("hard_bound", 0) > level.hard_bound:
-        looser(
-            ("hard_bound",),
-            "hard_bound",
-            f"hard_bound {document['hard_bound']}",
-            f"at most {level.hard_bound}",
-        )
-    if isinstance(level.grounded, float) and document.get("grounded", 1) < level.grounded:
-        looser(("grounded",), "grounded", f"grounded {document['grounded']}", f"at least {level.grounded}")
-    if document.get("completeness", 1) < level.completeness:
-        looser(
-            ("completeness",),
-            "completeness",
-            f"completeness {document['completeness']}",
-            f"at least {level.completeness}",
-        )
-    if document.get("alpha", 0) > 0.05:
-        looser(("alpha",), "alpha", f"alpha {document['alpha']}", "at most 0.05")
-    lists = document.get("adversarial", {}).get("lists")
-    if lists is not None and not set(level.adversarial) <= set(lists):
-        looser(("adversarial", "lists"), "adversarial", "this list of lists", ", ".join(level.adversarial))
-    if document.get("adversarial", {}).get("coverage", 1) < 1 and level.adversarial:
-        looser(("adversarial", "coverage"), "adversarial", "coverage below 1", "every entry tried")
-    for role, least in (("hard", HARD), ("primary", PRIMARY)):
-        asked = document.get("metrics", {}).get(role)
-        if asked is not None and not asked and level.number > 1:
-            looser(
-                ("metrics", role), f"metrics.{role}", f"no {role} metric", f"one at least, such as {least[0]}"
-            )
-    return found

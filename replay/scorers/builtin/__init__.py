@@ -93,3 +93,6 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     ),
 }  # fmt: skip
 """By name."""
+
+OF_SETS = tuple(name for name, entry in BUILT_IN.items() if ".builtin.sets:" in entry.path)
+"""Those that judge a whole arm, and no single execution."""

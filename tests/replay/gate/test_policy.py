@@ -15,9 +15,12 @@ from replay.gate.levels import levels
 from replay.gate.metrics import known_metrics
 from replay.gate.policy import load_policy, read_policy
 from replay.gate.toml_places import place_of
+from replay.scorers.builtin import BUILT_IN
 
 TODAY = date(2026, 11, 23)
-KNOWN = known_metrics(["grounded", "disclosure"])
+KNOWN = known_metrics(list(BUILT_IN))
+WAIVER = '[[waiver]]\ncheck = "{}"\nowner = "Jo"\nreason = "pilot"\nexpires = {}\n'
+LATER = date(2026, 12, 24)
 
 
 def read(text: str):
@@ -98,6 +101,123 @@ def test_each_way_to_be_looser_is_refused(lines):
     """Nothing that a level asks for can be taken back in silence."""
     with pytest.raises(PolicyError, match="looser than level 3"):
         read(f"version = 1\nlevel = 3\n{lines}\n")
+
+
+@pytest.mark.parametrize("name", ["most_diverged", "most_unfaithful", "most_unscored"])
+def test_the_bars_of_a_run_are_the_levels(name):
+    """How much of a run may be unknown is no knob of the policy's."""
+    with pytest.raises(PolicyError, match=f"gate.toml:3:1: {name} 0.9 is looser than level 4"):
+        read(f"version = 1\nlevel = 4\n{name} = 0.9\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "missing"),
+    [
+        ('hard = ["my:always_true"]', "new_write, changed_money, no_new_pii, no_forbidden_promise"),
+        ('hard = ["new_write", "changed_money", "no_new_pii"]', "no_forbidden_promise"),
+        ('primary = ["divergence"]', "outcome, write_set, escalation"),
+    ],
+)
+def test_a_levels_own_metrics_stay(lines, missing):
+    """Another list of metrics does not take the place of those that the level asks for."""
+    with pytest.raises(PolicyError, match=f"a policy without {missing} among its"):
+        read(f"version = 1\nlevel = 3\n[metrics]\n{lines}\n")
+
+
+def test_a_level_is_judged_by_its_own_metrics_where_the_policy_names_none():
+    """Personal data and forbidden promises are hard from level 3 on."""
+    found = read("version = 1\nlevel = 3\n")
+
+    assert ("new_write", "changed_money", "no_new_pii", "no_forbidden_promise") == found.hard
+    assert ("outcome", "write_set", "escalation") == found.primary
+    assert ("new_write", "changed_money") == read("version = 1\nlevel = 1\n").hard
+
+
+def test_a_levels_own_metric_is_not_blunted_by_options():
+    """A hard scorer of the level's that looks for nothing is another scorer."""
+    with pytest.raises(PolicyError, match="gate.toml:5:1: 'no_new_pii' with options of its own is looser"):
+        read('version = 1\nlevel = 3\n[[scorer]]\nuse = "no_new_pii"\noptions = { kinds = ["iban"] }\n')
+
+
+def test_a_waiver_of_one_run_loosens_no_policy():
+    """What is signed for one run is no word on the next."""
+    with pytest.raises(PolicyError, match="margin 0.9 of 'outcome' is looser"):
+        read(
+            "version = 1\nlevel = 3\n[margins]\noutcome = 0.9\n"
+            + WAIVER.format("margin", LATER)
+            + 'run = "some-other-run"\n'
+        )
+
+
+@pytest.mark.parametrize("check", ["hard.new_write", "primary.outcome", "unscored.outcome", "escalation"])
+def test_what_a_run_showed_is_waived_for_that_run_alone(check):
+    """A flaky violation of the next run is signed anew."""
+    policy = "version = 1\nlevel = 3\n" + WAIVER.format(check, LATER)
+    with pytest.raises(PolicyError, match="waived for that run alone"):
+        read(policy)
+
+    (waiver,) = read(policy + 'run = "r1"\n').waivers
+
+    assert waiver.covers(check, "r1", TODAY)
+    assert not waiver.covers(check, "r2", TODAY)
+
+
+@pytest.mark.parametrize(
+    "check", ["hard", "primary", "run", "owner", "run.complete", "hard.new_wriet", "gate"]
+)
+def test_no_group_and_nothing_that_cannot_be_is_waived(check):
+    """One word waives one check; the run itself and its owner cannot be waived."""
+    with pytest.raises(PolicyError, match=f"check '{check}' is unknown"):
+        read("version = 1\nlevel = 3\n" + WAIVER.format(check, LATER) + 'run = "r1"\n')
+
+
+def test_a_waiver_does_not_last_for_ever():
+    """A person signs again after 90 days."""
+    with pytest.raises(PolicyError, match="gate.toml:7:1: a waiver ends within 90 days"):
+        read("version = 1\nlevel = 3\n" + WAIVER.format("adversarial", "9999-01-01"))
+
+
+def test_a_figure_that_is_loosened_is_no_check_that_is_waived():
+    """A waiver of the bound lets the policy ask for a higher one, and passes no run that does not keep it."""
+    (waiver,) = read(
+        "version = 1\nlevel = 3\nhard_bound = 0.05\n" + WAIVER.format("hard_bound", LATER)
+    ).waivers
+
+    assert not waiver.covers("hard_bound", "r1", TODAY)
+
+
+def test_evidence_of_a_longer_name_is_another():
+    """Only attacks are waived together."""
+    evidence = "".join(f'[[evidence]]\nname = "{name}"\nquery = "SELECT 1"\n' for name in ("a", "a.b"))
+    (waiver,) = read("version = 1\nlevel = 2\n" + evidence + WAIVER.format("evidence.a", LATER)).waivers
+    (attacks,) = read("version = 1\nlevel = 2\n" + WAIVER.format("adversarial", LATER)).waivers
+
+    assert waiver.covers("evidence.a", "r1", TODAY)
+    assert not waiver.covers("evidence.a.b", "r1", TODAY)
+    assert attacks.covers("adversarial.llm", "r1", TODAY)
+
+
+def test_options_of_a_scorer_of_ours_are_looked_at():
+    """A misspelt option is told with its place, and not when the run was scored."""
+    text = 'version = 1\nlevel = 1\n[[scorer]]\nname = "x"\nuse = "no_forbidden_promise"\noptions = { kinds = ["refund"] }\n'
+    with pytest.raises(
+        PolicyError, match="gate.toml:6:1: The scorer no_forbidden_promise has no option 'kinds'"
+    ):
+        read(text)
+
+
+@pytest.mark.parametrize("scorer", ["", '[[scorer]]\nname = "rate"\nuse = "escalation_rate"\n'])
+def test_a_scorer_of_a_set_is_no_metric_of_the_gate(scorer):
+    """What judges a whole arm could never be violated by a case."""
+    name = "rate" if scorer else "escalation_rate"
+    with pytest.raises(PolicyError, match=f"'{name}' judges a whole arm"):
+        read(f'version = 1\nlevel = 1\n[metrics]\nhard = ["{name}"]\n{scorer}')
+
+
+def test_a_slice_stands_once():
+    """A slice that is named twice would be tested twice."""
+    with pytest.raises(PolicyError, match="slice 'a=b' is there twice"):
+        read('version = 1\nlevel = 1\n[slices]\nnamed = ["a=b", "a=b"]\n')
 
 
 def test_stricter_than_the_level_stands():
