@@ -50,6 +50,7 @@ class Site:
         "attributes",
         "bind",
         "left_out",
+        "name",
         "operation",
         "span_attributes",
         "span_kind",
@@ -65,7 +66,8 @@ class Site:
         self.attributes: dict[str, Any] = {"gen_ai.operation.name": name, **operation.attributes}
         self.left_out = _left_out(operation)
         parts = ("attributes", "input") if operation.capture_input else ("attributes",)
-        self.start_tail = start_tail(operation.kind, plain_text(operation.name), parts)
+        self.name = plain_text(operation.name)
+        self.start_tail = start_tail(operation.kind, self.name, parts)
         self.span_name = f"{name} {operation.name}"
         # What a user's backend knows; each attribute costs the SDK as much as a whole record costs us.
         self.span_attributes = {k: v for k, v in self.attributes.items() if k.startswith("gen_ai.")}
@@ -225,8 +227,12 @@ class ActiveCall(context.Frame):
             attributes, parts = self._outcome(result, error, stream=stream)
             if attributes:
                 parts["attributes"] = attributes_text(attributes)
-            head = end_head(clock.time_ns(), self.trace_id, self.span_id, status, tuple(parts))
-            self._recorder.write(head, parts, closes=self.span_id)
+            keeper = self._recorder.keeper
+            if keeper is not None:
+                keeper.ended(self.span_id, clock.time_ns(), status, parts)
+            else:
+                head = end_head(clock.time_ns(), self.trace_id, self.span_id, status, tuple(parts))
+                self._recorder.write(head, parts, closes=self.span_id)
             if self._span is not None:
                 self._end_span(self._span, attributes, error)
         except Exception as failure:  # noqa: BLE001 - the recorder never raises into the agent
@@ -356,6 +362,23 @@ class ActiveCall(context.Frame):
         parts = {"attributes": self._site.attributes_text(recorder, own)}
         if operation.capture_input:
             parts["input"] = text
+        if recorder.keeper is not None:
+            recorder.keeper.begun(
+                {
+                    "type": "start",
+                    "time": self._started,
+                    "trace": self.trace_id,
+                    "span": self.span_id,
+                    "parent": self.parent_id,
+                    "turn": self.turn_id,
+                    "conversation": self.conversation_id,
+                    "kind": operation.kind,
+                    "name": self._site.name,
+                    "source": "decorator",
+                },
+                parts,
+            )
+            return
         head = start_head(
             self._started,
             self.trace_id,

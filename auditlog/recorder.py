@@ -60,6 +60,18 @@ class Redacts(Protocol):
         ...
 
 
+class CallKeeper(Protocol):
+    """Takes decorated calls as they are, in the place of their records."""
+
+    def begun(self, entry: dict[str, Any], parts: dict[str, bytes]) -> None:
+        """Take a call that begins: what its START entry would hold, and its parts; both are the keeper's from here on."""
+        ...
+
+    def ended(self, span: str, time: int, status: str, parts: dict[str, bytes]) -> None:
+        """Take the end of a call."""
+        ...
+
+
 class ListSink:
     """Keeps payloads in memory, in order."""
 
@@ -103,6 +115,7 @@ class Recorder:
         base_attributes: Mapping[str, Any] | None = None,
         redactor: Redacts | None = None,
         durable: bool = False,
+        keeper: CallKeeper | None = None,
     ) -> None:
         """Write into a sink.
 
@@ -112,8 +125,10 @@ class Recorder:
             base_attributes: attributes of every span, such as a replay's lineage.
             redactor: takes personal data out of every record; None to write what was seen.
             durable: whether the end of an agent's turn waits until the turn is on the disk.
+            keeper: takes decorated calls before they are records; the sink gets what is recorded in other ways.
         """
         self.sink = sink
+        self.keeper = keeper
         self.redactor = redactor
         self.durable = durable
         self._agents: set[str] = set()
