@@ -171,7 +171,16 @@ def readers_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+_TAKE_A_MINUTE = {"release.md"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.name in _TAKE_A_MINUTE else (), id=page.name)
+        for page in PAGES
+    ],
+)
 def test_every_example_does_what_the_page_says(page: Path, readers_desk: Path) -> None:
     """Each command of a page prints what stands below it and exits as it should."""
     for step in steps_of(page.read_text(encoding="utf-8")):
