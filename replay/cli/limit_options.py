@@ -30,8 +30,6 @@ def limit_options(command: Any) -> Any:
         max_time: float | None,
         rate: tuple[str, ...],
         retries: int | None,
-        engine: str,
-        ray_address: str,
         **options: Any,
     ) -> Any:
         given: dict[str, Any] = {
@@ -47,26 +45,10 @@ def limit_options(command: Any) -> Any:
             from replay.running.limits import Limits, with_rates
 
             planning["limits"] = with_rates(Limits(**said), rate)
-        if ray_address and engine != "ray":
-            raise click.UsageError("--ray-address names a cluster, and takes --engine ray beside it.")
-        planning |= {"engine": engine, "ray_address": ray_address}
         return command(planning=planning, **options)
 
     decorated: Any = with_limits
     for option in (
-        click.option(
-            "--ray-address",
-            default="",
-            metavar="ADDRESS",
-            help="With --engine ray: the cluster's address; one on this machine where it is not given.",
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(("asyncio", "ray")),
-            default="asyncio",
-            show_default=True,
-            help="Where the workers are: processes of this machine, or actors of a Ray cluster (needs the extra `ray`).",
-        ),
         click.option(
             "--retries",
             type=click.IntRange(min=0),
@@ -110,6 +92,36 @@ def limit_options(command: Any) -> Any:
             type=_ABOVE_ZERO,
             metavar="SECONDS",
             help="How long a case may take; 60 where it is not given.",
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def engine_options(command: Any) -> Any:
+    """Add the options, and hand them to the command among `planning`."""
+
+    @functools.wraps(command)
+    def with_engine(*, planning: dict[str, Any], engine: str, ray_address: str, **options: Any) -> Any:
+        if ray_address and engine != "ray":
+            raise click.UsageError("--ray-address names a cluster, and takes --engine ray beside it.")
+        planning |= {"engine": engine, "ray_address": ray_address}
+        return command(planning=planning, **options)
+
+    decorated: Any = with_engine
+    for option in (
+        click.option(
+            "--ray-address",
+            default="",
+            metavar="ADDRESS",
+            help="With --engine ray: the cluster's address; one on this machine where it is not given.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(("asyncio", "ray")),
+            default="asyncio",
+            show_default=True,
+            help="Where the workers are: processes of this machine, or actors of a Ray cluster (needs the extra `ray`).",
         ),
     ):
         decorated = option(decorated)

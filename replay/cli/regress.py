@@ -22,6 +22,7 @@ from auditlog.cli.options import open_store, record_access, store_option, store_
 from auditlog.cli.output import narrate, print_line
 from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
+from replay.cli.groups import OrderedGroup
 from replay.cli.match_options import rules_of
 from replay.cli.mode_options import mode_options
 from replay.cli.running import execute, one_of, refuse_unfinished, target_options
@@ -35,25 +36,7 @@ if TYPE_CHECKING:
 _SEALED = "(sealed)"
 
 
-class _Group(click.Group):
-    """A group that names the nearest of its commands."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with."""
-        from auditlog.cli.main import refuse_unknown
-
-        if args[0] not in self.commands and not args[0].startswith("-"):
-            refuse_unknown(args[0], list(self.commands), ctx)
-        return super().resolve_command(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
-        """Give the commands in the order in which one uses them."""
-        return list(self.commands)
-
-
-@click.group(cls=_Group)
+@click.group(cls=OrderedGroup)
 def regress() -> None:
     """Keep recorded turns that must go on going right, with what is expected of each, and replay them."""
 

@@ -17,7 +17,7 @@ from auditlog.cli.options import (
     store_words,
 )
 from replay.cli.candidate_options import candidate_options
-from replay.cli.limit_options import limit_options
+from replay.cli.limit_options import engine_options, limit_options
 from replay.cli.match_options import match_option, rules_of
 from replay.cli.mode_options import mode_options
 from replay.cli.outlook import outlook
@@ -86,7 +86,7 @@ def target_options(command: Any) -> Any:
         ),
     ):
         command = option(command)
-    return candidate_options(limit_options(pinning_options(command)))
+    return candidate_options(limit_options(engine_options(pinning_options(command))))
 
 
 @click.command(short_help="Run recorded turns with a candidate.")
