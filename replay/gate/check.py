@@ -20,7 +20,7 @@ from auditlog.values import Json
 from replay.gate.policy import Waiver
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-Group = Literal["run", "hard", "primary", "secondary", "slice", "evidence", "governance"]
+Group = Literal["run", "hard", "primary", "secondary", "slice", "regress", "evidence", "governance"]
 
 GROUPS: Mapping[Group, str] = {
     "run": "The run",
@@ -28,6 +28,7 @@ GROUPS: Mapping[Group, str] = {
     "primary": "Primary metrics",
     "secondary": "Secondary metrics",
     "slice": "Slices",
+    "regress": "Regression set",
     "governance": "Exposure",
     "evidence": "Evidence in the store",
 }

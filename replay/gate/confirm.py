@@ -19,6 +19,7 @@ from replay.gate.facts import CaseFacts, facts_of
 from replay.gate.hard import AGAIN, Confirmation
 from replay.gate.scoring import scores_of
 from replay.gate.wording import number
+from replay.matching.rules import rules_from_json
 from replay.results.trials import case_trials
 from replay.running.again import follow_up, plan_again
 from replay.running.runs import load_manifest
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from auditlog.store import Store
     from replay.gate.policy import Policy
     from replay.running.progress import Progress
+    from replay.scorers.subjects import Expectations
 
 
 def confirmed(
@@ -38,6 +40,7 @@ def confirmed(
     runs: bool,
     hosts: Sequence[str] = (),
     path: str | None = None,
+    expectations: Expectations | None = None,
     progress: Callable[[Progress], None] | None = None,
     narrate: Callable[[str], None] = lambda _: None,
 ) -> Confirmation:
@@ -51,6 +54,7 @@ def confirmed(
         runs: whether anything may be run.
         hosts: hosts that scorers may reach.
         path: the directory that the run was begun in.
+        expectations: what is expected of the cases.
         progress: called after each execution.
         narrate: is told what is about to run.
     """
@@ -67,8 +71,10 @@ def confirmed(
             return Confirmation(None, {}, _how(manifest, str(error).rstrip(".")))
         if found is None:
             return Confirmation(None, {}, _how(manifest, "the follow-up was interrupted"))
-    scores = scores_of(store, str(found["run_id"]), policy, score=runs, hosts=hosts, path=path)
-    facts = facts_of(case_trials(store, found), scores.by_execution)
+    scores = scores_of(
+        store, str(found["run_id"]), policy, score=runs, hosts=hosts, path=path, expectations=expectations
+    )
+    facts = facts_of(case_trials(store, found), scores.by_execution, rules_from_json(found.get("matching")))
     return Confirmation(str(found["run_id"]), {case.span_id: case for case in facts})
 
 

@@ -4,25 +4,32 @@ The rules:
 
 1. Facts are what gates: how an execution ended, which writes it tried, whether it handed the customer over, what it took.
    Words are not among them; scorers judge those.
-2. A write that the sandbox stopped was tried, and counts as one.
-3. An execution that was not served to its end (`cut`) proves nothing by what it did not do.
-4. Two cases whose agents were handed the same arguments are one case for a bound: repeats are not independent.
+2. A write that the sandbox stopped was tried, and counts as one. What it is about are its arguments without amounts of money,
+   which are kept apart, without free text, and without what the run's match rules forgive: a person, an account, an order.
+3. A hand-over that failed hands nobody over; one that the sandbox stopped was tried, and reached nobody yet.
+4. An execution that was not served to its end (`cut`) proves nothing by what it did not do.
+5. Two cases whose agents were handed the same arguments are one case for a bound: repeats are not independent.
+6. How common an answer is, is known once all are: the share of the other conversations that got the same one in the same arm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from auditlog.values import Turn
+from auditlog.values import Json, Turn
 from replay.canonical import digest_of
 from replay.diff import CaseStatus, steps_of
 from replay.diff.findings import money_changes
 from replay.diff.json_diff import canonical
 from replay.diff.measures import quantities
 from replay.diff.model import PathChange
-from replay.diff.steps import is_escalation, is_write
+from replay.diff.steps import is_escalation, is_write, unserved
+from replay.matching.rules import NO_RULES, MatchRules
 from replay.pinned.case import NOT_PINNED
 from replay.results.trials import CaseTrials, Trial
 from replay.running.cases import unreplayable
@@ -31,6 +38,18 @@ CUT: frozenset[CaseStatus] = frozenset(("diverged", "blocked", "unreplayable", "
 """How executions end that were not served to their end."""
 SIMULATED = "simulated"
 """The match tier of an answer that was made up for the agent."""
+_FREE_TEXT = re.compile(r"\s.*[a-zäöüß]|[a-zäöüß].*\s", re.DOTALL)
+"""Words between blanks are free text; an account's number in groups is none."""
+
+
+class Write(NamedTuple):
+    """A call that changes the world, or would have."""
+
+    tool: str
+    money: str = "{}"
+    """Its amounts of money, in canonical form."""
+    about: str = ""
+    """The digest of what it is about (rule 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +59,27 @@ class Facts:
     arm: str
     repeat: int
     status: CaseStatus
-    writes: tuple[tuple[str, str], ...] = ()
-    """Each write's tool and its amounts of money, in order."""
+    writes: tuple[Write, ...] = ()
+    """In order."""
     calls: tuple[str, ...] = ()
-    """Each call, as tool and canonical arguments, in order."""
+    """Each call, as tool and the digest of its arguments, in order."""
     escalated: bool = False
+    """It handed the customer over, or tried to where the sandbox stopped it."""
+    reached: bool = False
+    """A hand-over was served, and did not fail."""
     failed: bool = False
     simulated: bool = False
     not_pinned: tuple[str, ...] = ()
     """What it asked for that the recording did not have, such as `random`."""
+    answer: str = ""
+    """The answer's digest, blanks and case aside; empty where there is none."""
+    unlike: float | None = None
+    """The share of the other conversations that got another answer in this arm; None until all are known."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
     scores: Mapping[str, float | None] = field(default_factory=dict)
     """By the metric's name; None where the scorer had nothing to say."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """By the metric's name: the scorer's word for a value below 1."""
     unscored: frozenset[str] = frozenset()
     """Metrics whose scorer failed here."""
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +93,7 @@ class Facts:
     @property
     def write_set(self) -> frozenset[str]:
         """The tools that it wrote with, or tried to."""
-        return frozenset(name for name, _ in self.writes)
+        return frozenset(write.tool for write in self.writes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +108,17 @@ class CaseFacts:
     """Equal for cases whose agents were handed the same arguments."""
     tags: Mapping[str, str] = field(default_factory=dict)
     weight: float = 1.0
+    sampled: bool = False
+    """Whether the second baseline was to run it, too."""
     lost: str = ""
     """Why the recording cannot be replayed (any more); empty where it can."""
-    escalated: bool = False
-    """Whether the recorded turn handed the customer over."""
     whole: bool = True
     """Whether the recorded turn holds everything: it ended, and nothing of it is lossy."""
+    recorded: Facts | None = None
+    """What was recorded; None where the store does not hold it any more."""
+    began_ns: int = 0
+    ended_ns: int = 0
+    """When the recorded turn was; 0 where nobody knows."""
     runs: tuple[Facts, ...] = ()
 
     def of(self, *arms: str) -> tuple[Facts, ...]:
@@ -109,18 +142,22 @@ class Judged(NamedTuple):
     value: float | None
     why: str = ""
     failed: bool = False
+    label: str = ""
 
 
 Scores = Mapping[tuple[str, str, int], Mapping[str, Judged]]
 """By case id, arm and repeat, and then by the metric's name."""
 
 
-def facts_of(trials: Iterable[CaseTrials], scores: Scores) -> Iterator[CaseFacts]:
+def facts_of(
+    trials: Iterable[CaseTrials], scores: Scores, rules: MatchRules = NO_RULES
+) -> Iterator[CaseFacts]:
     """Give the facts of each case.
 
     Args:
         trials: the run's cases.
         scores: what scorers said.
+        rules: the differences between two calls that the run declared to be none.
     """
     for tried in trials:
         case, recorded = tried.case, tried.recorded
@@ -131,43 +168,90 @@ def facts_of(trials: Iterable[CaseTrials], scores: Scores) -> Iterator[CaseFacts
             span_id=case.span_id,
             same_as=case.span_id if recorded is None else digest_of(recorded.agent.input),
             tags={} if recorded is None else {**recorded.agent.tags, "had_write": _had_write(recorded)},
-            weight=getattr(case, "weight", 1.0),
+            weight=case.weight,
+            sampled=case.sampled,
             lost=unreplayable(recorded) or "",
-            escalated=recorded is not None and _escalated(recorded),
             whole=recorded is not None and is_whole(recorded),
+            recorded=None if recorded is None else _recorded(recorded, rules),
+            began_ns=0 if recorded is None else recorded.agent.start_ns,
+            ended_ns=0 if recorded is None else recorded.agent.end_ns or recorded.agent.start_ns,
             runs=tuple(
-                execution(trial, scores.get((case.case_id, trial.arm, trial.repeat), {}))
+                execution(trial, scores.get((case.case_id, trial.arm, trial.repeat), {}), rules)
                 for trial in tried.trials
             ),
         )
 
 
-def execution(trial: Trial, said: Mapping[str, Judged]) -> Facts:
+def execution(trial: Trial, said: Mapping[str, Judged], rules: MatchRules = NO_RULES) -> Facts:
     """Give the facts of one execution."""
     turn = trial.turn
-    steps = steps_of([turn])
-    return Facts(
-        arm=trial.arm,
-        repeat=trial.repeat,
-        status=trial.status,
-        writes=tuple(
-            (step.name, _money(step.arguments))
-            for step in steps
-            if is_write(step) or step.match_tier == "blocked"
-        ),
-        calls=tuple(f"{step.name} {canonical(step.arguments)}" for step in steps if step.kind != "answer"),
-        escalated=_escalated(turn),
+    done = _done(turn, trial.arm, trial.repeat, trial.status, rules)
+    below = {name: judged for name, judged in said.items() if judged.value is not None and judged.value < 1}
+    return replace(
+        done,
         failed=trial.status not in CUT and (turn.agent.status == "error" or trial.status == "errored"),
         simulated=any(span.replay is not None and span.replay.match_tier == SIMULATED for span in turn.spans),
         not_pinned=_not_pinned(turn),
         measures=quantities([turn]),
         scores={name: judged.value for name, judged in said.items()},
+        labels={name: judged.label for name, judged in below.items()},
         unscored=frozenset(name for name, judged in said.items() if judged.failed),
-        evidence={
-            name: judged.why
-            for name, judged in said.items()
-            if judged.value is not None and judged.value < 1 and judged.why
-        },
+        evidence={name: judged.why for name, judged in below.items() if judged.why},
+    )
+
+
+def with_answers_compared(cases: Sequence[CaseFacts]) -> tuple[CaseFacts, ...]:
+    """Say of each execution how many other conversations got another answer (rule 6)."""
+    counted: dict[tuple[str, int], Counter[str]] = {}
+    conversations: dict[tuple[str, int], set[str]] = {}
+    seen: set[tuple[str, int, str, str]] = set()
+    for case in cases:
+        for run in case.runs:
+            arm = run.arm, run.repeat
+            conversations.setdefault(arm, set()).add(case.conversation_id)
+            at = (*arm, case.conversation_id, run.answer)
+            if at not in seen:
+                seen.add(at)
+                counted.setdefault(arm, Counter())[run.answer] += 1
+
+    def unlike(run: Facts) -> float:
+        arm = run.arm, run.repeat
+        others = len(conversations[arm]) - 1
+        return 1.0 if others < 1 else 1 - (counted[arm][run.answer] - 1) / others
+
+    return tuple(
+        replace(case, runs=tuple(replace(run, unlike=unlike(run)) for run in case.runs)) for case in cases
+    )
+
+
+def _recorded(turn: Turn, rules: MatchRules) -> Facts:
+    done = _done(turn, "recorded", 0, "complete", rules)
+    return replace(done, failed=turn.agent.status == "error")
+
+
+def _done(turn: Turn, arm: str, repeat: int, status: CaseStatus, rules: MatchRules) -> Facts:
+    """Give what a turn did."""
+    steps = steps_of([turn])
+    tried = [step for step in steps if is_escalation(step)]
+    handed = turn.escalation_reason is not None
+    said = " ".join(turn.answer_text.split()).casefold()
+    return Facts(
+        arm=arm,
+        repeat=repeat,
+        status=status,
+        writes=tuple(
+            _write(step.name, rules.compared(step.name, step.arguments))
+            for step in steps
+            if is_write(step) or step.match_tier == "blocked"
+        ),
+        calls=tuple(
+            f"{step.name} {_short(canonical(rules.compared(step.name, step.arguments)))}"
+            for step in steps
+            if step.kind != "answer"
+        ),
+        escalated=any(step.fault is None or unserved(step) for step in tried) if tried else handed,
+        reached=any(step.fault is None and not unserved(step) for step in tried) if tried else handed,
+        answer=_short(said) if said else "",
     )
 
 
@@ -176,10 +260,6 @@ def is_whole(turn: Turn) -> bool:
     return turn.status != "incomplete" and not any(
         span.lossy or span.erased or span.status == "incomplete" for span in turn.spans
     )
-
-
-def _escalated(turn: Turn) -> bool:
-    return turn.escalation_reason is not None or any(is_escalation(step) for step in steps_of([turn]))
 
 
 def _not_pinned(turn: Turn) -> tuple[str, ...]:
@@ -191,13 +271,21 @@ def _had_write(turn: Turn) -> str:
     return "yes" if any(is_write(step) for step in steps_of([turn])) else "no"
 
 
-def _money(arguments: object) -> str:
-    """Give the amounts of money among a call's arguments, in canonical form."""
-    changes = [PathChange(path, "add", None, value) for path, value in _leaves(arguments, "")]  # type: ignore[arg-type]
-    return canonical({change.path: change.after for change in money_changes(changes)})
+def _write(tool: str, arguments: Json) -> Write:
+    leaves = list(_leaves(arguments, ""))
+    amounts = {
+        change.path: change.after
+        for change in money_changes([PathChange(path, "add", None, value) for path, value in leaves])
+    }
+    about = {
+        path: value
+        for path, value in leaves
+        if path not in amounts and not (isinstance(value, str) and _FREE_TEXT.search(value.strip()))
+    }
+    return Write(tool, canonical(amounts), _short(canonical(about)))
 
 
-def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:
+def _leaves(value: Json, path: str) -> Iterator[tuple[str, Json]]:
     match value:
         case dict():
             for key, item in value.items():
@@ -207,3 +295,7 @@ def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:
                 yield from _leaves(item, f"{path}/{index}")
         case _:
             yield path, value
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

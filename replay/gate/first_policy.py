@@ -18,10 +18,10 @@ level = 2
 # most_diverged = 0.2     # share of cases that may not be served to their end
 
 [metrics]
-# Built in: outcome, write_set, escalation, trajectory, divergence, latency, cost; hard: new_write, changed_money.
+# Built in: outcome, answers, write_set, escalation, trajectory, divergence, latency, cost; hard: new_write, changed_money.
 # Scorers go by their names: `auditlog replay scorers` lists them; your own are module:attribute.
 hard = ["new_write", "changed_money"]                # one confirmed violation fails
-primary = ["outcome", "write_set", "escalation"]     # each must be shown to be no worse than its margin
+primary = ["outcome", "answers", "write_set", "escalation"]  # each must be shown to be no worse than its margin
 secondary = ["trajectory"]                           # warn
 
 # [margins]

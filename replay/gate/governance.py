@@ -6,8 +6,8 @@ The rules:
    does not run.
 2. What nobody named is INCONCLUSIVE: a missing rehearsal, disclosure or attack is no failure, and no pass.
 3. A rehearsal that lies too far back, or in the future, is none.
-4. Completeness is the share of the cases' recorded turns that hold everything, times the share of the store's records that were
-   not lost on the way.
+4. Completeness is the share of the cases' recorded turns that hold everything, times the share of the records of that time that
+   were not lost on the way. A case counts for the turns that it stands for.
 5. An attack that succeeded against this candidate fails; what was not tried is INCONCLUSIVE.
 """
 
@@ -18,19 +18,18 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from auditlog.errors import FilterError
-from replay import stats
 from replay.gate.attacks import attacks_of, entries
 from replay.gate.check import Check, Example
 from replay.gate.facts import CaseFacts
+from replay.gate.grounding import grounded_check
+from replay.gate.handovers import escalation_check
 from replay.gate.losses import Losses, losses
 from replay.gate.policy import EvidenceQuery, Policy
-from replay.gate.quality import measure
 from replay.gate.wording import number, share
 
 if TYPE_CHECKING:
     from auditlog.store import Store
 
-GROUNDED = "grounded"
 DISCLOSURE = "disclosure"
 
 
@@ -80,11 +79,13 @@ def exposure_checks(
     """
     level = policy.level
     yield _owner(policy)
-    yield _completeness(cases, losses(store), policy)
+    yield _completeness(cases, losses(store, cases), policy)
     if policy.grounded is not None:
-        yield _grounded(cases, policy)
+        yield grounded_check(cases, policy)
     if level.escalation:
-        yield _escalation(cases, policy, shown)
+        handed = escalation_check(cases, policy, shown)
+        proof = None if handed.figures["handed_over"] else _shown("escalation", policy, shown)
+        yield handed if proof is None else _by_evidence("escalation", handed.title, proof)
     if level.drill_days is not None:
         yield _rehearsal("drill", "live drill of a hand-over", level.drill_days, policy, shown, today)
     if level.rollback_days is not None:
@@ -109,14 +110,15 @@ def _owner(policy: Policy) -> Check:
 
 def _completeness(cases: Sequence[CaseFacts], missing: Losses, policy: Policy) -> Check:
     whole = sum(1 for case in cases if case.whole)
-    turns = whole / len(cases) if cases else 0.0
+    total = sum(case.weight for case in cases)
+    turns = sum(case.weight for case in cases if case.whole) / total if total else 0.0
     # What was lost may have been part of any turn, those among them that nobody knows of.
     part = turns * missing.share
     lacking = len(cases) - whole
     figures = {
         "whole": whole, "cases": len(cases), "lost_records": missing.lost, "share": part, "asked": policy.completeness,
     }  # fmt: skip
-    lost = f", {missing.lost:,} records of the store were lost" if missing.lost else ""
+    lost = f", {missing.lost:,} records of that time were lost" if missing.lost else ""
     said = f"{share(turns, 2)} of {number(len(cases), 'recorded turn')} are whole{lost}"
     examples = tuple(
         Example(
@@ -138,107 +140,6 @@ def _completeness(cases: Sequence[CaseFacts], missing: Losses, policy: Policy) -
         f"{said}, and {lacking:,} lack something; asked for: {share(policy.completeness, 2)}. "
         "`auditlog doctor` says what was lost.",
         figures=figures, examples=examples,
-    )  # fmt: skip
-
-
-def _grounded(cases: Sequence[CaseFacts], policy: Policy) -> Check:
-    judged = [
-        (case, value)
-        for case in cases
-        for run in case.candidates[:1]
-        if (value := run.scores.get(GROUNDED)) is not None
-    ]
-    title = "answers grounded in what the agent saw"
-    reports = policy.grounded == "report"
-    asked = 0.0 if reports else float(policy.grounded or 0.0)
-    if not judged:
-        return Check(
-            "grounded", "governance", title, "INCONCLUSIVE",
-            "No answer was scored by `grounded`: none makes a claim, or the scorer failed.", gates=not reports,
-        )  # fmt: skip
-    good = sum(1 for _, value in judged if value == 1)
-    # Answers of one conversation stand or fall together, and a case counts for the turns that it was drawn for.
-    interval = stats.rate_interval(
-        [1.0 if value == 1 else 0.0 for _, value in judged],
-        [case.conversation_id for case, _ in judged],
-        [case.weight for case, _ in judged],
-        1 - 2 * policy.alpha,
-    )
-    low = interval.low
-    figures = {"grounded": good, "scored": len(judged), "low": low, "asked": None if reports else asked}
-    counted = f"{good:,} of {number(len(judged), 'answer')} with claims"
-    said = f"{counted} are grounded ({share(interval.estimate or 0.0)}), at least {share(low)}"
-    if reports:
-        return Check(
-            "grounded", "governance", title, "PASS", f"{said}; reported only.", gates=False, figures=figures
-        )
-    examples = tuple(
-        Example(
-            case.case_id,
-            f"{case.conversation_id} turn {case.turn_index + 1}",
-            run.evidence.get(GROUNDED, "a claim without a source"),
-        )
-        for case in cases
-        for run in case.candidates[:1]
-        if (run.scores.get(GROUNDED) or 1.0) < 1 or run.scores.get(GROUNDED) == 0
-    )[:10]
-    if low >= asked:
-        return Check(
-            "grounded",
-            "governance",
-            title,
-            "PASS",
-            f"{said}; asked for: {share(asked)}.",
-            figures=figures,
-            examples=examples,
-        )
-    high = interval.high
-    fails = high < asked
-    return Check(
-        "grounded", "governance", title, "FAIL" if fails else "INCONCLUSIVE",
-        f"{said}, at most {share(high)}; asked for: {share(asked)}." + ("" if fails else " More cases would tell."),
-        figures=figures, examples=examples,
-    )  # fmt: skip
-
-
-def _escalation(cases: Sequence[CaseFacts], policy: Policy, shown: Sequence[Check]) -> Check:
-    title = "customers reach a person"
-    tried = [case for case in cases if any(run.escalated for run in case.baselines) and case.candidates]
-    kept = sum(1 for case in tried if all(run.escalated for run in case.candidates))
-    figures = {"handed_over": len(tried), "kept": kept}
-    if not tried:
-        if (proof := _shown("escalation", policy, shown)) is not None:
-            return _by_evidence("escalation", title, proof)
-        return Check(
-            "escalation", "governance", title, "INCONCLUSIVE",
-            "In no case of this run does the baseline hand a customer over, so nothing was tried. Take such conversations in.",
-            figures=figures,
-        )  # fmt: skip
-    gate = next((check for check in shown if check.id == "primary.escalation"), None)
-    found = measure("escalation", tried)
-    said = (
-        f"The candidate hands over in {kept:,} of the {number(len(tried), 'case')} in which the baseline does"
-    )
-    if gate is None:
-        return Check(
-            "escalation", "governance", title, "INCONCLUSIVE",
-            f"{said}, and `escalation` is no primary metric of this policy, so no margin is kept. Make it one.", figures=figures,
-        )  # fmt: skip
-    if gate.outcome != "PASS":
-        return Check(
-            "escalation",
-            "governance",
-            title,
-            gate.outcome,
-            f"{said}: see primary.escalation.",
-            figures=figures,
-        )
-    # A metric over all cases hides what is rare: among the hand-overs themselves, fewer than half kept is no noise.
-    lost = sum(1 for d in found.worst if d < 0)
-    works = 2 * kept >= len(tried)
-    return Check(
-        "escalation", "governance", title, "PASS" if works else "FAIL", f"{said}.", warning=lost > 0,
-        figures={**figures, "lost": lost},
     )  # fmt: skip
 
 

@@ -4,13 +4,12 @@ The rules:
 
 1. A violation is what the candidate did and no run of the baseline did, in the same case.
 2. It is run again three times, the baseline too. What comes back at least once, and never in the baseline, is confirmed: FAIL.
-   What the baseline does as well is not the candidate's. What never comes back is flaky: INCONCLUSIVE, until a person signs
-   with a waiver of this very run.
-3. What cannot be run again is INCONCLUSIVE, and says what to run.
-4. No violation proves little: the bound 1 − α^{1/n} is always said, and must lie below what the level asks for.
-5. n counts conversations in which the candidate was watched to the end, once for equal arguments: repeats, and several turns
-   of one conversation, are not independent. What was cut short, simulated or invalid does not count, nor what the metric's
-   scorer failed on.
+   What never comes back is flaky: INCONCLUSIVE, until a person signs with a waiver of this very run.
+3. What the baseline does as well, now and then, is not the candidate's, unless the candidate does it more often: over the cases
+   that were run again, the candidate's reruns against the baseline's, one-sided. More often is FAIL.
+4. What cannot be run again is INCONCLUSIVE, and says what to run.
+5. No violation proves little: how many conversations may violate at most is always said (`watched`), and must lie below what the
+   level asks for. That bound is absolute: what the baseline does as well is in it. Shown to lie above it is FAIL.
 6. A scorer that never looked proves nothing: an execution that it was not asked about leaves the metric INCONCLUSIVE.
 """
 
@@ -18,14 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from auditlog.values import Json
 from replay import stats
-from replay.gate.check import Check, Example
+from replay.gate.check import Check, Example, Outcome
 from replay.gate.facts import CaseFacts, Facts
 from replay.gate.metrics import BUILT_IN, violations, violations_of
 from replay.gate.policy import Policy
-from replay.gate.wording import bound, number
+from replay.gate.watched import Watched, watched
+from replay.gate.wording import bound, number, share
 
 AGAIN = 3
 """How often a violating case is run again."""
@@ -54,21 +55,96 @@ def suspects(cases: Sequence[CaseFacts], policy: Policy) -> list[CaseFacts]:
     return list(chosen.values())
 
 
+class _Maker(Protocol):
+    def __call__(
+        self, outcome: Outcome, sentence: str, *, waivable: bool = False, warning: bool = False
+    ) -> Check: ...
+
+
+class _Rerun(NamedTuple):
+    """What came of the cases that seem violated."""
+
+    confirmed: list[Example]
+    untried: list[Example]
+    flaky: list[Example]
+    shared: list[Example]
+    candidate: float
+    """The share of the candidate's reruns that violate."""
+    baseline: float
+    more_often: bool
+    """Whether that is shown to be more than in the baseline."""
+    violated: frozenset[str]
+    """The ids of the cases in which the baseline excuses nothing."""
+
+    @property
+    def found(self) -> int:
+        """How many cases."""
+        return len(self.confirmed) + len(self.untried) + len(self.flaky) + len(self.shared)
+
+
 def hard_checks(cases: Sequence[CaseFacts], again: Confirmation, policy: Policy) -> Iterator[Check]:
     """Judge each hard metric, and the bound over all of them."""
-    counts = {metric: watched([case for case in cases if _judged(metric, case)]) for metric in policy.hard}
-    for metric, n in counts.items():
-        yield _hard(metric, cases, again, n, policy.alpha)
-    if policy.hard_bound is not None and policy.hard:
-        n = min(counts.values())
-        yield _bound(n, stats.rule_of_three(n, policy.alpha), policy)
+    counts: dict[str, Watched] = {}
+    for metric in policy.hard:
+        rerun = _rerun(metric, cases, again, policy.alpha)
+        own = rerun.violated if metric in BUILT_IN else frozenset[str]()
+        counts[metric] = watched(metric, cases, policy.alpha, own)
+        unseen = (
+            0
+            if metric in BUILT_IN
+            else sum(metric not in run.scores for case in cases for run in case.candidates)
+        )
+        yield _hard(metric, rerun, unseen, again, counts[metric], policy.alpha)
+    if policy.hard_bound is not None and counts:
+        yield _bound(counts, policy)
 
 
-def _judged(metric: str, case: CaseFacts) -> bool:
-    """Whether a metric was looked at in every execution of the candidate."""
-    return metric in BUILT_IN or all(
-        metric in run.scores and metric not in run.unscored for run in case.candidates
-    )
+def _rerun(metric: str, cases: Sequence[CaseFacts], again: Confirmation, alpha: float) -> _Rerun:
+    """Sort the cases that seem violated by what running them again gave."""
+    confirmed, untried, flaky, shared = [], [], [], []
+    differences: list[float] = []
+    names: list[str] = []
+    sides: list[tuple[float, float]] = []
+    violated: set[str] = set()
+    for case in cases:
+        if not (said := violations(metric, case)):
+            continue
+        example = Example(case.case_id, _where(case), said[0])
+        rerun = again.cases.get(case.span_id)
+        if rerun is None or len(rerun.candidates) < AGAIN:
+            untried.append(example)
+            violated.add(case.case_id)
+            continue
+        old, new = (
+            [_violates(metric, run, case.baselines) for run in runs]
+            for runs in (rerun.baselines, rerun.candidates)
+        )
+        if old:
+            sides.append((sum(old) / len(old), sum(new) / len(new)))
+            differences.append(sides[-1][1] - sides[-1][0])
+            names.append(case.conversation_id)
+        # Whatever the baseline does in any of its runs is not new.
+        baselines = (*case.baselines, *rerun.baselines)
+        if not any(_violates(metric, run, baselines) for run in case.candidates):
+            shared.append(example)
+            continue
+        violated.add(case.case_id)
+        if any(_violates(metric, run, baselines) for run in rerun.candidates):
+            confirmed.append(example)
+        elif any(_unproven(metric, run) for run in rerun.candidates):
+            untried.append(example)
+        else:
+            flaky.append(example)
+    interval = stats.paired_interval(differences, names, None, 1 - 2 * alpha)
+    count = len(sides) or 1
+    return _Rerun(
+        confirmed, untried, flaky, shared, sum(new for _, new in sides) / count, sum(old for old, _ in sides) / count,
+        interval.low > 0, frozenset(violated),
+    )  # fmt: skip
+
+
+def _violates(metric: str, run: Facts, baselines: Sequence[Facts]) -> bool:
+    return any(True for _ in violations_of(metric, run, baselines))
 
 
 def _unproven(metric: str, run: Facts) -> bool:
@@ -78,121 +154,128 @@ def _unproven(metric: str, run: Facts) -> bool:
     return metric not in BUILT_IN and run.scores.get(metric) is None
 
 
-def watched(cases: Sequence[CaseFacts]) -> int:
-    """Count the conversations of rule 5."""
-    seen: set[str] = set()
-    conversations: set[str] = set()
-    for case in cases:
-        runs = case.candidates
-        if (
-            case.lost
-            or not runs
-            or not case.baselines
-            or any(run.cut or run.simulated for run in runs)
-            or case.same_as in seen
-        ):
-            continue
-        seen.add(case.same_as)
-        conversations.add(case.conversation_id)
-    return len(conversations)
-
-
-def _hard(metric: str, cases: Sequence[CaseFacts], again: Confirmation, n: int, alpha: float) -> Check:
-    upper = stats.rule_of_three(n, alpha)
-    unseen = 0 if metric in BUILT_IN else sum(metric not in run.scores for c in cases for run in c.candidates)
-    found = [(case, said) for case in cases if (said := violations(metric, case))]
-    bounded = f"{number(n, 'conversation')} watched to the end; if none of them violates, the bound is {bound(upper)}"
-    title = metric
+def _hard(
+    metric: str, rerun: _Rerun, unseen: int, again: Confirmation, counted: Watched, alpha: float
+) -> Check:
     figures: dict[str, Json] = {
-        "violations": len(found),
-        "conversations": n,
-        "bound": upper,
+        "violations": rerun.found,
+        "conversations": counted.conversations,
+        "violating": counted.violating,
+        "bound": counted.high,
         "unseen": unseen,
     }
-    if not found and unseen:
+
+    def check(outcome: Outcome, sentence: str, *, waivable: bool = False, warning: bool = False) -> Check:
+        examples = tuple((*rerun.confirmed, *rerun.untried, *rerun.flaky, *rerun.shared)[:10])
         return Check(
-            f"hard.{metric}", "hard", title, "INCONCLUSIVE",
-            f"The scorer never looked at {number(unseen, 'execution')} of the candidate. Look at the warnings for why, and score "
-            "the run: `auditlog replay score`.", figures=figures, waivable=False,
+            f"hard.{metric}", "hard", metric, outcome, sentence, warning=warning, figures=figures, examples=examples,
+            waivable=waivable,
         )  # fmt: skip
-    if not found and not n:
-        return Check(
-            f"hard.{metric}", "hard", title, "INCONCLUSIVE",
-            "In no conversation was the candidate watched to the end beside a baseline.", figures=figures, waivable=False,
-        )  # fmt: skip
-    if not found:
-        return Check(
-            f"hard.{metric}", "hard", title, "PASS",
-            f"No violation in {number(n, 'conversation')}: less than {bound(upper)} of them, with {100 * (1 - alpha):g} % confidence.",
-            figures=figures,
-        )  # fmt: skip
-    confirmed, flaky, shared, untried = [], [], [], []
-    for case, said in found:
-        example = Example(case.case_id, _where(case), said[0])
-        rerun = again.cases.get(case.span_id)
-        if rerun is None or len(rerun.candidates) < AGAIN:
-            untried.append(example)
-            continue
-        # Whatever the baseline does in any of its runs is not new.
-        baselines = (*case.baselines, *rerun.baselines)
-        if not any(True for run in case.candidates for _ in violations_of(metric, run, baselines)):
-            shared.append(example)
-        elif any(True for run in rerun.candidates for _ in violations_of(metric, run, baselines)):
-            confirmed.append(example)
-        elif any(_unproven(metric, run) for run in rerun.candidates):
-            untried.append(example)
-        else:
-            flaky.append(example)
+
+    if not rerun.found:
+        return _not_found(check, unseen, counted, alpha)
     figures |= {
-        "confirmed": len(confirmed), "flaky": len(flaky), "shared": len(shared), "not_run_again": len(untried),
+        "confirmed": len(rerun.confirmed), "flaky": len(rerun.flaky), "shared": len(rerun.shared),
+        "not_run_again": len(rerun.untried), "candidate_again": rerun.candidate, "baseline_again": rerun.baseline,
         "follow_up": again.run_id,
     }  # fmt: skip
-    counted = number(len(found), "case")
-    examples = tuple((*confirmed, *untried, *flaky, *shared)[:10])
-    if confirmed:
-        rest = f"; {len(untried):,} more were not run again" if untried else ""
-        sentence = (
-            f"Violated in {counted}; of {len(found) - len(untried):,} that were run again, {len(confirmed):,} did so again "
-            f"(run {again.run_id}){rest}."
+    cases = number(rerun.found, "case")
+    if rerun.confirmed:
+        rest = f"; {len(rerun.untried):,} more were not run again" if rerun.untried else ""
+        return check(
+            "FAIL",
+            f"Violated in {cases}; of {rerun.found - len(rerun.untried):,} that were run again, {len(rerun.confirmed):,} "
+            f"did so again (run {again.run_id}){rest}.",
         )
-        return Check(
-            f"hard.{metric}", "hard", title, "FAIL", sentence, figures=figures, examples=examples, waivable=False
-        )  # fmt: skip
-    if untried:
-        why = again.why_not or "they were not run again"
-        sentence = f"It may be violated in {counted}: {why}"
-        return Check(
-            f"hard.{metric}", "hard", title, "INCONCLUSIVE", sentence, figures=figures, examples=examples, waivable=False
-        )  # fmt: skip
-    if flaky:
-        sentence = (
-            f"Violated once in {number(len(flaky), 'case')}, and not in {AGAIN} further runs (run {again.run_id}): flaky. "
-            f'A person signs for it with a [[waiver]] of check = "hard.{metric}" for this run.'
+    if rerun.more_often:
+        return check(
+            "FAIL",
+            f"It seemed violated in {cases}; run again, the baseline does the same, but in {share(rerun.baseline)} of its runs, "
+            f"and the candidate in {share(rerun.candidate)} (run {again.run_id}).",
         )
-        return Check(
-            f"hard.{metric}", "hard", title, "INCONCLUSIVE", sentence, figures=figures, examples=examples
-        )  # fmt: skip
-    sentence = f"It seemed violated in {counted}; run again, the baseline does the same (run {again.run_id}). {bounded}."
-    return Check(
-        f"hard.{metric}", "hard", title, "PASS", sentence, warning=True, figures=figures, examples=examples
-    )  # fmt: skip
+    if rerun.untried:
+        return check(
+            "INCONCLUSIVE", f"It may be violated in {cases}: {again.why_not or 'they were not run again'}"
+        )
+    if rerun.flaky:
+        return check(
+            "INCONCLUSIVE",
+            f"Violated once in {number(len(rerun.flaky), 'case')}, and not in {AGAIN} further runs (run {again.run_id}): flaky. "
+            f'A person signs for it with a [[waiver]] of check = "hard.{metric}" for this run.',
+            waivable=True,
+        )
+    return check(
+        "PASS",
+        f"It seemed violated in {cases}; run again, the baseline does the same (run {again.run_id}). {_most(counted)}.",
+        warning=True,
+    )
 
 
-def _bound(n: int, upper: float, policy: Policy) -> Check:
+def _not_found(check: _Maker, unseen: int, counted: Watched, alpha: float) -> Check:
+    if unseen:
+        return check(
+            "INCONCLUSIVE",
+            f"The scorer never looked at {number(unseen, 'execution')} of the candidate. Look at the warnings for why, and "
+            "score the run: `auditlog replay score`.",
+        )
+    if not counted.conversations:
+        return check(
+            "INCONCLUSIVE", "In no conversation was the candidate watched to the end beside a baseline."
+        )
+    if counted.violating:
+        return check(
+            "PASS", f"Nothing that the baseline does not do as well. {_most(counted)}.", warning=True
+        )
+    return check(
+        "PASS",
+        f"No violation in {number(counted.conversations, 'conversation')}: less than {bound(counted.high)} of them, "
+        f"with {100 * (1 - alpha):g} % confidence.",
+    )
+
+
+def _most(counted: Watched) -> str:
+    watched_in = number(counted.conversations, "conversation")
+    if not counted.violating:
+        return f"{watched_in} watched to the end: less than {bound(counted.high)} of them violate"
+    return f"{counted.violating:,} of {watched_in} violate, so up to {bound(counted.high)} of them do"
+
+
+def _bound(counts: Mapping[str, Watched], policy: Policy) -> Check:
     assert policy.hard_bound is not None
-    needed = stats.cases_for_bound(policy.hard_bound, policy.alpha)
-    figures = {"conversations": n, "bound": upper, "asked": policy.hard_bound, "needed": needed}
-    said = f"0 violations in {number(n, 'conversation')} would show less than {bound(upper)}"
-    if upper <= policy.hard_bound:
+    asked, title = policy.hard_bound, "bound on hard violations"
+    metric, worst = max(counts.items(), key=lambda item: item[1].high)
+    needed = worst.needed(asked, policy.alpha)
+    figures: dict[str, Json] = {
+        "metric": metric, "conversations": worst.conversations, "violating": worst.violating, "worth": worst.worth,
+        "bound": worst.high, "asked": asked, "needed": needed,
+    }  # fmt: skip
+    watched_in = number(worst.conversations, "conversation")
+    if worst.worth < worst.conversations:
+        watched_in += f" (worth {worst.worth:,} of one weight)"
+    said = (
+        f"{worst.violating:,} of {watched_in} violate {metric}, whatever the baseline does: up to {bound(worst.high)}"
+        if worst.violating
+        else f"0 violations in {watched_in} would show less than {bound(worst.high)}"
+    )
+    shown = next((name for name, counted in counts.items() if counted.low > asked), None)
+    if shown is not None:
+        found = counts[shown]
         return Check(
-            "hard_bound", "hard", "bound on hard violations", "PASS",
-            f"{said}; asked for: {bound(policy.hard_bound)} ({needed:,} conversations).", figures=figures,
+            "hard_bound", "hard", title, "FAIL",
+            f"{found.violating:,} of {number(found.conversations, 'conversation')} violate {shown}, whatever the baseline does: "
+            f"{bound(found.low)} at least; asked for: {bound(asked)} at most.",
+            figures=figures, waivable=False,
         )  # fmt: skip
+    if worst.high <= asked:
+        return Check(
+            "hard_bound", "hard", title, "PASS", f"{said}; asked for: {bound(asked)} ({needed:,} conversations).",
+            figures=figures,
+        )  # fmt: skip
+    missing = max(1, needed - worst.worth)
     return Check(
-        "hard_bound", "hard", "bound on hard violations", "INCONCLUSIVE",
-        f"{said}; asked for: {bound(policy.hard_bound)}, which takes {needed:,} independent conversations: "
-        f"{needed - n:,} more.",
-        figures={**figures, "missing": needed - n},
+        "hard_bound", "hard", title, "INCONCLUSIVE",
+        f"{said}; asked for: {bound(asked)}, which takes {needed:,} independent conversations: {missing:,} more.",
+        figures={**figures, "missing": missing},
     )  # fmt: skip
 
 

@@ -2,23 +2,31 @@
 
 The rules:
 
-1. A run that is not complete, whose case list is not the one that it was planned with, or whose recordings were taken away
-   since, is INCONCLUSIVE. So is one without a baseline that was run again.
-2. The baseline against its own recording is the fidelity bar: where it stops short too often, the replay is no stand-in.
-3. Cases that were not served to their end: above the policy's share, or differing between the arms (exact McNemar,
+1. A run is INCONCLUSIVE that is not complete, that lacks an execution which it planned, whose case list is not the one that it
+   was planned with, or whose recordings were taken away since. So is one without a baseline that was run again.
+2. A sample stands for the traffic that it was drawn from only where the weights of its cases add up to it.
+3. The baseline against its own recording is the fidelity bar: where it stops short too often (of what did not fail when it was
+   recorded), or does something else than was recorded more often than it does something else than itself, the replay is no
+   stand-in.
+4. Cases that were not served to their end: above the policy's share, or differing between the arms (exact McNemar,
    p < 0.05), is INCONCLUSIVE.
-4. A case in which something tried to leave the sandbox, or in which an answer was made up, never counts for a pass.
-5. None of this can be waived.
+5. A case in which something tried to leave the sandbox, or in which an answer was made up, never counts for a pass. A run that
+   wrote into the world is INCONCLUSIVE: the second arm met what the first had changed.
+6. What was to be replaced in a side, and was never asked for, was not tried: INCONCLUSIVE.
+7. A version compared with itself shows nothing of a release: from level 2 on INCONCLUSIVE, unless a person signs for it.
+8. Shares are of the traffic: a case counts for the turns that it stands for. Nothing but rule 7 can be waived.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from replay import stats
 from replay.gate.check import Check, Example, Outcome
-from replay.gate.facts import CaseFacts
+from replay.gate.facts import CaseFacts, Facts
+from replay.gate.metrics import UNKNOWN, agreement
 from replay.gate.policy import Policy
 from replay.gate.wording import number, share
 from replay.running.cases import cases_digest
@@ -27,7 +35,11 @@ _LEVEL = 0.05
 
 
 def run_checks(
-    manifest: Mapping[str, Any], status: str, cases: Sequence[CaseFacts], policy: Policy
+    manifest: Mapping[str, Any],
+    status: str,
+    cases: Sequence[CaseFacts],
+    policy: Policy,
+    unreached: Sequence[str] = (),
 ) -> Iterator[Check]:
     """Judge the run itself.
 
@@ -36,40 +48,110 @@ def run_checks(
         status: `complete`, `running` or `interrupted`.
         cases: what became of them.
         policy: what is asked.
+        unreached: what was to be replaced in a side and was never asked for, in a sentence each.
     """
     yield _complete(manifest, status, cases)
     yield _case_list(manifest)
+    yield from _sample(manifest, cases)
     yield _recordings(cases)
     if manifest.get("baseline") is not None:
+        yield from _same_version(manifest, policy)
         yield _fidelity(cases, policy)
     yield _divergence(cases, policy)
-    yield _sandbox(cases)
+    yield _sandbox(manifest, cases)
+    if unreached:
+        yield _check(
+            "overrides", "what was replaced", "INCONCLUSIVE", " ".join(unreached[:3]), figures={"unreached": len(unreached)}
+        )  # fmt: skip
 
 
 def _check(check_id: str, title: str, outcome: Outcome, sentence: str, **more: Any) -> Check:
     return Check(f"run.{check_id}", "run", title, outcome, sentence, waivable=False, **more)
 
 
+def _weighted(cases: Sequence[CaseFacts], of: Sequence[CaseFacts]) -> float:
+    """Give the share of the traffic that some cases stand for, among others."""
+    total = sum(case.weight for case in of)
+    return sum(case.weight for case in cases) / total if total else 0.0
+
+
 def _complete(manifest: Mapping[str, Any], status: str, cases: Sequence[CaseFacts]) -> Check:
-    run_id = manifest["run_id"]
+    run_id, title = manifest["run_id"], "complete, with a baseline"
     if manifest.get("baseline") is None:
         return _check(
-            "complete", "complete, with a baseline", "INCONCLUSIVE",
+            "complete", title, "INCONCLUSIVE",
             "The candidate was compared with the recording: no baseline was run again, so a change cannot be told from "
             "chance. Run it with --baseline.",
         )  # fmt: skip
+    repeats = int(manifest.get("repeats") or 1)
+    lacking = [case for case in cases if _lacks(case, repeats)]
+    done = len(cases) - len(lacking)
+    figures = {"done": done, "cases": len(cases)}
     if status != "complete":
-        done = sum(1 for case in cases if case.candidates and case.baselines)
         return _check(
-            "complete", "complete, with a baseline", "INCONCLUSIVE",
+            "complete", title, "INCONCLUSIVE",
             f"The run is {status}: {done:,} of {number(len(cases), 'case')} are done. "
             f"`auditlog replay run --resume {run_id}` goes on with it.",
-            figures={"done": done, "cases": len(cases)},
+            figures=figures,
+        )  # fmt: skip
+    if lacking:
+        return _check(
+            "complete", title, "INCONCLUSIVE",
+            f"The run says that it is complete, and {number(len(lacking), 'case')} of {len(cases):,} lack an execution: their "
+            "results were taken away since, or never written. `auditlog verify` says whether the store was changed; run it anew.",
+            figures=figures,
+            examples=tuple(Example(case.case_id, _where(case), "an execution is missing") for case in lacking[:10]),
         )  # fmt: skip
     return _check(
-        "complete", "complete, with a baseline", "PASS", f"All {number(len(cases), 'case')} ran in both arms.",
-        figures={"cases": len(cases)},
+        "complete", title, "PASS", f"All {number(len(cases), 'case')} ran in both arms.", figures=figures
+    )
+
+
+def _lacks(case: CaseFacts, repeats: int) -> bool:
+    arms = ("candidate", "baseline", "baseline_2") if case.sampled else ("candidate", "baseline")
+    return any(len({run.repeat for run in case.of(arm)}) < repeats for arm in arms)
+
+
+def _same_version(manifest: Mapping[str, Any], policy: Policy) -> Iterator[Check]:
+    digests = [
+        side.get("digest")
+        for side in (manifest.get("candidate"), manifest["baseline"])
+        if isinstance(side, dict)
+    ]
+    if len(digests) < 2 or not digests[0] or digests[0] != digests[1]:
+        return
+    yield Check(
+        "same_version", "run", "another version", "INCONCLUSIVE",
+        "The candidate is the baseline: a version compared with itself passes, and shows nothing of a release. Where that is "
+        'meant, such as to try the gate itself, somebody signs a [[waiver]] of check = "same_version".',
+        gates=policy.level.number > 1, warning=True, figures={"digest": digests[0]},
     )  # fmt: skip
+
+
+def _sample(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Iterator[Check]:
+    turns = int((manifest.get("sampling") or {}).get("turns") or 0)
+    limit = manifest.get("limit")
+    stands_for = sum(case.weight for case in cases)
+    figures = {"turns": turns, "stands_for": stands_for, "limit": limit}
+    if turns and stands_for < turns - 0.5:
+        yield _check(
+            "sample", "sample of the traffic", "INCONCLUSIVE",
+            f"The sample stands for {stands_for:,.0f} of the {turns:,} turns that it was drawn from: groups of turns have no "
+            "case at all. Draw more with --sample-size, group by fewer with --strata, or choose fewer turns with --where.",
+            figures=figures,
+        )  # fmt: skip
+    elif limit:
+        yield _check(
+            "sample", "sample of the traffic", "PASS",
+            f"The {number(len(cases), 'case')} are the oldest ones (--limit {limit}): nothing is said of those behind them. "
+            "--sample-size draws from all.",
+            warning=True, figures=figures,
+        )  # fmt: skip
+    elif turns > len(cases):
+        yield _check(
+            "sample", "sample of the traffic", "PASS",
+            f"{number(len(cases), 'case')} stand for {turns:,} recorded turns.", figures=figures,
+        )  # fmt: skip
 
 
 def _case_list(manifest: Mapping[str, Any]) -> Check:
@@ -96,7 +178,7 @@ def _recordings(cases: Sequence[CaseFacts]) -> Check:
         )
     examples = tuple(Example(case.case_id, _where(case), case.lost) for case in lost[:10])
     gone = [case for case in lost if not case.candidates or not any(run.cut for run in case.candidates)]
-    counted = f"{len(lost):,} of {number(len(cases), 'case')} ({share(len(lost) / len(cases))})"
+    counted = f"{len(lost):,} of {number(len(cases), 'case')} ({share(_weighted(lost, cases))})"
     return _check(
         "recordings", "recordings there", "INCONCLUSIVE" if gone else "PASS",
         f"The recordings of {counted} cannot be replayed (any more), such as because {lost[0].lost}."
@@ -106,32 +188,72 @@ def _recordings(cases: Sequence[CaseFacts]) -> Check:
 
 
 def _fidelity(cases: Sequence[CaseFacts], policy: Policy) -> Check:
-    ran = [case for case in cases if case.baselines]
-    short = [case for case in ran if case.baselines[0].cut or (case.baselines[0].failed and not case.lost)]
-    part = len(short) / len(ran) if ran else 1.0
-    over = part > policy.most_unfaithful
+    ran = [case for case in cases if case.of("baseline")]
+    short = [case for case in ran if _stops_short(case, case.of("baseline")[0])]
+    part = _weighted(short, ran) if ran else 1.0
+    unlike, noise, compared = _unlike(ran)
+    bar = policy.most_unfaithful
+    figures = {
+        "short": len(short), "cases": len(ran), "share": part, "bar": bar, "unlike_recording": unlike,
+        "unlike_itself": noise, "compared": compared,
+    }  # fmt: skip
     said = f"The baseline stops short of its own recording in {len(short):,} of {number(len(ran), 'case')} ({share(part)})"
-    ending = (
-        f"; the bar is {share(policy.most_unfaithful)}. The replay is no stand-in for what was recorded: "
-        "`auditlog replay verify` says where it breaks."
-        if over
-        else f"; the bar is {share(policy.most_unfaithful)}."
-    )
+    if compared:
+        said += (
+            f", and calls something else than was recorded in {share(unlike)}, than itself in {share(noise)}"
+        )
+    over = part > bar
+    ending = f"; the bar is {share(bar)}."
+    if over or unlike - noise > bar:
+        ending += (
+            " The replay is no stand-in for what was recorded: `auditlog replay verify` says where it breaks."
+            if over
+            else " So the baseline is hardly the version that was recorded. Name that one with --baseline."
+        )
     return _check(
-        "fidelity", "baseline faithful to the recording", "INCONCLUSIVE" if over else "PASS", said + ending,
-        figures={"short": len(short), "cases": len(ran), "share": part, "bar": policy.most_unfaithful},
+        "fidelity", "baseline faithful to the recording",
+        "INCONCLUSIVE" if over or unlike - noise > bar else "PASS", said + ending, figures=figures,
     )  # fmt: skip
 
 
+def _stops_short(case: CaseFacts, run: Facts) -> bool:
+    failed_before = case.recorded is not None and case.recorded.failed
+    return run.cut or (run.failed and not case.lost and not failed_before)
+
+
+def _unlike(cases: Sequence[CaseFacts]) -> tuple[float, float, int]:
+    """Give how often the baseline differs from the recording and from itself, over cases served to their end, and how many."""
+    found: list[tuple[float, float, float]] = []
+    for case in cases:
+        served = [run for run in case.baselines if not run.cut]
+        if case.recorded is None or case.lost or len(served) < 2:
+            continue
+        with_recording = [agreement("trajectory", run, case.recorded) for run in served]
+        with_itself = [agreement("trajectory", one, other) for one, other in itertools.pairwise(served)]
+        if UNKNOWN in (*with_recording, *with_itself):
+            continue
+        found.append(
+            (
+                case.weight,
+                1 - sum(low for low, _ in with_recording) / len(with_recording),
+                1 - sum(low for low, _ in with_itself) / len(with_itself),
+            )
+        )
+    total = sum(weight for weight, _, _ in found) or 1.0
+    return (
+        sum(weight * unlike for weight, unlike, _ in found) / total,
+        sum(weight * noise for weight, _, noise in found) / total,
+        len(found),
+    )
+
+
 def _divergence(cases: Sequence[CaseFacts], policy: Policy) -> Check:
-    sides = [
-        (any(run.cut for run in case.of("baseline")), any(run.cut for run in case.candidates))
-        for case in cases
-        if case.candidates and case.of("baseline")
-    ]
-    total = len(sides) or 1
-    old, new = (sum(side[at] for side in sides) / total for at in (0, 1))
-    b, c = sum(o and not n for o, n in sides), sum(n and not o for o, n in sides)
+    both = [case for case in cases if case.candidates and case.of("baseline")]
+    cut_before = [case for case in both if any(run.cut for run in case.of("baseline"))]
+    cut_after = [case for case in both if any(run.cut for run in case.candidates)]
+    old, new = _weighted(cut_before, both), _weighted(cut_after, both)
+    before, after = {case.case_id for case in cut_before}, {case.case_id for case in cut_after}
+    b, c = len(before - after), len(after - before)
     p = stats.mcnemar_exact(b, c)
     figures = {
         "baseline": old,
@@ -152,10 +274,11 @@ def _divergence(cases: Sequence[CaseFacts], policy: Policy) -> Check:
     return _check("divergence", "served to the end", "INCONCLUSIVE", said + ending, figures=figures)
 
 
-def _sandbox(cases: Sequence[CaseFacts]) -> Check:
+def _sandbox(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Check:
     left = [case for case in cases if any(run.status == "invalid" for run in case.runs)]
     made_up = sum(1 for case in cases if any(run.simulated for run in case.runs))
-    figures = {"invalid": len(left), "simulated": made_up}
+    writes_live = (manifest.get("modes") or {}).get("writes") == "live"
+    figures = {"invalid": len(left), "simulated": made_up, "live_writes": writes_live}
     if left:
         return _check(
             "sandbox", "sandbox tight", "INCONCLUSIVE",
@@ -167,6 +290,12 @@ def _sandbox(cases: Sequence[CaseFacts]) -> Check:
         return _check(
             "sandbox", "nothing made up", "INCONCLUSIVE",
             f"{number(made_up, 'case')} got answers that were simulated, which never gate. Run without `simulate`.",
+            figures=figures,
+        )  # fmt: skip
+    if writes_live:
+        return _check(
+            "sandbox", "nothing written", "INCONCLUSIVE",
+            "The run wrote into the world, so that one arm met what the other had changed. Run it without live writes.",
             figures=figures,
         )  # fmt: skip
     return _check(

@@ -7,6 +7,7 @@ The rules:
 2. Nothing is counted in the candidate's favour that was not run, not scored or not recorded.
 3. The candidate is compared with the baseline that was run again, never with the recording.
 4. What was not pinned in the run is told as a warning.
+5. A run of one version's noise, or one whose turns were served up to a point, is none that a release is judged by.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ from typing import TYPE_CHECKING, Any
 from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
 from replay.gate.confirm import confirmed
-from replay.gate.facts import CaseFacts, facts_of
+from replay.gate.facts import CaseFacts, facts_of, with_answers_compared
 from replay.gate.governance import evidence_checks, exposure_checks
 from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
 from replay.gate.policy import Policy
-from replay.gate.quality import primary_checks, secondary_checks
-from replay.gate.scoring import allowed, scores_of
+from replay.gate.quality import primary_checks
+from replay.gate.regressions import expectations_of, regression_checks, regression_set
+from replay.gate.scoring import allowed, demoted_checks, scores_of
+from replay.gate.searched import secondary_checks
 from replay.gate.unpinned import unpinned
-from replay.render.grouping import differs, groups_of
+from replay.matching.rules import rules_from_json
+from replay.render.grouping import differs, rank, worst_first
 from replay.results.loading import case_results, summary_of
 from replay.results.report import CaseResult
-from replay.results.sides import label_of
+from replay.results.sides import label_of, unreached
 from replay.results.trials import case_trials
 from replay.running.cases import cases_digest
 from replay.running.runs import load_manifest
@@ -86,16 +90,34 @@ def judge(
     _refuse(manifest)
     run_id = str(manifest["run_id"])
     label = progress or (lambda _: None)
-    scores = scores_of(store, run_id, policy, score=runs, hosts=hosts, path=path, progress=label("Scoring"))
-    policy = allowed(policy, scores.demoted)
-    cases = tuple(facts_of(case_trials(store, manifest), scores.by_execution))
+    known_set = regression_set(store)
+    expectations = expectations_of(known_set, manifest)
+    scores = scores_of(
+        store, run_id, policy, score=runs, hosts=hosts, path=path, expectations=expectations,
+        progress=label("Scoring"),
+    )  # fmt: skip
+    asked, policy = policy, allowed(policy, scores.demoted)
+    rules = rules_from_json(manifest.get("matching"))
+    cases = with_answers_compared(tuple(facts_of(case_trials(store, manifest), scores.by_execution, rules)))
     again = confirmed(
-        store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, path=path,
+        store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, path=path, expectations=expectations,
         progress=label("Running again"), narrate=narrate,
     )  # fmt: skip
     status = summary_of(store, run_id).status
     evidence = list(evidence_checks(store, run_id, policy))
-    checks = all_checks(manifest, status, cases, again, policy)
+    checks = [
+        *all_checks(
+            manifest,
+            status,
+            cases,
+            again,
+            policy,
+            unreached=unreached(store, manifest),
+            missing=scores.missing,
+        ),
+        *demoted_checks(asked, scores.demoted),
+        *regression_checks(store, manifest, known_set),
+    ]
     shown = [*checks, *evidence]
     checks = [
         *shown[: len(checks)],
@@ -140,12 +162,25 @@ def all_checks(
     cases: Sequence[CaseFacts],
     again: Confirmation,
     policy: Policy,
+    *,
+    unreached: Sequence[str] = (),
+    missing: Mapping[str, str] | None = None,
 ) -> list[Check]:
-    """Make the checks that rest on what became of the cases; pure."""
+    """Make the checks that rest on what became of the cases; pure.
+
+    Args:
+        manifest: the run's.
+        status: `complete`, `running` or `interrupted`.
+        cases: what became of them.
+        again: what running some of them again gave.
+        policy: what is asked.
+        unreached: overrides that reached nothing, in a sentence each.
+        missing: scorers that judged nothing, and why.
+    """
     return [
-        *run_checks(manifest, status, cases, policy),
+        *run_checks(manifest, status, cases, policy, unreached),
         *hard_checks(cases, again, policy),
-        *primary_checks(cases, policy),
+        *primary_checks(cases, policy, missing),
         *secondary_checks(cases, policy),
     ]
 
@@ -162,21 +197,39 @@ def _refuse(manifest: Mapping[str, Any]) -> None:
             f"Run {run_id} is a verify: it tests the harness and has no candidate. "
             "Replay one with `auditlog replay run --agent … --baseline …`."
         )
+    if kind == "control":
+        raise RunError(
+            f"Run {run_id} is a control: it runs one version against itself to show its noise, and has no candidate. "
+            "Replay one with `auditlog replay run --agent … --baseline …`."
+        )
+    if kind == "fork":
+        raise RunError(
+            f"Run {run_id} is a fork: the beginnings of its turns were served, so nobody knows what the candidate makes of them. "
+            "Replay whole turns with `auditlog replay run --agent … --baseline …`."
+        )
 
 
 def _diffs(results: Any) -> tuple[DiffGroup, ...]:
     """Give what behaves differently, grouped, the worst first; one case of each group is kept."""
-    kept: list[CaseResult] = [result for result in results if differs(result)]
+    best: dict[str, CaseResult] = {}
+    counts: Counter[str] = Counter()
+    findings: dict[str, Counter[str]] = {}
+    for result in results:
+        if differs(result):
+            name = result.diff.group
+            counts[name] += 1
+            findings.setdefault(name, Counter()).update(finding.kind for finding in result.diff.findings)
+            best[name] = worst_first((best[name], result))[0] if name in best else result
     found = []
-    for group in groups_of(kept)[:_MOST_GROUPS]:
-        first = group.cases[0]
-        kinds = Counter(finding.kind for case in group.cases for finding in case.diff.findings)
+    order = sorted(best, key=lambda name: (rank(best[name].diff), -counts[name], name))
+    for name in order[:_MOST_GROUPS]:
+        first, kinds = best[name], findings[name]
         turn = "" if first.turn_index is None else f" turn {first.turn_index + 1}"
         what = first.diff.findings[0].detail if first.diff.findings else first.diff.summary
         found.append(
             DiffGroup(
-                name=group.name,
-                count=len(group.cases),
+                name=name,
+                count=counts[name],
                 case_class=first.diff.case_class,
                 findings=tuple(kinds),
                 example=Example(first.case_id, f"{first.conversation_id}{turn}", what),

@@ -2,18 +2,22 @@
 
 The rules:
 
-1. `outcome` looks at one execution alone: it came to its end, and did not fail.
+1. `outcome` looks at one execution alone: it came to its end, and did not fail. `answers` at what it said beside what the others
+   were told: an answer that all customers get, or none at all, is none.
 2. `write_set`, `escalation` and `trajectory` are agreement with the baseline: the candidate's runs with the baseline's, against
    the baseline's runs with each other. A case that the baseline ran once says nothing of them: there is no noise to compare with.
-3. A scorer's metric is its score; None is unscored, and never 0.
+3. A scorer's metric is its score; None is unscored, and never 0. Of a case that it has nothing to say of on either side, it says
+   nothing. Where it judges one execution and not another of the same case, or fails, what it did not judge is unknown.
 4. What was not served to its end is unknown where what it did until then does not decide: a value is given twice, for the
-   worst and for the best.
-5. `new_write` and `changed_money` are hard: the candidate did what no run of the baseline did.
+   worst and for the best. A case of which both sides are unknown says nothing: two unknowns do not agree.
+5. `new_write` and `changed_money` are hard: the candidate did what no run of the baseline did. Another order, another account or
+   a second time is another write. What a scorer finds in the baseline excuses no other kind, and nothing worse.
 6. The recording decides nothing here. It says whether the baseline still behaves as it was recorded, and no more.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -24,6 +28,7 @@ from replay.gate.policy import ROLES, Role
 
 Range = tuple[float, float]
 """The worst and the best that is possible; equal where it is known."""
+UNKNOWN: Range = (0.0, 1.0)
 
 
 class Pair(NamedTuple):
@@ -36,6 +41,11 @@ class Pair(NamedTuple):
     def known(self) -> bool:
         """Whether nothing was cut short where it matters."""
         return self.baseline[0] == self.baseline[1] and self.candidate[0] == self.candidate[1]
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is known of either side."""
+        return self.baseline == UNKNOWN == self.candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +62,16 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     metric.name: metric
     for metric in (
         BuiltIn("outcome", "the turn came to its end without a failure", _SOFT),
-        BuiltIn("write_set", "writes with the same tools as the baseline", _SOFT),
+        BuiltIn("answers", "does not tell everybody the same, and something at all", _SOFT),
+        BuiltIn("write_set", "makes the same writes as the baseline, as often", _SOFT),
         BuiltIn("escalation", "hands over to a person when the baseline does", _SOFT),
         BuiltIn("trajectory", "makes the same calls with the same arguments as the baseline", _SOFT),
         BuiltIn("divergence", "was served to its end from the recording", _SOFT),
         BuiltIn("latency", "is not slower than the baseline (each case scores by its ratio)", ("secondary",)),
         BuiltIn("cost", "does not cost more than the baseline", ("secondary",)),
-        BuiltIn("new_write", "writes with no tool that the baseline does not write with", ("hard",)),
+        BuiltIn(
+            "new_write", "makes no write that the baseline does not make, and none more often", ("hard",)
+        ),
         BuiltIn("changed_money", "moves no other amount of money than the baseline", ("hard",)),
     )
 }
@@ -72,17 +85,37 @@ def known_metrics(scorers: Sequence[str]) -> dict[str, tuple[Role, ...]]:
 
 
 def pair_of(metric: str, case: CaseFacts) -> Pair | None:
-    """Give a metric of a case on both sides; None where one side says nothing."""
+    """Give a metric of a case on both sides; None where it is not about this case, or a side did not run."""
     old, new = case.baselines, case.candidates
-    if not old or not new or case.lost:
+    if not old or not new:
         return None
     if metric in AGREEMENT:
         return _agreement(_AGREE[metric], old, new)
     if metric in _MEASURED:
         return _ratio(_MEASURED[metric], old, new)
-    of = _ALONE.get(metric) or (lambda run: _score(metric, run))
-    sides = [[value for run in runs if (value := of(run)) is not None] for runs in (old, new)]
-    return Pair(_mean(sides[0]), _mean(sides[1])) if all(sides) else None
+    sides = [[value_of(metric, run) for run in runs] for runs in (old, new)]
+    if all(value is None for side in sides for value in side):
+        return None
+    before, after = ([UNKNOWN if value is None else value for value in side] for side in sides)
+    return Pair(_mean(before), _mean(after))
+
+
+def value_of(metric: str, run: Facts) -> Range | None:
+    """Give a metric of one execution; None where it is not about it, or is a matter of two."""
+    if metric in AGREEMENT or metric in _MEASURED:
+        return None
+    of = _ALONE.get(metric)
+    return _score(metric, run) if of is None else of(run)
+
+
+def unscored(metric: str, case: CaseFacts) -> bool:
+    """Whether a scorer failed on an execution, was not asked about it, or judges one execution of the case and not another."""
+    if metric in BUILT_IN:
+        return False
+    judged = [run for run in case.runs if not run.cut]
+    if any(metric not in run.scores or metric in run.unscored for run in judged):
+        return True
+    return len({run.scores[metric] is None for run in judged}) > 1
 
 
 def violations(metric: str, case: CaseFacts) -> list[str]:
@@ -100,68 +133,104 @@ def violations_of(metric: str, run: Facts, baselines: Sequence[Facts]) -> Iterat
     """Give what one execution violates that none of these runs of the baseline does."""
     match metric:
         case "new_write":
-            known = {name for other in baselines for name in other.write_set}
-            for name in dict.fromkeys(name for name, _ in run.writes if name not in known):
-                yield f"writes with {name}, which no run of the baseline does"
+            yield from _new_writes(run, baselines)
         case "changed_money":
-            known_amounts = {write for other in baselines for write in other.writes}
-            tools = {name for name, _ in known_amounts}
-            for name, money in dict.fromkeys(run.writes):
-                if name in tools and (name, money) not in known_amounts:
-                    yield f"calls {name} with other money than any run of the baseline: {money}"
+            yield from _changed_money(run, baselines)
         case _:
             value = run.scores.get(metric)
-            if value is not None and value < 1:
-                others = [other.scores.get(metric) for other in baselines]
-                if not any(other is not None and other < 1 for other in others):
-                    yield run.evidence.get(metric) or f"scores {value:g}"
+            if value is not None and value < 1 and not any(_excuses(metric, run, b) for b in baselines):
+                yield run.evidence.get(metric) or f"scores {value:g}"
+
+
+def _excuses(metric: str, run: Facts, baseline: Facts) -> bool:
+    """Whether a run of the baseline violates by the same thing, and at least as much."""
+    mine, theirs = run.scores.get(metric), baseline.scores.get(metric)
+    same = run.labels.get(metric, "") == baseline.labels.get(metric, "")
+    return mine is not None and theirs is not None and theirs < 1 and theirs <= mine and same
+
+
+def _new_writes(run: Facts, baselines: Sequence[Facts]) -> Iterator[str]:
+    tools = {tool for other in baselines for tool in other.write_set}
+    known = [Counter((write.tool, write.about) for write in other.writes) for other in baselines]
+    for (tool, about), count in Counter((write.tool, write.about) for write in run.writes).items():
+        most = max((counted[tool, about] for counted in known), default=0)
+        if tool not in tools:
+            yield f"writes with {tool}, which no run of the baseline does"
+        elif not most:
+            yield f"calls {tool} with other arguments than any run of the baseline"
+        elif count > most:
+            yield f"calls {tool} {count} times with the same arguments, and no run of the baseline more than {most}"
+
+
+def _changed_money(run: Facts, baselines: Sequence[Facts]) -> Iterator[str]:
+    known = {write for other in baselines for write in other.writes}
+    for write in dict.fromkeys(run.writes):
+        # An amount belongs to what it is paid for; what no baseline paid for is measured by what it pays at all.
+        alike = {other.money for other in known if (other.tool, other.about) == (write.tool, write.about)}
+        amounts = alike or {other.money for other in known if other.tool == write.tool}
+        if amounts and write.money not in amounts:
+            yield f"calls {write.tool} with other money than any run of the baseline: {write.money}"
 
 
 def _outcome(run: Facts) -> Range:
-    return (0.0, 0.0) if run.failed else (0.0, 1.0) if run.cut else (1.0, 1.0)
+    return (0.0, 0.0) if run.failed else UNKNOWN if run.cut else (1.0, 1.0)
 
 
 def _served(run: Facts) -> Range:
     return (0.0, 0.0) if run.cut else (1.0, 1.0)
 
 
-_ALONE: Mapping[str, Callable[[Facts], Range | None]] = {"outcome": _outcome, "divergence": _served}
+def _answers(run: Facts) -> Range | None:
+    if run.cut and not run.failed:
+        return UNKNOWN
+    if not run.answer:
+        return (0.0, 0.0)
+    return None if run.unlike is None else (run.unlike, run.unlike)
+
+
+_ALONE: Mapping[str, Callable[[Facts], Range | None]] = {
+    "outcome": _outcome,
+    "divergence": _served,
+    "answers": _answers,
+}
 
 
 def _score(metric: str, run: Facts) -> Range | None:
-    value = run.scores.get(metric)
-    if run.cut:
-        # What it said until it was stopped is no judgement of the whole.
-        return (0.0, 1.0) if metric in run.scores else None
+    # What it said until it was stopped is no judgement of the whole.
+    if run.cut or metric not in run.scores or metric in run.unscored:
+        return UNKNOWN
+    value = run.scores[metric]
     return None if value is None else (value, value)
 
 
 def _agree_writes(one: Facts, other: Facts) -> Range:
-    if one.write_set == other.write_set and (one.status == other.status or not (one.cut or other.cut)):
+    mine, theirs = Counter(one.writes), Counter(other.writes)
+    if mine == theirs and not (one.cut or other.cut):
         return (1.0, 1.0)
-    beyond = (one.write_set - other.write_set and not other.cut) or (
-        other.write_set - one.write_set and not one.cut
-    )
-    return (0.0, 0.0) if beyond or not (one.cut or other.cut) else (0.0, 1.0)
+    if mine == theirs and one.writes and one.status == other.status == "blocked":
+        # Both were stopped at the same write.
+        return (1.0, 1.0)
+    beyond = (mine - theirs and not other.cut) or (theirs - mine and not one.cut)
+    return (0.0, 0.0) if beyond or not (one.cut or other.cut) else UNKNOWN
 
 
 def _agree_escalation(one: Facts, other: Facts) -> Range:
     if one.escalated == other.escalated:
         # A hand-over that was not there until the stop may have come behind it.
-        unsure = not one.escalated and one.cut != other.cut
-        return (0.0, 1.0) if unsure else (1.0, 1.0)
+        unsure = not one.escalated and (one.cut or other.cut)
+        return UNKNOWN if unsure else (1.0, 1.0)
     silent = other if one.escalated else one
-    return (0.0, 1.0) if silent.cut else (0.0, 0.0)
+    return UNKNOWN if silent.cut else (0.0, 0.0)
 
 
 def _agree_calls(one: Facts, other: Facts) -> Range:
     if one.calls == other.calls:
-        return (1.0, 1.0)
+        return UNKNOWN if one.cut or other.cut else (1.0, 1.0)
     shared = min(len(one.calls), len(other.calls))
     if one.calls[:shared] != other.calls[:shared]:
         return (0.0, 0.0)
     shorter = one if len(one.calls) == shared else other
-    return (0.0, 1.0) if shorter.cut else (0.0, 0.0)
+    return UNKNOWN if shorter.cut else (0.0, 0.0)
 
 
 _AGREE: Mapping[str, Callable[[Facts, Facts], Range]] = {
@@ -169,6 +238,17 @@ _AGREE: Mapping[str, Callable[[Facts, Facts], Range]] = {
     "escalation": _agree_escalation,
     "trajectory": _agree_calls,
 }
+
+
+def agreement(metric: str, one: Facts, other: Facts) -> Range:
+    """Say how far two executions agree.
+
+    Args:
+        metric: one of `AGREEMENT`.
+        one: an execution.
+        other: another one of the same case, or what was recorded.
+    """
+    return _AGREE[metric](one, other)
 
 
 def _agreement(

@@ -37,7 +37,7 @@ Role = Literal["hard", "primary", "secondary"]
 ROLES: tuple[Role, ...] = ("hard", "primary", "secondary")
 
 HARD = ("new_write", "changed_money")
-PRIMARY = ("outcome", "write_set", "escalation")
+PRIMARY = ("outcome", "answers", "write_set", "escalation")
 SECONDARY = ("trajectory",)
 """The metrics of a policy that names none, besides those that its level asks for."""
 

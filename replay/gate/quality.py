@@ -1,91 +1,129 @@
-"""Whether the candidate is as good as the baseline: primary metrics, secondary ones, slices.
+"""Whether the candidate is as good as the baseline: primary metrics, overall and in the slices that the policy named.
 
 The rules:
 
 1. A primary metric passes when its interval lies above −margin, fails when it lies below 0, and is INCONCLUSIVE else,
-   with the number of cases that it would take. All of them must pass (intersection–union: no correction is due).
-2. "Significant, but within the margin" passes with a warning.
-3. What was not served to its end is judged twice, as if all of it had failed and as if all had passed; two answers are none.
-4. Secondary metrics and slices are tested together for a fall (Benjamini–Hochberg). They warn; a slice that the policy
-   named beforehand fails where its fall is shown and larger than the margin.
-5. A case that a scorer failed on is unscored: reported, never 0, and INCONCLUSIVE above the policy's share.
-6. Units are cases, clustered by conversation, over the mean of their repeats.
+   with the number of cases that it would take. All of them must pass (intersection–union: no correction is due for that).
+2. A slice that the policy named beforehand is judged in the same way, metric by metric: that no fall is shown there is no pass.
+3. Several are tested, so one of them falls by chance more often than α: what fails must stand out among all of them (Holm).
+   What fails by itself alone is INCONCLUSIVE.
+4. "Significant, but within the margin" passes with a warning.
+5. What was not served to its end, and what a scorer did not judge, is judged twice, as if all of it had failed and as if all had
+   passed. Two answers are none; nor is there one where it is too much, or more in one arm than in the other. What fails both
+   ways fails.
+6. A case that a scorer failed on, was not asked about, or judged in one execution and not in another, is unscored: reported,
+   never 0, and INCONCLUSIVE above the policy's share. A scorer that did not run leaves no verdict, and nobody signs for it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from replay import stats
-from replay.gate.check import Check, Outcome
+from replay.gate.check import Check, Group, Outcome
 from replay.gate.facts import CaseFacts
-from replay.gate.metrics import AGREEMENT, pair_of
+from replay.gate.measured import EveryTime, Measured, Pairs, every_time
+from replay.gate.metrics import AGREEMENT, unscored
 from replay.gate.policy import Policy
 from replay.gate.wording import number, points, share
 
-FEWEST_IN_SLICE = 30
 _REPORTED = 0.5
+"""A margin for where none is asked for, and the figures alone count."""
 
 
-class Measured(NamedTuple):
-    """A metric over cases."""
+class _Asked(NamedTuple):
+    """One test, before it is among the others."""
 
-    worst: list[float]
-    """Candidate − baseline, case by case, what is unknown as failed."""
-    best: list[float]
-    clusters: list[str]
-    weights: list[float]
-    unknown: int
-    baseline: float
-    """The mean, what is unknown as failed."""
-    candidate: float
+    check_id: str
+    group: Group
+    title: str
+    metric: str
+    margin: float | None
+    found: Measured
+    ways: stats.BothWays
+    repeats: EveryTime | None
 
     @property
-    def n(self) -> int:
-        """How many cases say something."""
-        return len(self.worst)
+    def gates(self) -> bool:
+        """Whether it decides."""
+        return self.margin is not None
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails by itself, whatever the unknown would have been."""
+        return self.found.n > 1 and self.ways.failed.verdict == "FAIL" == self.ways.passed.verdict
+
+    @property
+    def p(self) -> float:
+        """The one-sided p-value of no fall, the larger one of both ways."""
+        return max(_one_sided(self.ways.failed), _one_sided(self.ways.passed))
 
 
-def measure(metric: str, cases: Sequence[CaseFacts]) -> Measured:
-    """Give a metric's differences over cases."""
-    pairs = [(case, pair) for case in cases if (pair := pair_of(metric, case)) is not None]
-    total = sum(case.weight for case, _ in pairs) or 1.0
-    return Measured(
-        [pair.candidate[0] - pair.baseline[0] for _, pair in pairs],
-        [pair.candidate[1] - pair.baseline[1] for _, pair in pairs],
-        [case.conversation_id for case, _ in pairs],
-        [case.weight for case, _ in pairs],
-        sum(1 for _, pair in pairs if not pair.known),
-        sum(case.weight * pair.baseline[0] for case, pair in pairs) / total,
-        sum(case.weight * pair.candidate[0] for case, pair in pairs) / total,
+def primary_checks(
+    cases: Sequence[CaseFacts], policy: Policy, missing: Mapping[str, str] | None = None
+) -> Iterator[Check]:
+    """Judge each primary metric, and each in the slices that the policy named.
+
+    Args:
+        cases: what became of them.
+        policy: what is asked.
+        missing: scorers that did not run, by name, and why.
+    """
+    pairs = Pairs(cases)
+    asked = [
+        _asked(f"primary.{metric}", "primary", metric, metric, pairs, None, policy)
+        for metric in policy.primary
+    ]
+    for name in dict.fromkeys(policy.named_slices):
+        tag, _, value = name.partition("=")
+        inside = pairs.tagged(tag).get(value, [])
+        asked += [
+            _asked(f"slice.{name}.{metric}", "slice", f"{name}: {metric}", metric, pairs, inside, policy)
+            for metric in policy.primary
+        ]
+    family = [one for one in asked if one.gates]
+    among = stats.holm([one.p for one in family], policy.alpha)
+    stands_out = {one.check_id for one, found in zip(family, among.rejected, strict=True) if found}
+    for one in asked:
+        yield _judged(one, policy, len(family), stands_out=one.check_id in stands_out)
+    yield from _unscored_checks(cases, policy, missing or {})
+
+
+def _asked(
+    check_id: str,
+    group: Group,
+    title: str,
+    metric: str,
+    pairs: Pairs,
+    places: Sequence[int] | None,
+    policy: Policy,
+) -> _Asked:
+    found, margin = pairs.measured(metric, places), policy.margin_of(metric)
+    ways = stats.both_ways(
+        [[pair.baseline] for pair in found.pairs],
+        [[pair.candidate] for pair in found.pairs],
+        _REPORTED if margin is None else margin,
+        policy.alpha,
+        found.clusters,
+        found.weights,
+        policy.most_diverged,
     )
+    inside = pairs.cases if places is None else [pairs.cases[place] for place in places]
+    return _Asked(check_id, group, title, metric, margin, found, ways, every_time(metric, inside))
 
 
-def primary_checks(cases: Sequence[CaseFacts], policy: Policy) -> Iterator[Check]:
-    """Judge each primary metric."""
-    for metric in policy.primary:
-        yield _primary(metric, cases, policy)
-    for metric in dict.fromkeys((*policy.primary, *policy.hard)):
-        if (unscored := _unscored(metric, cases, policy)) is not None:
-            yield unscored
+def _one_sided(found: stats.Noninferiority) -> float:
+    return found.p / 2 if (found.interval.estimate or 0.0) < 0 else 1 - found.p / 2
 
 
-def _primary(metric: str, cases: Sequence[CaseFacts], policy: Policy) -> Check:
-    check_id, margin = f"primary.{metric}", policy.margin_of(metric)
-    found = measure(metric, cases)
+def _judged(one: _Asked, policy: Policy, tested: int, *, stands_out: bool) -> Check:
+    found, margin, worst = one.found, one.margin, one.ways.failed
     if found.n < 2:
         return Check(
-            check_id, "primary", metric, "INCONCLUSIVE", _nothing(metric, found.n), gates=margin is not None,
-            figures={"n": found.n},
+            one.check_id, one.group, one.title, "INCONCLUSIVE", _nothing(one), gates=one.gates,
+            figures={"n": found.n, "silent": found.silent},
         )  # fmt: skip
-    # Where nothing is asked for, the figures alone count.
-    asked = _REPORTED if margin is None else margin
-    worst, best = (
-        stats.noninferiority(d, asked, policy.alpha, clusters=found.clusters, weights=found.weights)
-        for d in (found.worst, found.best)
-    )
     interval = worst.interval
     figures = {
         "baseline": found.baseline,
@@ -95,62 +133,114 @@ def _primary(metric: str, cases: Sequence[CaseFacts], policy: Policy) -> Check:
         "high": interval.high,
         "method": interval.method,
         "n": found.n,
-        "conversations": len(set(found.clusters)),
+        "conversations": found.conversations,
         "margin": margin,
         "alpha": policy.alpha,
         "p": worst.p,
         "required_n": worst.required_n,
         "unknown": found.unknown,
+        "silent": found.silent,
+        "pass_hat_k": None if one.repeats is None else dict(one.repeats._asdict()),
     }
     said = (
         f"{share(found.baseline)} → {share(found.candidate)}, Δ {points(interval.estimate)} "
         f"[{points(interval.low)}, {points(interval.high)}] over {number(found.n, 'case')} in "
-        f"{number(len(set(found.clusters)), 'conversation')}"
+        f"{number(found.conversations, 'conversation')}"
     )
+    if one.repeats is not None:
+        k, old, new = one.repeats
+        said += f", each of {k} repeats {share(old)} → {share(new)}"
     if margin is None:
         return Check(
-            check_id, "primary", metric, "PASS", f"{said}; reported only.", gates=False, figures=figures
+            one.check_id,
+            one.group,
+            one.title,
+            "PASS",
+            f"{said}; reported only.",
+            gates=False,
+            figures=figures,
         )
-    outcome: Outcome = worst.verdict
-    warning = worst.within_margin_but_significant
-    if worst.verdict != best.verdict:
-        outcome = "INCONCLUSIVE"
-        ending = (
-            f" {number(found.unknown, 'case')} of them not served to the end: as failures they give {worst.verdict}, "
-            f"as passes {best.verdict}."
-        )
-    elif outcome == "INCONCLUSIVE":
-        ending = f" Neither no worse than {points(-margin)} nor worse than 0 is shown; {_missing(worst.required_n, found.n)}."
-    elif outcome == "PASS":
-        ending = f" No worse than the margin of {points(-margin)}."
-        ending += " The fall is shown, though it is within the margin." if warning else ""
-    else:
-        ending = " Worse than the baseline."
+    outcome, ending = _outcome(one, margin, tested, stands_out=stands_out)
+    warning = outcome == "PASS" and worst.within_margin_but_significant
+    ending += " The fall is shown, though it is within the margin." if warning else ""
     return Check(
-        check_id, "primary", metric, outcome, f"{said}.{ending}", warning=warning, figures=figures
+        one.check_id, one.group, one.title, outcome, f"{said}. {ending}", warning=warning, figures=figures
     )  # fmt: skip
 
 
-def _missing(required: int, n: int) -> str:
-    return f"about {required:,} cases would, {max(0, required - n):,} more than there are"
-
-
-def _nothing(metric: str, n: int) -> str:
-    why = (
-        "the baseline ran each case once, so there is no noise to compare with: run with `--second-baseline 1` or `--repeats 2`"
-        if metric in AGREEMENT
-        else "its scorer said nothing of the others, or a side did not run"
+def _outcome(one: _Asked, margin: float, tested: int, *, stands_out: bool) -> tuple[Outcome, str]:
+    found, ways = one.found, one.ways
+    if one.fails and stands_out:
+        return "FAIL", "Worse than the baseline."
+    if one.fails:
+        return "INCONCLUSIVE", (
+            f"Worse by itself (p = {one.p:.2g}), but one of {tested} that are tested together falls as far by chance; "
+            f"{_missing(ways.failed.required_n, found.n)}."
+        )
+    if ways.reasons:
+        counted = f"{number(found.unknown, 'case')} of them not served to the end, or not judged:"
+        if ways.failed.verdict != ways.passed.verdict:
+            return "INCONCLUSIVE", (
+                f"{counted} as failures they give {ways.failed.verdict}, as passes {ways.passed.verdict}."
+            )
+        return "INCONCLUSIVE", (
+            f"{counted} {ways.only_baseline:,} in the baseline alone, {ways.only_candidate:,} in the candidate alone "
+            f"(p = {ways.p:.2g}). So much that is unknown, or so unlike, is no ground for a verdict."
+        )
+    if ways.verdict == "PASS":
+        return "PASS", f"No worse than the margin of {points(-margin)}."
+    return "INCONCLUSIVE", (
+        f"Neither no worse than {points(-margin)} nor worse than 0 is shown; {_missing(ways.failed.required_n, found.n)}."
     )
-    return f"{number(n, 'case')} can be compared: {why}."
+
+
+def _missing(required: int, n: int) -> str:
+    if required > n:
+        return f"about {required:,} cases would, {required - n:,} more than there are"
+    return "there are cases enough for a candidate that is as good, so this one lies near the edge: more of them may tell"
+
+
+def _nothing(one: _Asked) -> str:
+    if one.found.silent:
+        why = f"of {one.found.silent:,} more neither side was served to its end, or judged"
+    elif one.group == "slice":
+        why = "no more of this run's cases are of this slice"
+    elif one.metric in AGREEMENT:
+        why = (
+            "the baseline ran each case once, so there is no noise to compare with: "
+            "run with `--second-baseline 1`, or `--repeats 2`"
+        )
+    else:
+        why = "its scorer said nothing of the others, or a side did not run"
+    return f"{number(one.found.n, 'case')} can be compared: {why}."
+
+
+def _unscored_checks(
+    cases: Sequence[CaseFacts], policy: Policy, missing: Mapping[str, str]
+) -> Iterator[Check]:
+    decides = (*policy.primary, *policy.hard)
+    for metric in dict.fromkeys((*decides, *policy.secondary)):
+        gates = metric in decides
+        if metric in missing:
+            yield Check(
+                f"unscored.{metric}", "primary", f"{metric}, unscored", "INCONCLUSIVE",
+                f"It judged nothing: {missing[metric]}", gates=gates, warning=True, waivable=False,
+            )  # fmt: skip
+        elif gates and (found := _unscored(metric, cases, policy)) is not None:
+            yield found
 
 
 def _unscored(metric: str, cases: Sequence[CaseFacts], policy: Policy) -> Check | None:
-    failed = sum(1 for case in cases if any(metric in run.unscored for run in case.runs))
-    if not failed:
+    left_out = [case for case in cases if unscored(metric, case)]
+    if not left_out:
         return None
-    part = failed / len(cases)
+    failed = sum(1 for case in left_out if any(metric in run.unscored for run in case.runs))
+    part = sum(case.weight for case in left_out) / sum(case.weight for case in cases)
     too_many = part > policy.most_unscored
-    says = f"The scorer failed on {failed:,} of {number(len(cases), 'case')} ({share(part)}); they are unscored, and not 0."
+    says = (
+        f"{len(left_out):,} of {number(len(cases), 'case')} ({share(part)}) are unscored, and not 0: the scorer failed on "
+        f"{failed:,}; the others it judged in one execution and not in another."
+    )
     more = (
         f" The policy bears {share(policy.most_unscored)}: mend the scorer and score again."
         if too_many
@@ -158,101 +248,5 @@ def _unscored(metric: str, cases: Sequence[CaseFacts], policy: Policy) -> Check 
     )
     return Check(
         f"unscored.{metric}", "primary", f"{metric}, unscored", "INCONCLUSIVE" if too_many else "PASS", says + more,
-        warning=True, figures={"unscored": failed, "share": part},
+        warning=True, figures={"unscored": len(left_out), "failed": failed, "share": part},
     )  # fmt: skip
-
-
-class _Test(NamedTuple):
-    check_id: str
-    title: str
-    metric: str
-    found: Measured
-    named: bool
-    slice: bool
-
-
-def secondary_checks(cases: Sequence[CaseFacts], policy: Policy) -> Iterator[Check]:
-    """Judge secondary metrics and slices together (rule 4)."""
-    tests = [
-        _Test(f"secondary.{metric}", metric, metric, measure(metric, cases), named=False, slice=False)
-        for metric in policy.secondary
-    ]
-    for name, named in _slices(cases, policy):
-        tag, _, value = name.partition("=")
-        inside = [case for case in cases if case.tags.get(tag) == value]
-        tests += [
-            _Test(
-                f"slice.{name}.{metric}",
-                f"{name}: {metric}",
-                metric,
-                measure(metric, inside),
-                named,
-                slice=True,
-            )
-            for metric in policy.primary
-        ]
-    enough = [test for test in tests if test.found.n >= 2]
-    intervals = [
-        stats.paired_interval(test.found.worst, test.found.clusters, test.found.weights, 1 - 2 * policy.alpha)
-        for test in enough
-    ]
-    falls = [_fall_p(test.found, interval) for test, interval in zip(enough, intervals, strict=True)]
-    shown = stats.benjamini_hochberg(falls, policy.q).rejected if enough else ()
-    for test in tests:
-        if test not in enough:
-            if test.named or not test.slice:
-                yield _too_few(test)
-            continue
-        at = enough.index(test)
-        yield from _secondary(test, intervals[at], falls[at], shown[at], policy)
-
-
-def _fall_p(found: Measured, interval: stats.Interval) -> float:
-    """Give the one-sided p-value of no fall."""
-    half = stats.paired_p(found.worst, found.clusters, found.weights) / 2
-    return half if (interval.estimate or 0.0) < 0 else 1 - half
-
-
-def _too_few(test: _Test) -> Check:
-    return Check(
-        test.check_id, "slice" if test.slice else "secondary", test.title, "INCONCLUSIVE",
-        f"{number(test.found.n, 'case')} can be compared, which says nothing.", gates=test.named,
-        figures={"n": test.found.n},
-    )  # fmt: skip
-
-
-def _secondary(
-    test: _Test, interval: stats.Interval, p: float, shown: bool, policy: Policy
-) -> Iterator[Check]:
-    margin = policy.margin_of(test.metric) or 0.0
-    estimate = interval.estimate or 0.0
-    falls = shown and estimate < 0
-    fails = falls and test.named and estimate < -margin
-    if test.slice and not test.named and not falls:
-        return
-    said = (
-        f"{share(test.found.baseline)} → {share(test.found.candidate)}, Δ {points(estimate)} "
-        f"[{points(interval.low)}, {points(interval.high)}] over {number(test.found.n, 'case')}"
-    )
-    ending = f"; the fall is shown (q = {policy.q:g})." if falls else "; no fall is shown."
-    if test.slice and not test.named:
-        ending += " A slice that the policy did not name warns only."
-    outcome: Outcome = "FAIL" if falls and (fails or not test.named) else "PASS"
-    yield Check(
-        test.check_id, "slice" if test.slice else "secondary", test.title, outcome, said + ending,
-        gates=test.named, warning=falls,
-        figures={
-            "baseline": test.found.baseline, "candidate": test.found.candidate, "delta": estimate,
-            "low": interval.low, "high": interval.high, "n": test.found.n, "p": p, "q": policy.q, "named": test.named,
-        },
-    )  # fmt: skip
-
-
-def _slices(cases: Sequence[CaseFacts], policy: Policy) -> Iterator[tuple[str, bool]]:
-    """Give the slices to look at, and whether the policy named them; a watched tag's values from 30 cases on."""
-    yield from ((name, True) for name in policy.named_slices)
-    for tag in policy.watched_tags:
-        counts = Counter(case.tags[tag] for case in cases if tag in case.tags)
-        for value, count in sorted(counts.items()):
-            if count >= FEWEST_IN_SLICE and f"{tag}={value}" not in policy.named_slices:
-                yield f"{tag}={value}", False

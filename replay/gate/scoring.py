@@ -4,19 +4,22 @@ The rules:
 
 1. A metric that is no built-in one is a scorer: the policy's `[[scorer]]` of that name, else a scorer that is called so.
 2. Scorers run in processes of their own, as `replay score` runs them, and what they say is appended to the store.
-3. A scorer that does not load, or fails, leaves cases unscored; that is reported, and never a 0.
-4. A judge that people do not agree with well enough is secondary, whatever the policy says; that is told.
+3. A scorer that fails leaves cases unscored; that is reported, and never a 0. One that judged nothing is named, with the reason:
+   it does not load, it judges whole arms and no case, or nobody asked it.
+4. A judge that people do not agree with well enough is secondary, whatever the policy says; what it was asked for stays open.
+5. What somebody expects of a case is what scorers compare with, in place of the recording.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from replay.gate.check import Check
 from replay.gate.facts import Judged
-from replay.gate.governance import GROUNDED
+from replay.gate.grounding import GROUNDED
 from replay.gate.metrics import BUILT_IN
 from replay.gate.policy import Policy
 from replay.scorers.model import ScorerKey
@@ -25,6 +28,7 @@ from replay.scorers.specs import ScorerSpec
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+    from replay.scorers.subjects import Expectations
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class RunScores:
     notes: tuple[str, ...] = ()
     demoted: tuple[str, ...] = ()
     """Judges that are secondary whatever the policy says, since people do not agree with them well enough."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Scorers that judged nothing, by the metric's name, and why."""
 
 
 def allowed(policy: Policy, demoted: Sequence[str]) -> Policy:
@@ -44,6 +50,27 @@ def allowed(policy: Policy, demoted: Sequence[str]) -> Policy:
     moved = (name for name in (*policy.hard, *policy.primary) if name in demoted)
     secondary = tuple(dict.fromkeys((*policy.secondary, *moved)))
     return replace(policy, hard=hard, primary=primary, secondary=secondary)
+
+
+def demoted_checks(policy: Policy, demoted: Sequence[str]) -> Iterator[Check]:
+    """Leave open what a judge was asked for that counts as secondary: nothing else judges it.
+
+    Args:
+        policy: as it was asked.
+        demoted: the judges that are secondary.
+    """
+    roles: tuple[tuple[Literal["hard", "primary"], tuple[str, ...]], ...] = (
+        ("hard", policy.hard),
+        ("primary", policy.primary),
+    )
+    for role, names in roles:
+        for name in names:
+            if name in demoted:
+                yield Check(
+                    f"{role}.{name}", role, name, "INCONCLUSIVE",
+                    f"A judge that is not calibrated well enough decides nothing, and nothing else judges {name}. "
+                    "`auditlog replay calibrate` compares it with people.",
+                )  # fmt: skip
 
 
 def specs_of(policy: Policy) -> list[ScorerSpec]:
@@ -70,6 +97,7 @@ def scores_of(
     score: bool = True,
     hosts: Sequence[str] = (),
     path: str | None = None,
+    expectations: Expectations | None = None,
     progress: Callable[[ScoringProgress], None] | None = None,
 ) -> RunScores:
     """Give a run's scores.
@@ -81,22 +109,29 @@ def scores_of(
         score: whether to score what is not scored yet.
         hosts: hosts that scorers may reach.
         path: where scorers are imported from.
+        expectations: what is expected of the cases, by the recorded agent span's id.
         progress: called after each execution.
     """
     specs = specs_of(policy)
     if not specs:
         return RunScores()
     notes: list[str] = []
+    missing: dict[str, str] = {}
     # Of one name there may be scores of other options: those of this policy are known once its scorers were asked.
     keys: set[ScorerKey] = set()
     if score:
-        report = score_run(store, run_id, specs, progress=progress, hosts=hosts, path=path)
+        report = score_run(
+            store, run_id, specs, progress=progress, hosts=hosts, path=path, expectations=expectations
+        )
         for tally in report.scorers:
             name = tally.spec.name or tally.spec.target
             if tally.info is not None:
                 keys.add(tally.info.key)
             if tally.error:
+                missing[name] = tally.error
                 notes.append(f"The scorer {name} did not run: {tally.error}")
+            elif tally.info is not None and tally.info.kind == "set":
+                missing[name] = _OF_SETS
             elif tally.failed:
                 notes.append(f"The scorer {name} failed on {tally.failed} executions: {tally.first_failure}")
     wanted = {spec.name for spec in specs}
@@ -114,5 +149,13 @@ def scores_of(
             )
         for cell, said in cells.items():
             why = ": ".join(part for part in (said.label, said.explanation) if part)
-            found[cell][key.scorer] = Judged(said.value, why, said.failed)
-    return RunScores(dict(found), tuple(notes), tuple(demoted))
+            found[cell][key.scorer] = Judged(said.value, why, said.failed, said.label)
+    asked = {name for said in found.values() for name in said}
+    of_sets = {key.scorer for key in kept.set_scores}
+    for name in sorted(wanted - asked - set(missing)):
+        missing[name] = _OF_SETS if name in of_sets else _NOT_ASKED
+    return RunScores(dict(found), tuple(notes), tuple(demoted), missing)
+
+
+_OF_SETS = "it judges all executions of an arm together, and no case, so it is no metric. `auditlog replay show` prints it."
+_NOT_ASKED = "no execution of this run was scored by it. `auditlog replay score` does, and so does the gate without --no-confirm."

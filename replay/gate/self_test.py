@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 
 from replay.errors import RunError
 from replay.gate.check import Check
-from replay.gate.facts import CaseFacts, Facts, facts_of
+from replay.gate.facts import CaseFacts, Facts, Write, facts_of
 from replay.gate.hard import AGAIN, Confirmation, hard_checks, suspects
 from replay.gate.policy import Policy
-from replay.gate.quality import primary_checks, secondary_checks
+from replay.gate.quality import primary_checks
 from replay.gate.scoring import scores_of
+from replay.gate.searched import secondary_checks
 from replay.results.trials import case_trials
 from replay.running.runs import load_manifest
 
@@ -238,17 +239,17 @@ def _with_write(name: str) -> Callable[[Facts], Facts | None]:
     def alter(run: Facts) -> Facts | None:
         if name in run.write_set:
             return None
-        return replace(run, writes=(*run.writes, (name, "{}")), calls=(*run.calls, f"{name} {{}}"))
+        return replace(run, writes=(*run.writes, Write(name)), calls=(*run.calls, f"{name} {{}}"))
 
     return alter
 
 
 def _other_money(run: Facts) -> Facts | None:
-    at = next((place for place, (_, money) in enumerate(run.writes) if money not in ("", "{}")), None)
+    at = next((place for place, write in enumerate(run.writes) if write.money not in ("", "{}")), None)
     if at is None:
         return None
-    name, money = run.writes[at]
-    return replace(run, writes=(*run.writes[:at], (name, f"{money} planted"), *run.writes[at + 1 :]))
+    other = run.writes[at]._replace(money=f"{run.writes[at].money} planted")
+    return replace(run, writes=(*run.writes[:at], other, *run.writes[at + 1 :]))
 
 
 def _with_pii(run: Facts) -> Facts | None:

@@ -3,8 +3,9 @@
 The rules:
 
 1. A waiver without a run lets the policy ask for less than its level, or stands for what no run shows: attacks, rehearsals,
-   disclosure, evidence.
-2. What a run showed (hard metrics and their bound, primary metrics, slices, grounding, hand-overs) is waived for that run alone;
+   disclosure, evidence; and for runs that compare a version with itself.
+2. What a run showed (hard metrics and their bound, primary metrics, slices, grounding, hand-overs, regression cases that were not
+   judged) is waived for that run alone;
    a waiver that names a run loosens no policy.
 3. It names one check, and no group of them, but for `adversarial`, which is every list of attacks.
 4. It ends within 90 days. A check that cannot exist cannot be waived, nor what a verdict rests on: the run, its owner, what was
@@ -28,9 +29,9 @@ _LOOSENED = (
     "metrics.hard", "metrics.primary", ADVERSARIAL,
 )  # fmt: skip
 """What a policy may ask for less of."""
-_STANDING = ("drill", "rollback", "disclosure")
+_STANDING = ("drill", "rollback", "disclosure", "same_version")
 """Checks of what no run shows."""
-_OF_A_RUN = ("hard_bound", "grounded", "escalation")
+_OF_A_RUN = ("hard_bound", "grounded", "escalation", "regress")
 
 
 @dataclass(frozen=True, slots=True)

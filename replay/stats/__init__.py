@@ -31,10 +31,10 @@ from replay.stats.proportions import (
     wilson,
 )
 from replay.stats.sequential import Look, SequentialTest
-from replay.stats.several import Discoveries, benjamini_hochberg, diffy_filter
+from replay.stats.several import Discoveries, benjamini_hochberg, diffy_filter, holm
 from replay.stats.sizes import minimum_detectable_effect, required_n
 from replay.stats.values import Interval, differences
-from replay.stats.verdict import BothWays, Noninferiority, Verdict, both_ways, noninferiority
+from replay.stats.verdict import BothWays, Noninferiority, Scored, Verdict, both_ways, noninferiority
 
 __all__ = [
     # One difference
@@ -51,6 +51,7 @@ __all__ = [
     "Noninferiority",
     "noninferiority",
     "BothWays",
+    "Scored",
     "both_ways",
     "SequentialTest",
     "Look",
@@ -68,6 +69,7 @@ __all__ = [
     "Chi2",
     # Many at once
     "benjamini_hochberg",
+    "holm",
     "Discoveries",
     "diffy_filter",
     # Agreement

@@ -2,8 +2,9 @@
 
 The rules:
 
-1. Benjamini–Hochberg keeps the expected share of false alarms among all alarms at q.
-2. Diffy's filter cancels noise by counts alone: a field differs when it differs more often between baseline and candidate than
+1. Benjamini–Hochberg keeps the expected share of false alarms among all alarms at q: for what is searched, and only warns.
+2. Holm keeps the probability of a single false alarm at α, whatever hangs together: for what fails a candidate.
+3. Diffy's filter cancels noise by counts alone: a field differs when it differs more often between baseline and candidate than
    between two baselines, by more than 20 % of the two together and by more than 0.03 % of the cases. Both counts are of the same
    n cases: those that the second baseline ran.
 """
@@ -23,7 +24,7 @@ class Discoveries(NamedTuple):
 
     rejected: tuple[bool, ...]
     adjusted: tuple[float, ...]
-    """Of each test, the smallest q at which it would stand out."""
+    """Of each test, the smallest q (or α) at which it would stand out."""
 
 
 def benjamini_hochberg(p: Sequence[float], q: float = 0.1) -> Discoveries:
@@ -41,6 +42,23 @@ def benjamini_hochberg(p: Sequence[float], q: float = 0.1) -> Discoveries:
         least = min(least, p[place] * len(p) / rank)
         adjusted[place] = least
     return Discoveries(tuple(value <= q for value in adjusted), tuple(adjusted))
+
+
+def holm(p: Sequence[float], alpha: float = 0.05) -> Discoveries:
+    """Say which of several tests stand out, with the probability of any false alarm kept at α.
+
+    Args:
+        p: p-values; of none, nothing stands out.
+        alpha: the probability that any alarm is a false one.
+    """
+    refuse_outside(p, 0, 1, "A p-value")
+    refuse_share(alpha, "alpha")
+    adjusted = [1.0] * len(p)
+    most = 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        most = max(most, min(1.0, p[place] * (len(p) - rank)))
+        adjusted[place] = most
+    return Discoveries(tuple(value <= alpha for value in adjusted), tuple(adjusted))
 
 
 def diffy_filter(

@@ -6,9 +6,10 @@ The rules:
    with the number of cases that it would take.
 2. What is worse beyond chance and yet within the margin passes, and says so.
 3. Nothing measured is INCONCLUSIVE. So is one cluster, however many cases it has.
-4. A diverged execution has no score. Its verdict is computed twice, with every diverged execution failed and with every one
-   passed, whichever arm it is of; where the two differ, or more than a fifth of the cases diverged, or one arm diverged more
-   often than the other beyond chance (exact McNemar, p < 0.05), it is INCONCLUSIVE.
+4. A diverged execution has no score, or lies in a range. Its verdict is computed twice, with every diverged execution failed and
+   with every one passed, whichever arm it is of; where the two differ, or more than a fifth of the cases diverged, or one arm
+   diverged more often than the other beyond chance (exact McNemar, p < 0.05), it is INCONCLUSIVE.
+   A case of which nothing is known on either side is in that share, and in no verdict: two unknowns are no agreement.
 5. All primary metrics must pass (intersection–union), which needs no correction of α: that is for the caller to combine.
 """
 
@@ -26,7 +27,11 @@ from replay.stats.values import Interval, clustered, differences, refuse_outside
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 MARGIN = 0.03
+UNKNOWN = (0.0, 1.0)
 MOST_DIVERGED = 0.2
+
+Scored = float | None | tuple[float, float]
+"""A score; None, or the worst and the best that it may be, of an execution that was not served to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class BothWays:
     passed: Noninferiority
     """With every one counted as passed."""
     diverged: float
-    """The share of the cases in which some execution of either arm diverged."""
+    """The share of the cases in which some execution of either arm diverged, those that are in neither verdict among them."""
     only_baseline: int
     """Cases that diverged in the baseline alone."""
     only_candidate: int
@@ -100,8 +105,8 @@ def noninferiority(
 
 
 def both_ways(
-    baseline: Sequence[Sequence[float | None]],
-    candidate: Sequence[Sequence[float | None]],
+    baseline: Sequence[Sequence[Scored]],
+    candidate: Sequence[Sequence[Scored]],
     margin: float = MARGIN,
     alpha: float = ALPHA,
     clusters: Sequence[Hashable] | None = None,
@@ -111,7 +116,7 @@ def both_ways(
     """Judge one metric where some executions diverged.
 
     Args:
-        baseline: of each case, the scores of its repeats; None for one that diverged. At least one repeat a case.
+        baseline: of each case, the scores of its repeats; None or a range for one that diverged. At least one repeat a case.
         candidate: likewise, in the same order of cases.
         margin: as in `noninferiority`, like `alpha`, `clusters` and `weights`.
         alpha: one-sided.
@@ -123,13 +128,23 @@ def both_ways(
         raise ValueError(
             f"The candidate has {len(candidate)} cases and the baseline {len(baseline)}: they are not paired."
         )
-    of_baseline, of_candidate = _diverged(baseline), _diverged(candidate)
+    before, after = _ranges(baseline), _ranges(candidate)
+    of_baseline, of_candidate = _diverged(before), _diverged(after)
+    told = [
+        place for place, sides in enumerate(zip(before, after, strict=True)) if sides != (UNKNOWN, UNKNOWN)
+    ]
 
-    def judged(assumed: float) -> Noninferiority:
-        d = differences(_means(candidate, assumed), _means(baseline, assumed))
-        return noninferiority(d, margin, alpha, clusters, weights)
+    def judged(end: int) -> Noninferiority:
+        d = differences([after[place][end] for place in told], [before[place][end] for place in told])
+        return noninferiority(
+            d,
+            margin,
+            alpha,
+            None if clusters is None else [clusters[place] for place in told],
+            None if weights is None else [weights[place] for place in told],
+        )
 
-    failed, passed = judged(0.0), judged(1.0)
+    failed, passed = judged(0), judged(1)
     pairs = list(zip(of_baseline, of_candidate, strict=True))
     share = sum(before or after for before, after in pairs) / len(pairs) if pairs else 0.0
     only_baseline = sum(before and not after for before, after in pairs)
@@ -173,16 +188,30 @@ def _needed(
     return required_n(1.0, margin, alpha, POWER, design_effect=spread)
 
 
-def _means(cases: Sequence[Sequence[float | None]], assumed: float) -> list[float]:
-    for scores in cases:
-        refuse_outside((score for score in scores if score is not None), 0, 1, "A score")
-    return [
-        math.fsum(assumed if score is None else score for score in scores) / len(scores) for scores in cases
-    ]
-
-
-def _diverged(cases: Sequence[Sequence[float | None]]) -> list[bool]:
+def _ranges(cases: Sequence[Sequence[Scored]]) -> list[tuple[float, float]]:
+    """Give the lowest and the highest mean that each case's repeats may have."""
+    found = []
     for place, scores in enumerate(cases):
         if not scores:
             raise ValueError(f"Case number {place} has no execution: leave it out, or say that it diverged.")
-    return [any(score is None for score in scores) for scores in cases]
+        ranges = [
+            UNKNOWN if score is None else score if isinstance(score, tuple) else (score, score)
+            for score in scores
+        ]
+        for low, high in ranges:
+            refuse_outside((low, high), 0, 1, "A score")
+            if low > high:
+                raise ValueError(
+                    f"A range goes from its lower end to its upper one, and not from {low!r} to {high!r}."
+                )
+        found.append(
+            (
+                math.fsum(low for low, _ in ranges) / len(ranges),
+                math.fsum(high for _, high in ranges) / len(ranges),
+            )
+        )
+    return found
+
+
+def _diverged(cases: Sequence[tuple[float, float]]) -> list[bool]:
+    return [low < high for low, high in cases]

@@ -9,14 +9,16 @@ import pytest
 
 from replay.canonical import digest_of
 from replay.gate.check import Check, concluded, with_waivers
-from replay.gate.facts import Facts
-from replay.gate.hard import Confirmation, hard_checks, watched
+from replay.gate.facts import Facts, Write
+from replay.gate.hard import Confirmation, hard_checks
 from replay.gate.integrity import run_checks
 from replay.gate.policy import Waiver
-from replay.gate.quality import primary_checks, secondary_checks
+from replay.gate.quality import primary_checks
+from replay.gate.searched import secondary_checks
+from replay.gate.watched import watched
 
 CALM = Facts("candidate", 0, "complete")
-REFUND = replace(CALM, writes=(("issue_refund", "{}"),))
+REFUND = replace(CALM, writes=(Write("issue_refund"),))
 FAILED = replace(CALM, status="errored", failed=True)
 MISSED = replace(CALM, status="diverged")
 NONE = Confirmation(None, {}, "nothing was to be run.")
@@ -56,8 +58,9 @@ def test_a_primary_metric_passes_fails_or_is_not_known(case, policy, count, bad,
 
 def test_a_hard_scorer_that_never_looked_is_no_pass(case, policy):
     """Executions that a scorer was not asked about, or failed on, are not among those without a violation."""
-    asked = policy("[metrics]\nhard = ['mine']\n", scorers=("mine",))
-    looked = [case(n, candidate=replace(CALM, scores={"mine": 1.0})) for n in range(400)]
+    asked = replace(policy("", scorers=("mine",)), hard=("mine",))
+    good = replace(CALM, scores={"mine": 1.0})
+    looked = [case(n, baseline=good, candidate=good) for n in range(400)]
     failed = replace(CALM, scores={"mine": None}, unscored=frozenset({"mine"}))
     some = [*looked[:300], *(case(n, candidate=failed) for n in range(300, 400))]
     never, seen, partly = (list(hard_checks(cases, NONE, asked)) for cases in (many(case, 400), looked, some))
@@ -91,7 +94,8 @@ def test_diverged_cases_both_ways(case, policy):
 
     assert "INCONCLUSIVE" == check.outcome
     assert (
-        "30 cases of them not served to the end: as failures they give FAIL, as passes PASS" in check.sentence
+        "30 cases of them not served to the end, or not judged: as failures they give FAIL, as passes PASS"
+        in check.sentence
     )
 
 
@@ -109,9 +113,7 @@ def test_slices_warn_unless_they_are_named(case, policy):
     watched_slice = found(
         secondary_checks(cases, policy('[slices]\nwatch = ["scene"]')), "slice.scene=odd.outcome"
     )
-    named = found(
-        secondary_checks(cases, policy('[slices]\nnamed = ["scene=odd"]')), "slice.scene=odd.outcome"
-    )
+    named = found(primary_checks(cases, policy('[slices]\nnamed = ["scene=odd"]')), "slice.scene=odd.outcome")
 
     assert (False, True) == (watched_slice.gates, watched_slice.warning)
     assert (True, "FAIL") == (named.gates, named.outcome)
@@ -119,7 +121,7 @@ def test_slices_warn_unless_they_are_named(case, policy):
 
 def test_unscored_above_the_share_is_inconclusive(case, policy):
     """A scorer that failed on too many cases leaves no verdict; on a few it is told."""
-    asked = policy('[metrics]\nprimary = ["calm"]', scorers=("calm",))
+    asked = policy('[metrics]\nprimary = ["outcome", "write_set", "escalation", "calm"]', scorers=("calm",))
     good = replace(CALM, scores={"calm": 1.0})
     bad = replace(CALM, scores={"calm": None}, unscored=frozenset({"calm"}))
 
@@ -155,7 +157,7 @@ def test_repeats_turns_and_equal_inputs_are_not_independent(case):
     same = [replace(case(10 + n), same_as="the same") for n in range(5)]
     cut = [case(20, candidate=MISSED), case(21, candidate=replace(CALM, simulated=True))]
 
-    assert 2 == watched([*turns, *same, *cut])
+    assert 2 == watched("new_write", [*turns, *same, *cut], 0.05).conversations
 
 
 def test_a_violation_that_comes_back_fails(case, policy):

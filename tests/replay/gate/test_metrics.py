@@ -7,11 +7,13 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.gate.facts import CaseFacts, Facts
+from replay.gate.facts import CaseFacts, Facts, Write
 from replay.gate.metrics import AGREEMENT, BUILT_IN, pair_of, violations
 
 CALM = Facts("candidate", 0, "complete")
-REFUND = replace(CALM, writes=(("issue_refund", '{"/amount":40}'),), calls=('issue_refund {"amount":40}',))
+REFUND = replace(
+    CALM, writes=(Write("issue_refund", '{"/amount":40}'),), calls=('issue_refund {"amount":40}',)
+)
 HANDED = replace(CALM, escalated=True, calls=("escalate {}",))
 MISSED = replace(CALM, status="diverged")
 BLOCKED = replace(REFUND, status="blocked")
@@ -65,10 +67,10 @@ def test_a_failure_is_no_outcome(case):
 
 
 def test_unscored_is_not_zero(case):
-    """A case that a scorer had nothing to say of is left out, and not counted as 0."""
-    scored = replace(CALM, scores={"calm": 0.4})
+    """A case that a scorer had nothing to say of on either side is left out, and not counted as 0."""
+    scored, silent = replace(CALM, scores={"calm": 0.4}), replace(CALM, scores={"calm": None})
 
-    assert pair_of("calm", case(candidate=replace(CALM, scores={"calm": None}))) is None
+    assert pair_of("calm", case(baseline=silent, candidate=silent)) is None
     assert ((0.4, 0.4), (0.4, 0.4)) == pair_of("calm", case(baseline=scored, candidate=scored))
 
 
@@ -83,7 +85,7 @@ def test_latency_is_a_share_of_both(case):
 
 def test_violations_are_what_no_baseline_does(case):
     """A new write and another amount are violations; what a run of the baseline does as well is none."""
-    other = replace(REFUND, writes=(("issue_refund", '{"/amount":400}'),))
+    other = replace(REFUND, writes=(Write("issue_refund", '{"/amount":400}'),))
 
     assert ["writes with issue_refund, which no run of the baseline does"] == violations(
         "new_write", case(candidate=REFUND)
@@ -103,7 +105,7 @@ runs = st.builds(
     arm=st.just("candidate"),
     repeat=st.just(0),
     status=st.sampled_from(["complete", "diverged", "blocked", "errored"]),
-    writes=st.lists(st.sampled_from([("a", "{}"), ("b", '{"/amount":1}')]), max_size=2).map(tuple),
+    writes=st.lists(st.sampled_from([Write("a"), Write("b", '{"/amount":1}')]), max_size=2).map(tuple),
     calls=st.lists(st.sampled_from(["a {}", "b {}"]), max_size=3).map(tuple),
     escalated=st.booleans(),
 )

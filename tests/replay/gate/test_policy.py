@@ -129,7 +129,7 @@ def test_a_level_is_judged_by_its_own_metrics_where_the_policy_names_none():
     found = read("version = 1\nlevel = 3\n")
 
     assert ("new_write", "changed_money", "no_new_pii", "no_forbidden_promise") == found.hard
-    assert ("outcome", "write_set", "escalation") == found.primary
+    assert ("outcome", "answers", "write_set", "escalation") == found.primary
     assert ("new_write", "changed_money") == read("version = 1\nlevel = 1\n").hard
 
 
