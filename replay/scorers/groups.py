@@ -167,7 +167,7 @@ def _here(asked: Sequence[ScorerSpec | Scorer], means: Means) -> Group:
 
 def _info(scorer: Scorer, expectations: str) -> ScorerInfo:
     return ScorerInfo(
-        scorer.key(expectations), scorer.level, scorer.kind, scorer.summary, judges=scorer.judges
+        scorer.key(expectations), scorer.level, scorer.kind, scorer.summary, judges=scorer.is_judge
     )
 
 

@@ -7,10 +7,11 @@ The rules:
 2. Every score cites spans: those that the scorer names, else the execution's own agent span. A scorer that cites a span
    that it was not shown, or gives a number outside of 0 to 1, has failed, and its case is unscored.
 3. A scorer that raises has failed, too: the case is unscored, with the error's type, and nothing else stops.
-4. A scorer is known by its name, its version and the digest of its options. Change what it does, and change its version.
+4. A scorer is known by its name, its version and a digest: of its options, of where it is imported from and, for one that is
+   not ours, of its source. Change what it does, and change its version.
 5. `@scorer` judges one execution; `@set_scorer` judges all executions of an arm, which it is given one after the other.
-6. A scorer sees what was recorded, and nothing else. One that has to reach a host (a judge) names it in `hosts`, and
-   reaches it only where whoever scores allows that host as well.
+6. A scorer sees what was recorded, and nothing else. One that has to reach a host names it in `hosts`, and reaches it only
+   where whoever scores allows that host as well. Such a scorer is a judge: what is asked elsewhere is nobody's rule.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias, get_args, overload
+from typing import Literal, NamedTuple, TypeAlias, TypedDict, Unpack, get_args, overload
 
 from auditlog.values import Json, Turn
 from replay.canonical import digest_of
@@ -67,7 +68,7 @@ class ScorerKey(NamedTuple):
     scorer: str
     version: str
     config: str
-    """16 hex digits: the digest of the options, and of the expectations where the scorer reads any."""
+    """16 hex digits: the digest of the options, of what it is, and of the expectations where the scorer reads any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Scorer:
     summary: str = ""
     """One line that says what is good."""
     judges: bool = False
-    """A model decides: it counts as secondary until it is calibrated."""
+    """A model decides: it counts as secondary until it is calibrated. So does any scorer that has hosts."""
     pins: Mapping[str, str] = field(default_factory=dict)
     """What its scores are kept by besides the options."""
 
@@ -138,6 +139,11 @@ class Scorer:
         if self.expects and expectations:
             said["expectations"] = expectations
         return ScorerKey(self.name, self.version, digest_of(said)[:16])
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether it counts as secondary until people agree with it."""
+        return self.judges or bool(self.hosts)
 
     @property
     def needed_hosts(self) -> tuple[str, ...]:
@@ -192,123 +198,89 @@ def failure(why: str, evidence: tuple[str, ...] = ()) -> Score:
     return Score(None, FAILED, evidence, why, failed=True)
 
 
+class ScorerOptions(TypedDict, total=False):
+    """What `@scorer` and `@set_scorer` take."""
+
+    name: str | None
+    """By default the function's."""
+    version: str
+    """Change it when what the function says changes; `1` by default."""
+    level: Level
+    """What a bad score means: `primary` by default, and `secondary` for a scorer of a set."""
+    hosts: Iterable[str]
+    """Hosts that it has to reach, as `name:port`, an address, or `{option}` for the address in an option."""
+    expects: Iterable[str]
+    """Names in `Subject.expected` that it reads."""
+    options: Mapping[str, Json] | None
+    """Further keyword arguments of the function, part of what its scores are kept by."""
+    judges: bool
+    """A model decides, so that it counts as secondary until it is calibrated."""
+    pins: Mapping[str, str] | None
+    """Further texts that its scores are kept by, such as the digest of a prompt."""
+
+
 @overload
 def scorer(function: Callable[..., ScorerReturn]) -> Scorer: ...
 @overload
+def scorer(**options: Unpack[ScorerOptions]) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
 def scorer(
-    *,
-    name: str | None = None,
-    version: str = "1",
-    level: Level = "primary",
-    hosts: Iterable[str] = (),
-    expects: Iterable[str] = (),
-    options: Mapping[str, Json] | None = None,
-    judges: bool = False,
-    pins: Mapping[str, str] | None = None,
-) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
-def scorer(
-    function: Callable[..., ScorerReturn] | None = None,
-    *,
-    name: str | None = None,
-    version: str = "1",
-    level: Level = "primary",
-    hosts: Iterable[str] = (),
-    expects: Iterable[str] = (),
-    options: Mapping[str, Json] | None = None,
-    judges: bool = False,
-    pins: Mapping[str, str] | None = None,
+    function: Callable[..., ScorerReturn] | None = None, **options: Unpack[ScorerOptions]
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     """Make a scorer of a function of a `Subject`.
 
     Args:
         function: gives a Score, a number from 0 to 1, a truth value, or None for unscored.
-        name: by default the function's.
-        version: change it when what the function says changes.
-        level: what a bad score means.
-        hosts: hosts that it has to reach, as `name:port`, an address, or `{option}` for the address in an option.
-        expects: names in `Subject.expected` that it reads.
-        options: further keyword arguments of the function, part of what its scores are kept by.
-        judges: a model decides, so that it counts as secondary until it is calibrated.
-        pins: further texts that its scores are kept by, such as the digest of a prompt.
+        options: see `ScorerOptions`.
     """
-    return _decorate("case", function, name, version, level, hosts, expects, options, judges, pins)
+    make = _maker("case", options)
+    return make if function is None else make(function)
 
 
 @overload
 def set_scorer(function: Callable[..., ScorerReturn]) -> Scorer: ...
 @overload
+def set_scorer(**options: Unpack[ScorerOptions]) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
 def set_scorer(
-    *,
-    name: str | None = None,
-    version: str = "1",
-    level: Level = "secondary",
-    hosts: Iterable[str] = (),
-    expects: Iterable[str] = (),
-    options: Mapping[str, Json] | None = None,
-    judges: bool = False,
-    pins: Mapping[str, str] | None = None,
-) -> Callable[[Callable[..., ScorerReturn]], Scorer]: ...
-def set_scorer(
-    function: Callable[..., ScorerReturn] | None = None,
-    *,
-    name: str | None = None,
-    version: str = "1",
-    level: Level = "secondary",
-    hosts: Iterable[str] = (),
-    expects: Iterable[str] = (),
-    options: Mapping[str, Json] | None = None,
-    judges: bool = False,
-    pins: Mapping[str, str] | None = None,
+    function: Callable[..., ScorerReturn] | None = None, **options: Unpack[ScorerOptions]
 ) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
     """Make a scorer of a function of all executions of an arm, which come as an iterable of `Subject`.
 
     Args:
         function: gives a Score, a number from 0 to 1, a truth value, or None for unscored.
-        name: by default the function's.
-        version: change it when what the function says changes.
-        level: what a bad score means.
-        hosts: hosts that it has to reach, as `name:port`, an address, or `{option}` for the address in an option.
-        expects: names in `Subject.expected` that it reads.
-        options: further keyword arguments of the function, part of what its scores are kept by.
-        judges: a model decides, so that it counts as secondary until it is calibrated.
-        pins: further texts that its scores are kept by, such as the digest of a prompt.
+        options: see `ScorerOptions`.
     """
-    return _decorate("set", function, name, version, level, hosts, expects, options, judges, pins)
+    make = _maker("set", {"level": "secondary", **options})
+    return make if function is None else make(function)
 
 
-def _decorate(
-    kind: Literal["case", "set"],
-    function: Callable[..., ScorerReturn] | None,
-    name: str | None,
-    version: str,
-    level: Level,
-    hosts: Iterable[str],
-    expects: Iterable[str],
-    options: Mapping[str, Json] | None,
-    judges: bool,
-    pins: Mapping[str, str] | None,
-) -> Scorer | Callable[[Callable[..., ScorerReturn]], Scorer]:
+def _maker(
+    kind: Literal["case", "set"], given: ScorerOptions
+) -> Callable[[Callable[..., ScorerReturn]], Scorer]:
+    if unknown := sorted(given.keys() - ScorerOptions.__annotations__.keys()):
+        known = ", ".join(ScorerOptions.__annotations__)
+        msg = f"A scorer takes no {unknown[0]!r}; it takes {known}."
+        raise TypeError(msg)
+    level = given.get("level", "primary")
     if level not in LEVELS:
         msg = f"A scorer's level is one of {', '.join(LEVELS)}, not {level!r}."
         raise ValueError(msg)
 
     def make(of: Callable[..., ScorerReturn]) -> Scorer:
-        summary = (of.__doc__ or "").strip().partition("\n")[0]
         return Scorer(
-            name=name or of.__name__,
-            version=version,
+            name=given.get("name") or of.__name__,
+            version=given.get("version", "1"),
             level=level,
             function=of,
             kind=kind,
-            options=dict(options or {}),
-            hosts=tuple(hosts),
-            expects=tuple(expects),
-            summary=summary,
-            judges=judges,
-            pins=dict(pins or {}),
+            options=dict(given.get("options") or {}),
+            hosts=tuple(given.get("hosts", ())),
+            expects=tuple(given.get("expects", ())),
+            summary=(of.__doc__ or "").strip().partition("\n")[0],
+            judges=given.get("judges", False),
+            pins=dict(given.get("pins") or {}),
         )
 
-    return make if function is None else make(function)
+    return make
 
 
 def _sound(given: object, default: tuple[str, ...], shown: Callable[[], Iterable[str]]) -> Score:

@@ -40,7 +40,14 @@ if TYPE_CHECKING:
     from auditlog.recorder import Sink
     from auditlog.store import Store
 
-__all__ = ["ScoringProgress", "ScoringReport", "load_run_scores", "load_scores", "score_run"]
+__all__ = [
+    "ScoringProgress",
+    "ScoringReport",
+    "load_run_scores",
+    "load_scores",
+    "score_run",
+    "scorer_keys",
+]
 
 DEADLINE_SECONDS = 30.0
 """How long one score may take."""
@@ -120,10 +127,7 @@ def score_run(
     if not asked:
         msg = "No scorer is named. `auditlog replay scorers` lists them."
         raise ScorerError(msg)
-    allowed = frozenset((host.name, host.port) for host in map(parse_host, hosts))
-    paths = (str(Path(path or Path.cwd()).resolve()),)
-    expected = digest_of({k: dict(v) for k, v in expectations.items()}) if expectations else ""
-    groups = grouped(asked, Means(allowed, paths, tuple(env), expected), isolated=isolated)
+    groups = grouped(asked, _means(hosts, env, path, expectations), isolated=isolated)
     refuse_twins(groups)
     scoring = _Scoring(store, manifest, groups, expectations, deadline, again, isolated, progress)
     count = workers or os.cpu_count() or 1
@@ -142,6 +146,36 @@ def score_run(
     }
     tallies.sort(key=lambda tally: place[str(tally.spec)])
     return ScoringReport(manifest["run_id"], scoring.done, tuple(tallies))
+
+
+def scorer_keys(
+    scorers: Iterable[ScorerSpec],
+    *,
+    expectations: Expectations | None = None,
+    hosts: Iterable[str] = (),
+    path: str | os.PathLike[str] | None = None,
+) -> dict[str, ScorerTally]:
+    """Give what the scores of some scorers are kept by, asking no scorer anything; by the spec's name or target.
+
+    Args:
+        scorers: the scorers.
+        expectations: what is expected of the cases.
+        hosts: hosts that scorers may reach.
+        path: where scorers are imported from, besides the installed packages.
+    """
+    groups = grouped(list(scorers), _means(hosts, (), path, expectations), isolated=True)
+    return {tally.spec.name or tally.spec.target: tally for group in groups for tally in group.tallies}
+
+
+def _means(
+    hosts: Iterable[str],
+    env: Iterable[str],
+    path: str | os.PathLike[str] | None,
+    expectations: Expectations | None,
+) -> Means:
+    allowed = frozenset((host.name, host.port) for host in map(parse_host, hosts))
+    expected = digest_of({k: dict(v) for k, v in expectations.items()}) if expectations else ""
+    return Means(allowed, (str(Path(path or Path.cwd()).resolve()),), tuple(env), expected)
 
 
 class _Scoring:

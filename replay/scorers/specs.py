@@ -3,20 +3,25 @@
 The rules:
 
 1. A scorer is named by a built-in's name, by a name in the entry-point group `auditlog.scorers`, or as `module:attribute`.
-2. A built-in's name cannot be taken by a plug-in.
+2. A built-in's name means the built-in: no plug-in, and no scorer under another name, can be called so.
 3. Options are the function's own keyword arguments; one that it does not have, or lacks, is told with the nearest.
 4. Under another name (`as`) the same scorer may be used twice, with other options.
-5. A plug-in is imported where `resolve` is called: that is inside of a scoring worker, behind its locks, and nowhere else.
+5. What its scores are kept by says which scorer it is, too: where it is imported from and, of a plug-in, the digest of its
+   module's source. A plug-in that was mended scores anew, whatever its version says.
+6. A plug-in is imported where `resolve` is called: that is inside of a scoring worker, behind its locks, and nowhere else.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditlog.values import Json
@@ -69,6 +74,7 @@ def parse(text: str, options: Mapping[str, Json] | None = None) -> ScorerSpec:
     if not target.strip() or (equals and not name.strip()):
         msg = f"{text!r} names no scorer. Write a name, module:attribute, or NAME=SCORER. `auditlog replay scorers` lists them."
         raise ScorerError(msg)
+    _refuse_taken(name.strip(), target.strip())
     return ScorerSpec(target.strip(), dict(options or {}), name.strip())
 
 
@@ -106,7 +112,32 @@ def resolve(spec: ScorerSpec) -> Scorer:
     if level not in LEVELS:
         msg = f"The level of {spec} is {level!r}; it is one of {', '.join(LEVELS)}."
         raise ScorerError(msg)
-    return replace(configured, name=spec.name or configured.name, level=level)
+    name = spec.name or configured.name
+    _refuse_taken(name, spec.target)
+    return replace(configured, name=name, level=level, pins={**configured.pins, **_origin(spec, path)})
+
+
+def _refuse_taken(name: str, target: str) -> None:
+    """Refuse a built-in's name for something else.
+
+    Raises:
+        ScorerError: naming what to write.
+    """
+    if name in BUILT_IN and name != target:
+        msg = f"{name!r} is the name of a built-in scorer, and {target} is another. Name it otherwise: OTHER={target}."
+        raise ScorerError(msg)
+
+
+def _origin(spec: ScorerSpec, path: str) -> dict[str, str]:
+    """Say which scorer it is: where it is from, and the source of a plug-in."""
+    if spec.built_in:
+        return {"target": path}
+    file = getattr(sys.modules.get(path.partition(":")[0]), "__file__", None)
+    try:
+        source = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    except OSError:
+        source = ""
+    return {"target": path, "source": source}
 
 
 def checked_options(scorer: Scorer, options: Mapping[str, Json]) -> None:

@@ -123,7 +123,7 @@ def described(scorer: Scorer) -> dict[str, Any]:
         "hosts": list(scorer.needed_hosts),
         "expects": list(scorer.expects),
         "summary": scorer.summary,
-        "judges": scorer.judges,
+        "judges": scorer.is_judge,
         "pins": dict(scorer.pins),
     }
 

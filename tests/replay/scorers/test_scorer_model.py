@@ -114,3 +114,15 @@ def test_an_empty_set_is_no_failure():
         return sum(1 for _ in found) / len(found) if found else None
 
     assert share.score_set(iter(())).value is None
+
+
+def test_an_option_that_a_scorer_does_not_have_is_refused():
+    """A misspelt option of the decorator is told with those that there are."""
+    with pytest.raises(TypeError, match="A scorer takes no 'leve'; it takes name, version, level"):
+        scorer(leve="hard")
+
+
+def test_a_scorer_that_asks_a_host_is_a_judge():
+    """What is asked elsewhere is nobody's rule, whatever the scorer says of itself."""
+    assert scorer(hosts=("http://h/v1",))(lambda _: True).is_judge
+    assert not scorer(lambda _: True).is_judge
