@@ -34,8 +34,8 @@ _TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 class Limits:
     """What a run may take."""
 
-    deadline: float = DEADLINE_SECONDS
-    """Seconds that a case may take."""
+    deadline: float | None = None
+    """Seconds that a case may take; `DEADLINE_SECONDS` where it is not said."""
     memory_bytes: int | None = None
     """What a worker may address."""
     max_usd: float | None = None
@@ -44,7 +44,18 @@ class Limits:
     """How long one process of the run may take."""
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
-    retries: int = RETRIES
+    retries: int | None = None
+    """`RETRIES` where it is not said."""
+
+    @property
+    def case_seconds(self) -> float:
+        """How long a case may take."""
+        return DEADLINE_SECONDS if self.deadline is None else self.deadline
+
+    @property
+    def most_retries(self) -> int:
+        """How often an execution is tried again."""
+        return RETRIES if self.retries is None else self.retries
 
     @property
     def paces(self) -> bool:
@@ -58,11 +69,7 @@ class Limits:
 
     def over(self, before: Limits) -> Limits:
         """Give the limits of a run from here on: these where they say something, those that it had otherwise."""
-        said = {
-            name: value
-            for name in Limits.__slots__
-            if (value := getattr(self, name)) != getattr(NO_LIMITS, name)
-        }
+        said = {name: value for name in Limits.__slots__ if (value := getattr(self, name)) is not None}
         return replace(before, **said)
 
     def refuse_nonsense(self) -> None:
@@ -71,8 +78,8 @@ class Limits:
         Raises:
             RunError: one has no meaning.
         """
-        if self.deadline <= 0:
-            raise RunError(f"A deadline is a number of seconds above 0, and not {self.deadline:g}.")
+        if self.case_seconds <= 0:
+            raise RunError(f"A deadline is a number of seconds above 0, and not {self.case_seconds:g}.")
         for name in (
             "memory_bytes",
             "max_usd",
@@ -84,8 +91,10 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise RunError(f"The limit {name} is a number above 0, and not {value:g}.")
-        if self.retries < 0:
-            raise RunError(f"A failed call is tried again a number of times from 0, and not {self.retries}.")
+        if self.most_retries < 0:
+            raise RunError(
+                f"A failed call is tried again a number of times from 0, and not {self.most_retries}."
+            )
 
 
 NO_LIMITS = Limits()
@@ -124,6 +133,8 @@ class Spend(NamedTuple):
     calls: int = 0
     unpriced: int = 0
     """Calls that did not say what they cost."""
+    untold: int = 0
+    """Calls that did not say how many tokens they took: those that failed, above all."""
 
     def plus(self, other: Spend) -> Spend:
         """Add up."""
@@ -132,6 +143,7 @@ class Spend(NamedTuple):
             self.tokens + other.tokens,
             self.calls + other.calls,
             self.unpriced + other.unpriced,
+            self.untold + other.untold,
         )
 
 

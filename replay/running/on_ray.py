@@ -4,12 +4,13 @@ The rules:
 
 1. The run stays where it is: it plans, hands out and alone writes the store. Its workers are actors elsewhere, each with one
    worker process behind the same locks; an actor is given a shard of cases and gives its answers back together.
-2. An actor that is lost has given nothing back, so nothing of its shard is done: all of it goes to another. What only comes
-   back as an answer is never counted twice.
+2. An actor that is lost has given nothing back, so nothing of its shard is done: each of its cases is handed out once more, by
+   itself, so that one that is what ends its actor costs no other. What only comes back as an answer is never counted twice.
+   Where writes happen for real a shard is one case, and one that was lost is not handed out again.
 3. One named actor, which comes back when it is lost, leases live model calls to all shards, at the run's rate. Budgets are
    looked at between shards.
 4. The agent's code has to be on every node, at the path that it has here; an actor finds another version of it, and refuses.
-5. A shard whose actors are lost again and again is not handed out for ever.
+5. A cluster that loses one actor after the other ends the run.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from replay.running.rates import Leases
 from replay.sandbox.environment import ALLOWED
 
 START_SECONDS = 300.0
-MOST_LOSSES = 5
+MOST_LOSSES = 20
 """Actors that a run may lose in a row without an answer."""
 
 
@@ -69,14 +70,15 @@ class _RemoteLeases:
 
     def _ready(self) -> Leases:
         if self._leases is None:
-            self._leases = Leases(self._limits)
+            again = _ray().get_runtime_context().was_current_actor_reconstructed
+            self._leases = Leases(self._limits, again=again)
         return self._leases
 
     async def take(self) -> float:
         return await self._ready().take()
 
-    async def settle(self, calls: int, tokens: int) -> None:
-        self._ready().settle(calls, tokens)
+    async def settle(self, calls: int, tokens: int, untold: int) -> None:
+        self._ready().settle(calls, tokens, untold)
 
 
 class Cluster:
@@ -111,6 +113,8 @@ class Cluster:
             except Exception as error:  # noqa: BLE001 - Ray raises whatever it is
                 where = address or "this machine"
                 raise RunError(f"There is no Ray cluster at {where}: {error}") from None
+        self.losses = 0
+        """Actors lost since the last answer."""
         self.leases: Any = None
         self.leases_name = ""
         if limits.paces:
@@ -128,7 +132,7 @@ class Cluster:
     def settle(self, spend: Spend) -> None:
         """Put right what leased calls took."""
         if self.leases is not None and spend.calls:
-            self.leases.settle.remote(spend.calls, spend.tokens)
+            self.leases.settle.remote(spend.calls, spend.tokens, spend.untold)
 
     def close(self) -> None:
         """Leave the cluster; one that was made for this run ends."""
@@ -156,9 +160,6 @@ class Cluster:
 
 class RayWorker:
     """As `pool.Worker`, but elsewhere."""
-
-    losses = 0
-    """Actors lost since the last answer, of all workers."""
 
     def __init__(self, cluster: Cluster, launch: Launch, environment: Mapping[str, str]) -> None:
         """Prepare to start one.
@@ -207,19 +208,22 @@ class RayWorker:
         return self.ready
 
     async def run_all(self, jobs: Sequence[Job]) -> AsyncIterator[list[Answer]]:
-        """Run a shard of cases; yield all its answers, or nothing where the actor was lost."""
+        """Run a shard of cases; yield all its answers, or that the actor was lost."""
         try:
             answers: list[Answer] = await self._actor.run.remote(list(jobs))
         except Exception as error:
             if not self._cluster.is_loss(error):
                 raise
             self.ready = None
-            RayWorker.losses += 1
-            if RayWorker.losses > MOST_LOSSES:
-                msg = f"{RayWorker.losses} workers on the Ray cluster were lost one after the other: {error}"
+            self._cluster.losses += 1
+            if self._cluster.losses > MOST_LOSSES:
+                msg = f"{self._cluster.losses} workers on the Ray cluster were lost one after the other: {error}"
                 raise RunError(msg) from None
+            yield [
+                Answer("its worker on the Ray cluster was lost before it had answered", 0.0, lost=True)
+            ] * len(jobs)
             return
-        RayWorker.losses = 0
+        self._cluster.losses = 0
         last = answers[-1].result
         if isinstance(last, str):
             self.ready = None

@@ -38,6 +38,10 @@ from replay.sandbox.environment import scrubbed
 from replay.targets import bootstrap
 from replay.targets.planned import Place
 
+_FROM_OUTSIDE = frozenset(
+    -number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+)
+"""Exit codes of a process that somebody ended; what is wrong with the process itself ends it with other signals."""
 START_SECONDS = 120.0
 """How long a target may take to import."""
 
@@ -86,6 +90,8 @@ class Answer(NamedTuple):
     """Or why there is none: the worker is gone then."""
     seconds: float
     """How long it took, without waiting for leases."""
+    lost: bool = False
+    """Something from outside ended the worker, which says nothing of the case."""
 
 
 async def _at_once() -> float:
@@ -148,6 +154,12 @@ class Worker:
                     env=self._launch.environment(self._environment, scratch),
                     start_new_session=True,
                 )
+        except OSError as error:
+            place = self._launch.place
+            gone = next((path for path in (place.cwd, place.python) if path and not os.path.exists(path)), "")  # noqa: ASYNC240, PTH110
+            why = f"{gone} is gone" if gone else error.strerror
+            msg = f"A worker for {self._launch.setup.target} cannot be started: {why}. What is done is kept."
+            raise TargetError(msg) from None
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
@@ -242,7 +254,10 @@ class Worker:
             if not heard:
                 code = await self._ended()
                 await self.kill()
-                yield [Answer(f"its process {_end(code)} before it had answered", 0.0)]
+                why = f"its process {_end(code)} before it had answered"
+                if code == -signal.SIGKILL:
+                    why += " (by hand, or because this machine ran out of memory; --memory limits a worker)"
+                yield [Answer(why, 0.0, lost=code in _FROM_OUTSIDE)]
                 return
 
     async def kill(self) -> None:

@@ -207,7 +207,7 @@ def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Resu
             "sizes": [*sizes],
             "behaviour": str(behaviour),
             "measures": dict(measures),
-            "spend": [int() | float() as usd, int(tokens), int(calls), int(unpriced)],
+            "spend": [int() | float() as usd, int(tokens), int(calls), int(unpriced), int(untold)],
             "infrastructure": str(infrastructure),
         } if case == case_id and status in _STATUSES:
             pass
@@ -231,6 +231,6 @@ def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Resu
         spent,
         behaviour,
         measures,
-        Spend(usd, tokens, calls, unpriced),
+        Spend(usd, tokens, calls, unpriced, untold),
         infrastructure,
     )

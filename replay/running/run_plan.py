@@ -115,7 +115,7 @@ class RunPlan:
             effects=self.effects,
         )
         env = (*self.env, *target.env)
-        return Launch(setup, place, env, self.limits.deadline, target.sources)
+        return Launch(setup, place, env, self.limits.case_seconds, target.sources)
 
     def manifest(self) -> dict[str, Json]:
         """Give what the store keeps of it."""

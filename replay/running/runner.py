@@ -5,14 +5,16 @@ The rules:
 1. The arms of a case run close together in time, and their order turns from case to case.
 2. Records are appended when a case is over, its agent's last: killing this process at any moment leaves each execution
    either done or not begun, as far as anybody who reads the store can tell.
-3. A worker that dies or misses the deadline costs its case (`errored`), and nothing else; one that dies before it
-   has begun costs nothing, and is started again.
+3. A worker that misses the deadline, or dies, costs its case (`errored`), and nothing else; one that dies before it has begun
+   costs nothing, and is started again. A case whose worker was ended from outside is handed out once more, alone.
 4. An interruption keeps what is done, and so does a budget that is used up: what is under way ends and counts, and nothing
    more is handed out. The same plan goes on from there.
 5. The run's end is written when every execution is done, and not before.
 6. An execution that failed because of the model's infrastructure is tried again, later and later. What failed is recorded,
-   counts as spent and as nothing else. Where writes happen for real nothing is tried again.
-7. Nothing of the agent's is imported or run in this process.
+   counts as spent and as nothing else.
+7. Where writes happen for real a worker has one case at a time, and nothing that may have begun is handed out again: a run that
+   is killed can have written for real only in the cases that were under way, one a worker.
+8. Nothing of the agent's is imported or run in this process.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ SHARD = 50
 """Cases that an actor of a Ray cluster is given together."""
 MOST_AT_ONCE = 64
 """Cases that a worker is given together."""
+MOST_LOSSES = 1
+"""How often an execution is handed out again whose worker, with nothing else to do, was ended from outside."""
 BACKOFF_SECONDS = 1.0
 """Before the first time that an execution is tried again; about twice as much before each that follows."""
 MOST_BACKOFF_SECONDS = 60.0
@@ -188,7 +192,10 @@ class _Run:
         self._judges = isinstance(writer, JournalWriter)
         self.tally = Tally(counted(store, plan.run_id) if plan.resumed else None)
         self._environment = dict(os.environ)
-        self._attempts: Counter[object] = Counter()
+        self._attempts: Counter[Done] = Counter()
+        self._lost: Counter[Done] = Counter()
+        self._alone: set[Done] = set()
+        """Executions whose worker was ended from outside; each is handed out by itself."""
         self._queues: dict[PlannedTarget, Tasks] = {}
         self._leases: Leases | None = None
         self._budget: Budget | None = None
@@ -218,7 +225,10 @@ class _Run:
         plan = self._plan
         self._leases = Leases(plan.limits) if plan.limits.paces and self._cluster is None else None
         targets = dict.fromkeys(t for t in (plan.candidate, plan.baseline) if t is not None)
-        self._queues = {target: Tasks(2 * plan.workers + MOST_AT_ONCE) for target in targets}
+        room = 2 * plan.workers + MOST_AT_ONCE
+        self._queues = {
+            target: Tasks(room, lambda task: task.execution.key in self._alone) for target in targets
+        }
         self._look_at_budgets()
         clock = None
         if plan.limits.max_seconds is not None:
@@ -259,9 +269,9 @@ class _Run:
     async def _serve(self, target: PlannedTarget, queue: Tasks, staff: Staff) -> None:
         """Run tasks in one worker after the other, until there are none."""
         worker: Worker | RayWorker | None = None
-        at_once = MOST_AT_ONCE
-        if self._plan.limits.counts or self._plan.modes.fresh_worker:
-            # A budget is looked at after each execution, and a fresh worker takes one.
+        plan, at_once = self._plan, MOST_AT_ONCE
+        if plan.limits.counts or plan.modes.fresh_worker or not plan.modes.repeatable:
+            # A budget is looked at after each execution, a fresh worker takes one, and no write must be in a second's doubt.
             at_once = 1
         try:
             while tasks := await queue.take(min(at_once, self._shard or staff.at_once), staff.serving):
@@ -287,6 +297,10 @@ class _Run:
             for task, answer in zip(tasks[at:], answers, strict=False):
                 result = answer.result
                 if isinstance(result, str):
+                    if answer.lost and self._is_handed_out_again(
+                        task, queue, certain=self._cluster is None or len(tasks) == 1
+                    ):
+                        continue
                     result = _unrun(task, "errored", result)
                 else:
                     staff.took(answer.seconds)
@@ -297,25 +311,45 @@ class _Run:
             await queue.give_back(len(answers))
         return tasks[at:]
 
-    def _tries_again(self, task: Task, result: Result, queue: Tasks) -> bool:
-        """Have an execution run again whose model's infrastructure failed; say whether it will."""
+    def _is_handed_out_again(self, task: Task, queue: Tasks, *, certain: bool) -> bool:
+        """Have an execution run again whose worker was ended from outside; say whether it will.
+
+        Args:
+            task: it.
+            queue: what it goes back into.
+            certain: it was under way, and not only given with what was.
+        """
         key = task.execution.key
-        if self._leases is not None:
-            self._leases.settle(result.spend.calls, result.spend.tokens)
-        if self._cluster is not None:
-            self._cluster.settle(result.spend)
-        if not result.infrastructure or self._budget is not None or not self._plan.modes.repeatable:
+        if not self._plan.modes.repeatable or self._lost[key] >= MOST_LOSSES:
             return False
-        if self._attempts[key] >= self._plan.limits.retries:
+        self._lost[key] += certain
+        self._alone.add(key)
+        self._bring_back(task, 0.0, queue)
+        return True
+
+    def _tries_again(self, task: Task, result: Result, queue: Tasks) -> bool:
+        """Have an execution run again whose model's infrastructure failed; say whether it will, now or when the run goes on."""
+        key, spend = task.execution.key, result.spend
+        if self._leases is not None:
+            self._leases.settle(spend.calls, spend.tokens, spend.untold)
+        if self._cluster is not None:
+            self._cluster.settle(spend)
+        if not result.infrastructure or not self._plan.modes.repeatable:
+            return False
+        if self._attempts[key] >= self._plan.limits.most_retries:
             return False
         self._attempts[key] += 1
-        self._spend = self._spend.plus(result.spend)
+        self._spend = self._spend.plus(spend)
         self._append(retried(result.payloads, self._attempts[key], result.infrastructure))
+        self._look_at_budgets()
         pause = min(BACKOFF_SECONDS * 2 ** (self._attempts[key] - 1), MOST_BACKOFF_SECONDS)
-        waiting = queue.later(task, pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that not all come back at once
+        self._bring_back(task, pause * random.uniform(0.5, 1.5), queue)  # noqa: S311 - so that not all come back at once
+        return True
+
+    def _bring_back(self, task: Task, seconds: float, queue: Tasks) -> None:
+        waiting = queue.later(task, seconds)
         self._aside.add(waiting)
         waiting.add_done_callback(self._aside.discard)
-        return True
 
     async def _started(self, target: PlannedTarget) -> Worker | RayWorker:
         """Start a worker; one that something kills on the way is started again."""

@@ -144,12 +144,13 @@ def spent(store: Store, run_id: str) -> Spend:
     """Give what the live model calls of a run took so far."""
     found = store.query(
         "SELECT coalesce(sum(cost_usd), 0) AS usd, coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) "
-        "AS tokens, count(*) AS calls, count(*) FILTER (cost_usd IS NULL) AS unpriced FROM all_spans "
+        "AS tokens, count(*) AS calls, count(*) FILTER (cost_usd IS NULL) AS unpriced, "
+        "count(*) FILTER (input_tokens IS NULL AND output_tokens IS NULL) AS untold FROM all_spans "
         "WHERE replay_run_id = ? AND kind IN ('model', 'embedding') AND replay_match_tier IS NULL",
         [run_id],
     )
     (row,) = found.to_pylist()
-    return Spend(float(row["usd"]), int(row["tokens"]), int(row["calls"]), int(row["unpriced"]))
+    return Spend(float(row["usd"]), *(int(row[name]) for name in ("tokens", "calls", "unpriced", "untold")))
 
 
 def load_manifest(store: Store, run_id: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 The rules:
 
 1. There is room for some; who feeds waits while there is none.
-2. A worker takes several at once, and not so many that another one has nothing to do.
+2. A worker takes several at once, and not so many that another one has nothing to do. What is to be alone is taken alone.
 3. It is over when everything was fed, and nothing is under way or waits to be tried again; or when the run stops.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from replay.running.jobs import Task
 
@@ -19,13 +19,15 @@ from replay.running.jobs import Task
 class Tasks:
     """What waits to be run; for one event loop."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, alone: Callable[[Task], bool] = lambda _: False) -> None:
         """Begin empty.
 
         Args:
             room: how many may wait before who feeds waits.
+            alone: whether a task is to be taken with no other.
         """
         self._room = room
+        self._alone = alone
         self._waiting: deque[Task] = deque()
         self._changed = asyncio.Condition()
         self._fed = self._stopped = False
@@ -63,12 +65,18 @@ class Tasks:
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self.over)
-            if self._stopped:
+            if self._stopped or not self._waiting:
                 return []
             fair = max(1, len(self._waiting) // max(1, takers)) if self._fed else len(self._waiting)
-            count = min(most, fair, len(self._waiting))
-            self._under_way += count
-            return [self._waiting.popleft() for _ in range(count)]
+            taken = [self._waiting.popleft()]
+            while (
+                len(taken) < min(most, fair)
+                and self._waiting
+                and not any(map(self._alone, (taken[0], self._waiting[0])))
+            ):
+                taken.append(self._waiting.popleft())
+            self._under_way += len(taken)
+            return taken
 
     async def give_back(self, done: int, again: Iterable[Task] = ()) -> None:
         """Say what became of tasks that were taken.
@@ -90,11 +98,10 @@ class Tasks:
         return asyncio.ensure_future(self._bring_back(task, seconds))
 
     async def _bring_back(self, task: Task, seconds: float) -> None:
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self._later -= 1
+        await asyncio.sleep(seconds)
         async with self._changed:
+            # In one step: who looks between the two would take it for over.
+            self._later -= 1
             if not self._stopped:
                 self._waiting.appendleft(task)
             self._changed.notify_all()
