@@ -11,7 +11,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -112,10 +112,13 @@ class ActiveCall(context.Frame):
         "_token",
         "_withheld",
         "answer",
+        "first",
     )
 
     answer: Served | Raised | None
     """What the interceptor gave in place of the body's result."""
+    first: list[Callable[[], Awaitable[None]]] | None
+    """What is awaited before the body is entered."""
 
     def __init__(self, site: Site, recorder: Recorder) -> None:
         """Describe a call that has no place yet."""
@@ -130,6 +133,7 @@ class ActiveCall(context.Frame):
         self._done = False
         self._forks = context.Process.forks
         self.answer = None
+        self.first = None
         self._withheld: tuple[bytes, bytes] | None = None
 
     @property
@@ -137,8 +141,13 @@ class ActiveCall(context.Frame):
         """What kind of call it is."""
         return self._site.operation.kind
 
-    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, awaits: bool = False) -> None:
         """Take a place in the context, open a span, and write the START record.
+
+        Args:
+            args: the call's.
+            kwargs: the call's.
+            awaits: the caller waits for `ready` before the body is entered.
 
         Raises:
             Exception: only while an interceptor is installed (rule 4).
@@ -165,7 +174,12 @@ class ActiveCall(context.Frame):
             self._lose_place()
             return
         if interceptor is not None:
-            self._ask(interceptor, text, lossy=lossy)
+            self._ask(interceptor, text, lossy=lossy, awaits=awaits)
+
+    async def ready(self) -> None:
+        """Wait for what is to be awaited before the body is entered."""
+        for wait in self.first or ():
+            await wait()
 
     def enter(self) -> None:
         """Put the code that follows inside the call."""
@@ -390,7 +404,7 @@ class ActiveCall(context.Frame):
         )
         recorder.write(head, parts, opens=self.span_id)
 
-    def _ask(self, interceptor: Interceptor, text: bytes, *, lossy: bool) -> None:
+    def _ask(self, interceptor: Interceptor, text: bytes, *, lossy: bool, awaits: bool) -> None:
         """Ask the interceptor for the call's answer; the call fails with what it raises."""
         call = Call(
             operation=self._site.operation,
@@ -400,6 +414,7 @@ class ActiveCall(context.Frame):
             span_id=self.span_id,
             parent_span_id=self.parent_id,
             facts=self.facts,
+            awaits=awaits,
         )
         try:
             self.answer = interceptor.before(call)
@@ -408,6 +423,8 @@ class ActiveCall(context.Frame):
             raise
         if self.answer is not None:
             self.facts.update(self.answer.facts)
+        if call.first:
+            self.first = call.first
 
 
 def _left_out(operation: Operation) -> dict[str, Any]:

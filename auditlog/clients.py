@@ -203,13 +203,15 @@ def _post(original: Callable[..., Any], sites: Mapping[str, Site]) -> Callable[.
 
 def _post_later(original: Callable[..., Any], sites: Mapping[str, Site]) -> Callable[..., Any]:
     async def post(path: str, **asked: Any) -> Any:
-        call, parsed = _begun(sites, path, asked)
+        call, parsed = _begun(sites, path, asked, awaits=True)
         if call is None:
             return await original(path, **asked)
         if call.answer is not None:
             return _as_asked(_later(_replayed(call)), asked, parsed, is_async=True)
         call.enter()
         try:
+            if call.first is not None:
+                await call.ready()
             result = await original(path, **asked)
         except BaseException as error:
             call.fail(error)
@@ -222,7 +224,7 @@ def _post_later(original: Callable[..., Any], sites: Mapping[str, Site]) -> Call
 
 
 def _begun(
-    sites: Mapping[str, Site], path: str, asked: dict[str, Any]
+    sites: Mapping[str, Site], path: str, asked: dict[str, Any], *, awaits: bool = False
 ) -> tuple[ActiveCall | None, Callable[[Any], Any]]:
     """Begin the record of a request; give what makes of the model's answer what the caller asked for.
 
@@ -243,6 +245,7 @@ def _begun(
         _with_added(site, options),
         (),
         {key: value for key, value in sent.items() if type(value).__name__ not in _LEFT_OUT},
+        awaits=awaits,
     )
     if call is None or _raw_wanted(asked) or not callable(options.get("post_parser")):
         return call, _as_it_is

@@ -210,15 +210,24 @@ def _operation(
     )
 
 
-def begin(site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActiveCall | None:
-    """Begin a call; give None where nothing records and nothing intercepts."""
+def begin(
+    site: Site, args: tuple[Any, ...], kwargs: dict[str, Any], *, awaits: bool = False
+) -> ActiveCall | None:
+    """Begin a call; give None where nothing records and nothing intercepts.
+
+    Args:
+        site: the decorated function.
+        args: the call's.
+        kwargs: the call's.
+        awaits: the caller is a coroutine, and awaits what the call holds in `first` before it enters the body.
+    """
     recorder = config.recorder()
     if recorder is None:
         if interception.installed() is None:
             return None
         recorder = unrecorded
     call = ActiveCall(site, recorder)
-    call.start(args, kwargs)
+    call.start(args, kwargs, awaits=awaits)
     return call
 
 
@@ -256,12 +265,14 @@ def _plain(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
 
 def _async(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = begin(site, args, kwargs)
+        call = begin(site, args, kwargs, awaits=True)
         if call is None:
             return await function(*args, **kwargs)
         answer = call.answer
         call.enter()
         try:
+            if call.first is not None:
+                await call.ready()
             result = await function(*args, **kwargs) if answer is None else given(answer)
         except BaseException as error:
             call.fail(error)
@@ -287,11 +298,17 @@ def _stream(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
 
 def _async_stream(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        call = begin(site, args, kwargs)
+        call = begin(site, args, kwargs, awaits=True)
         if call is None:
             source = function(*args, **kwargs)
         else:
             answer = call.answer
+            if call.first is not None:
+                try:
+                    await call.ready()
+                except BaseException as error:
+                    call.fail(error)
+                    raise
             source = _drive_async(
                 call, function(*args, **kwargs) if answer is None else _replayed_async(answer)
             )

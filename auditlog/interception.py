@@ -9,7 +9,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,6 +32,10 @@ class Call:
     parent_span_id: str | None
     facts: dict[str, Any] = field(default_factory=dict)
     """Attributes for the call's span: an interceptor that lets the body run may add its own."""
+    awaits: bool = False
+    """It is made from a coroutine, which waits for what `first` holds and keeps nobody else waiting."""
+    first: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What a call that awaits waits for before its body is entered: an interceptor that lets the body run may add to it."""
 
 
 @dataclass(frozen=True, slots=True)

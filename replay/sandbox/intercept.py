@@ -15,7 +15,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Effect
@@ -52,6 +52,7 @@ class CaseInterceptor:
         self._cache: ModelAnswers | None = None
         self._simulator: Simulator = nearest_recorded
         self._lease: Callable[[], None] | None = None
+        self._later: Callable[[], Awaitable[None]] | None = None
 
     def believe(self, effects: KnownEffects) -> None:
         """Take what the recordings of the whole store say of tools."""
@@ -88,13 +89,16 @@ class CaseInterceptor:
         """Who made each call of this case."""
         return self._callers
 
-    def pace_with(self, lease: Callable[[], None]) -> None:
+    def pace_with(
+        self, lease: Callable[[], None], later: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Ask before each live model call.
 
         Args:
             lease: waits until the call may begin.
+            later: the same for a coroutine, which keeps its event loop going meanwhile.
         """
-        self._lease = lease
+        self._lease, self._later = lease, later
 
     def ended_early(self) -> str | None:
         """Of a fork: say that the agent ended before it; None where it did not."""
@@ -121,7 +125,10 @@ class CaseInterceptor:
         if operation.kind == "model" and self._modes.model != "recorded":
             answer = self._model(case, call)
             if answer is None and self._lease is not None:
-                self._lease()
+                if call.awaits and self._later is not None:
+                    call.first.append(self._later)
+                else:
+                    self._lease()
             return answer
         if is_write(operation.kind, effect) and self._modes.write_runs(operation.name, operation.kind):
             # What is recorded of it is used up, so that the reads after it are those after a write.
