@@ -184,6 +184,11 @@ def _fill(values: dict[str, Any], attributes: Mapping[str, Any]) -> None:
         values["tags"] = orjson.dumps(tags, option=orjson.OPT_SORT_KEYS).decode()
 
 
+def typed(column: str, value: Any) -> Any:
+    """Give what a column holds of an attribute's value; None where it is of another type."""
+    return _typed(columns()[column]["type"], value)
+
+
 def attributes_of(record: Record | None) -> dict[str, Any]:
     """Decode a record's attributes; empty where it has none."""
     return (record.json("attributes") or {}) if record is not None else {}

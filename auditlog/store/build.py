@@ -25,7 +25,8 @@ from auditlog.values import Conversation, Document, Evaluation, Fault, Json, Rep
 
 Row = Mapping[str, Any]
 
-_NO_CHAT = Chat(None, (), (), None)
+NO_CHAT = Chat(None, (), (), None)
+"""What a call that is no model's has of messages."""
 
 _SKIPPED = {"start_time", "answer_text", "user_text", "error_type"} | {
     column["name"] for column in normalise.columns().values() if column["origin"] in ("evidence", "sealed")
@@ -51,8 +52,8 @@ def turns_of(spans: Iterable[Span]) -> tuple[Turn, ...]:
     by_turn: dict[str, list[Span]] = {}
     for span in spans:
         by_turn.setdefault(span.turn_id or span.span_id, []).append(span)
-    turns = [sorted(members, key=_order) for members in by_turn.values()]
-    turns.sort(key=lambda members: _order(_agent(members)))
+    turns = [sorted(members, key=order_of) for members in by_turn.values()]
+    turns.sort(key=lambda members: order_of(_agent(members)))
     return tuple(Turn(_agent(members), tuple(members), index) for index, members in enumerate(turns))
 
 
@@ -72,7 +73,7 @@ def span_of(row: Row) -> Span:
     if not (isinstance(attributes, dict) and "auditlog.inexact" in attributes):
         # What an import kept as text says more than its value would.
         given = normalise.decoded(given)
-    chat = chat_of(given, returned) if row["kind"] == "model" else _NO_CHAT
+    chat = chat_of(given, returned) if row["kind"] == "model" else NO_CHAT
     found = returned if row["kind"] == "retriever" and row["documents"] is None else loads(row["documents"])
     return Span(
         trace_id=row["trace_id"] or "",
@@ -119,14 +120,14 @@ def span_of(row: Row) -> Span:
         output_messages=normalise.messages(loads(row["output_messages"])) or chat.output_messages,
         tool_definitions=normalise.decoded(loads(row["tool_definitions"])) or chat.tool_definitions,
         documents=documents(normalise.decoded(found)),
-        fault=_fault(loads(row["error"])),
-        evaluations=_evaluations(loads(row["evaluations"])),
+        fault=fault_of(loads(row["error"])),
+        evaluations=evaluations_of(loads(row["evaluations"])),
         tags={
             key: value if isinstance(value, str) else _dumped(value)
             for key, value in _mapping(row["tags"]).items()
         },
         attributes=_mapping(row["attributes"]),
-        replay=_replay(row),
+        replay=replay_of(row),
         segment=row["segment"],
         erased=row.get("erased", False),
         closed=row.get("closed"),
@@ -163,7 +164,8 @@ def _document(item: Json) -> Document:
     )
 
 
-def _evaluations(value: Json) -> tuple[Evaluation, ...]:
+def evaluations_of(value: Json) -> tuple[Evaluation, ...]:
+    """Make judgements of a recorded list."""
     found = []
     for item in value if isinstance(value, list) else ():
         if isinstance(item, dict) and isinstance(item.get("name"), str):
@@ -180,7 +182,8 @@ def _evaluations(value: Json) -> tuple[Evaluation, ...]:
     return tuple(found)
 
 
-def _fault(value: Json) -> Fault | None:
+def fault_of(value: Json) -> Fault | None:
+    """Make an error of what was recorded of it."""
     match value:
         case None:
             return None
@@ -192,7 +195,8 @@ def _fault(value: Json) -> Fault | None:
             return Fault("", value if isinstance(value, str) else _dumped(value))
 
 
-def _replay(row: Row) -> Replay | None:
+def replay_of(row: Row) -> Replay | None:
+    """Say where a replayed span came from, by its columns; None for a recorded one."""
     if row["replay_run_id"] is None:
         return None
     return Replay(
@@ -213,7 +217,8 @@ def _agent(members: list[Span]) -> Span:
     return named or next((span for span in members if span.kind == "agent"), members[0])
 
 
-def _order(span: Span) -> tuple[int, bool, str]:
+def order_of(span: Span) -> tuple[int, bool, str]:
+    """Give what spans of a turn are ordered by."""
     # Of two spans that began in the same nanosecond, the one that called the other comes first.
     return span.start_ns, span.span_id != span.turn_id, span.span_id
 
