@@ -20,8 +20,6 @@ import os
 import platform
 import site
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +40,7 @@ from replay.running.executed import Executed, executed
 from replay.running.loops import Loops
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.records import OVERRIDDEN, Place, unrun_case
+from replay.running.talk import Talk
 from replay.sandbox import kernel, threads
 from replay.sandbox.fork import Prefix, split
 from replay.sandbox.guard import Guard
@@ -118,43 +117,21 @@ def main() -> None:
     # From here on this process sees what customers said, and what an agent prints is nobody's.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     frames.write_message(writing, protocol.ready_message(ready))
+    talk = Talk(reading, writing, token)
+    if setup.leases:
+        talk.listen()
     interceptor, background = interception.installed(), threads.in_background()
     surroundings = Surroundings(guard, setup.paths)
-    talk = _Talk(reading, writing)
     if setup.leases and isinstance(interceptor, CaseInterceptor):
-        interceptor.pace_with(talk.lease)
+        interceptor.pace_with(talk.lease, talk.lease_later)
     # What lives now outlives every case, so a collection after each looks only at what the case left.
     gc.freeze()
     while (message := talk.cases()) is not None:
         for job in protocol.read_jobs(message):
             result = _run_case(target, job, interceptor, background, setup, surroundings)
-            said, records = protocol.result_message(job.case_id, result)
-            frames.write_message(writing, {**said, "token": token}, records)
+            talk.say(*protocol.result_message(job.case_id, result))
             if result.spent:
                 return
-
-
-class _Talk:
-    """What the run says, in order; safe to ask from any thread."""
-
-    def __init__(self, reading: int, writing: int) -> None:
-        self._reading, self._writing = reading, writing
-        self._lock = threading.Lock()
-        self._waiting: deque[dict[str, Any]] = deque()
-
-    def cases(self) -> dict[str, Any] | None:
-        """Give the next cases to run; None at the end."""
-        return self._waiting.popleft() if self._waiting else frames.read_message(self._reading)
-
-    def lease(self) -> None:
-        """Wait until a live model call may begin."""
-        with self._lock:
-            frames.write_message(self._writing, {"say": "lease"})
-            while (message := frames.read_message(self._reading)) is not None:
-                if message.get("say") == "leased":
-                    return
-                self._waiting.append(message)
-        _exit(0)
 
 
 def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts, Guard | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pathlib
 from typing import Any
@@ -35,6 +36,12 @@ def fail_once(messages: list[dict[str, str]]) -> str:
     return f"Answer: {messages[-1]['content']}"
 
 
+@auditlog.model("asked")
+async def ask_later(messages: list[dict[str, str]]) -> str:
+    """Answer from a coroutine."""
+    return f"Answer: {messages[-1]['content']}"
+
+
 def _said(question: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": question}]
 
@@ -56,3 +63,20 @@ def confused(question: str, history: Any = None) -> str:
     """Fail after a model call that went well."""
     ask(_said(question))
     raise ConfusedError("Error code: 429")
+
+
+@auditlog.agent("paid", version="4")
+async def at_once(question: str, history: Any = None) -> str:
+    """Ask twice at once, and say whether anything else went on meanwhile."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.02)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(ask_later(_said(question)), ask_later(_said(question)))
+    ticking.cancel()
+    return "went on" if ticks > 5 else "stood still"

@@ -158,6 +158,22 @@ def test_a_run_keeps_to_its_rate_and_waiting_is_not_the_cases(paid):
     assert {"complete"} == {case.status for case in replay.load_report(paid, summary.run_id).cases}
 
 
+def test_a_coroutine_that_waits_for_its_lease_keeps_nobody_waiting(paid):
+    """While one call of an agent waits for its lease, the agent's event loop goes on, past the deadline's length, too."""
+    planned = replay.plan(
+        paid,
+        "paid_agents:at_once",
+        path=AGENTS,
+        workers=1,
+        limit=2,
+        limits=Limits(deadline=0.9, requests_per_minute=60),
+    )
+    summary = replay.run(paid, planned)
+    assert (summary.status, summary.done) == ("complete", 2)
+    cases = replay.load_report(paid, planned.run_id).cases
+    assert {("complete", "went on")} == {(case.status, case.candidate[0].answer_text) for case in cases}
+
+
 def test_limits_are_read_back_and_nonsense_is_refused(paid):
     """A manifest keeps the limits; those of one from before are its own two; what has no meaning says what has."""
     limits = with_rates(Limits(max_usd=5), ["60rpm", "90ktpm"])
