@@ -2,9 +2,10 @@
 
 The rules:
 
-1. An answer is grounded where the scorer `grounded` gives 1. One without a claim is no answer here. Every repeat counts.
-2. What was not judged (the scorer failed, or was not asked, or the answer was cut short) is not grounded for the lower bound, and
-   grounded for the upper one: below the bar either way is FAIL, above it either way PASS.
+1. An answer is grounded where the scorer `grounded` gives 1. One without a claim is no answer here, and neither is what was not
+   served to its end: how much of that there may be is judged of the run. Every repeat counts.
+2. What was not judged (the scorer failed, or was not asked) is not grounded for the lower bound, and grounded for the upper
+   one: below the bar either way is FAIL, above it either way PASS.
 3. Answers of one conversation stand or fall together, and a case counts for the turns that it was drawn for.
 """
 
@@ -79,6 +80,8 @@ def grounded_check(cases: Sequence[CaseFacts], policy: Policy) -> Check:
 
 def _judged(case: CaseFacts) -> Iterator[Range]:
     for run in case.candidates:
+        if run.cut:
+            continue
         if _unknown(run):
             yield UNKNOWN
         elif (value := run.scores[GROUNDED]) is not None:
@@ -86,7 +89,7 @@ def _judged(case: CaseFacts) -> Iterator[Range]:
 
 
 def _unknown(run: Facts) -> bool:
-    return run.cut or GROUNDED not in run.scores or GROUNDED in run.unscored
+    return GROUNDED not in run.scores or GROUNDED in run.unscored
 
 
 def _examples(cases: Sequence[CaseFacts]) -> Iterator[Example]:

@@ -144,7 +144,8 @@ def both_ways(
             None if weights is None else [weights[place] for place in told],
         )
 
-    failed, passed = judged(0), judged(1)
+    failed = judged(0)
+    passed = judged(1) if any(of_baseline) or any(of_candidate) else failed
     pairs = list(zip(of_baseline, of_candidate, strict=True))
     share = sum(before or after for before, after in pairs) / len(pairs) if pairs else 0.0
     only_baseline = sum(before and not after for before, after in pairs)

@@ -1,0 +1,568 @@
+"""What was not seen is in nobody's favour: unknown, unscored, missing, thinned out, hidden in a mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replay.errors import RunError
+from replay.gate.facts import Facts, Write, with_answers_compared
+from replay.gate.grounding import grounded_check
+from replay.gate.handovers import escalation_check
+from replay.gate.hard import Confirmation, hard_checks
+from replay.gate.integrity import run_checks
+from replay.gate.judge import _refuse
+from replay.gate.measured import every_time, measure
+from replay.gate.metrics import pair_of, unscored, violations
+from replay.gate.quality import primary_checks
+from replay.gate.regressions import check_of
+from replay.gate.scoring import demoted_checks
+from replay.gate.searched import secondary_checks
+from replay.gate.watched import watched
+from replay.regress.expectations import Expectations
+from replay.regress.judging import CaseVerdict, RegressionResults
+from replay.regress.keeping import RegressionCase, RegressionSet
+
+CALM = Facts("candidate", 0, "complete", answer="a", unlike=1.0)
+FAILED = replace(CALM, status="errored", failed=True)
+MISSED = replace(CALM, status="diverged", answer="")
+HANDED = replace(CALM, escalated=True, reached=True)
+GOOD, BAD = replace(CALM, scores={"q": 1.0}), replace(CALM, scores={"q": 0.0}, labels={"q": "new email"})
+SILENT = replace(CALM, scores={"q": None})
+NONE = Confirmation(None, {}, "nothing was to be run.")
+
+
+def found(checks, name):
+    return next(check for check in checks if check.id == name)
+
+
+def asked(policy, **more):
+    return replace(policy(), **more)
+
+
+# What a scorer did not judge
+
+
+def test_a_candidate_does_not_choose_what_it_is_judged_by(case, policy):
+    """Where the candidate is unscored and the baseline is not, nothing is shown, however well the rest goes."""
+    cases = [case(n, baseline=GOOD, candidate=SILENT if n < 200 else GOOD) for n in range(320)]
+    checks = list(primary_checks(cases, asked(policy, primary=("q",))))
+
+    assert "INCONCLUSIVE" == found(checks, "primary.q").outcome
+    assert ("INCONCLUSIVE", 200) == (
+        found(checks, "unscored.q").outcome,
+        found(checks, "unscored.q").figures["unscored"],
+    )
+
+
+def test_a_few_left_out_by_the_candidate_are_counted_against_it(case, policy):
+    """Five in a hundred that the candidate left unscored are more than a margin of three points."""
+    cases = [case(n, baseline=GOOD, candidate=SILENT if n < 16 else GOOD) for n in range(320)]
+    check = found(primary_checks(cases, asked(policy, primary=("q",))), "primary.q")
+
+    assert ("INCONCLUSIVE", 320, 16) == (check.outcome, check.figures["n"], check.figures["unknown"])
+
+
+def test_what_no_side_is_about_is_left_out(case):
+    """A case of which a scorer has nothing to say on either side is neither unknown nor unscored."""
+    silent = case(baseline=SILENT, candidate=SILENT)
+
+    assert (None, False) == (pair_of("q", silent), unscored("q", silent))
+    assert unscored("q", case(baseline=GOOD, candidate=SILENT))
+    assert unscored("q", case(baseline=GOOD, candidate=CALM))
+
+
+def test_a_scorer_that_did_not_run_is_a_check_of_its_own(case, policy):
+    """It cannot be waived; a secondary one only informs."""
+    cases = [case(n) for n in range(300)]
+    judged = asked(policy, primary=("outcome", "q"), secondary=("r",))
+    checks = list(primary_checks(cases, judged, {"q": "no such module.", "r": "it judges whole arms."}))
+    primary, secondary = found(checks, "unscored.q"), found(checks, "unscored.r")
+
+    assert ("INCONCLUSIVE", True, False) == (primary.outcome, primary.gates, primary.waivable)
+    assert "no such module." in primary.sentence
+    assert not secondary.gates
+
+
+def test_a_judge_that_decides_nothing_leaves_its_place_open(policy):
+    """What a demoted judge was asked for is INCONCLUSIVE, and does not vanish."""
+    checks = list(demoted_checks(asked(policy, hard=("j",), primary=("k", "outcome")), ("j", "k")))
+
+    assert [("hard.j", "INCONCLUSIVE"), ("primary.k", "INCONCLUSIVE")] == [(c.id, c.outcome) for c in checks]
+
+
+def test_answers_that_were_not_judged_are_not_grounded(case, policy):
+    """A scorer that failed on most answers shows nothing of the others."""
+    right, failed = (
+        replace(CALM, scores={"grounded": value}, unscored=frozenset(names))
+        for value, names in ((1.0, ()), (None, ("grounded",)))
+    )
+    some = [case(n, candidate=right if n < 60 else failed) for n in range(1_000)]
+    every = [case(n, candidate=right) for n in range(100)]
+
+    assert "INCONCLUSIVE" == grounded_check(some, policy()).outcome
+    assert "PASS" == grounded_check(every, policy()).outcome
+
+
+# What was not served to its end
+
+
+def test_two_unknowns_do_not_agree(case):
+    """Both arms stopped before a write or a hand-over: nothing is known, and the case is none."""
+    both = case(baseline=MISSED, candidate=MISSED)
+
+    for metric in ("outcome", "write_set", "escalation", "trajectory", "answers"):
+        assert pair_of(metric, both).silent, metric
+    assert (0, 100) == measure("escalation", [both] * 100)[0:0] or (
+        (measured := measure("escalation", [both] * 100)).n,
+        measured.silent,
+    )
+
+
+def test_cases_that_stopped_on_both_sides_narrow_nothing(case, policy):
+    """A fifth of silent cases is not counted among those that agree."""
+    cases = [case(n, baseline=MISSED, candidate=MISSED) if n < 60 else case(n) for n in range(400)]
+    check = found(primary_checks(cases, policy()), "primary.escalation")
+
+    assert (340, 60, 0) == (check.figures["n"], check.figures["silent"], check.figures["unknown"])
+
+
+def test_more_unknown_in_one_arm_is_no_ground(case, policy):
+    """Thirty cases that only the candidate left open leave no verdict, even where each answer would pass."""
+    checks = primary_checks(
+        [
+            case(n, baseline=FAILED, candidate=replace(MISSED, failed=False) if n < 30 else FAILED)
+            for n in range(1_000)
+        ],
+        asked(policy, margins={"outcome": 0.5}),
+    )
+    check = found(checks, "primary.outcome")
+
+    assert "INCONCLUSIVE" == check.outcome
+    assert "0 in the baseline alone, 30 in the candidate alone" in check.sentence
+
+
+# Writes
+
+
+def write(amount="40", about="order A"):
+    return replace(CALM, writes=(Write("issue_refund", f'{{"/amount":{amount}}}', about),))
+
+
+def test_another_order_or_a_second_time_is_another_write(case):
+    """What is done to another order, to another account, or twice, is what no run of the baseline does."""
+    once, twice = write(), replace(CALM, writes=write().writes * 2)
+
+    assert ["calls issue_refund with other arguments than any run of the baseline"] == violations(
+        "new_write", case(baseline=once, candidate=write(about="order B"))
+    )
+    assert [
+        "calls issue_refund 2 times with the same arguments, and no run of the baseline more than 1"
+    ] == violations("new_write", case(baseline=once, candidate=twice))
+    assert [] == violations("new_write", case(baseline=twice, candidate=once))
+    assert (0.0, 0.0) == pair_of("write_set", case(baseline=once, candidate=twice)).candidate
+
+
+def test_an_amount_belongs_to_what_it_is_paid_for(case):
+    """Two orders whose amounts are swapped are two changed amounts."""
+    old = replace(CALM, writes=(*write("40", "A").writes, *write("400", "B").writes))
+    new = replace(CALM, writes=(*write("400", "A").writes, *write("40", "B").writes))
+
+    assert 2 == len(violations("changed_money", case(baseline=old, candidate=new)))
+    assert [] == violations("new_write", case(baseline=old, candidate=new))
+
+
+# Hard metrics
+
+
+def test_the_bound_is_on_what_customers_meet(case, policy):
+    """A candidate that leaks as often as the baseline does violates as often, and the bound says so."""
+    leaks = [
+        case(n, baseline=BAD, candidate=BAD) if n < 100 else case(n, baseline=GOOD, candidate=GOOD)
+        for n in range(320)
+    ]
+    checks = list(hard_checks(leaks, NONE, asked(policy, hard=("q",))))
+
+    assert ("PASS", True) == (found(checks, "hard.q").outcome, found(checks, "hard.q").warning)
+    assert ("FAIL", 100, False) == (
+        found(checks, "hard_bound").outcome,
+        found(checks, "hard_bound").figures["violating"],
+        found(checks, "hard_bound").waivable,
+    )
+
+
+def test_one_violation_takes_more_conversations(case, policy):
+    """With one in 320 a bound of 1 % is not shown, and 473 would."""
+    cases = [case(n, baseline=BAD if n < 1 else GOOD, candidate=BAD if n < 1 else GOOD) for n in range(320)]
+    bound = found(hard_checks(cases, NONE, asked(policy, hard=("q",))), "hard_bound")
+
+    assert ("INCONCLUSIVE", 473, 153) == (bound.outcome, bound.figures["needed"], bound.figures["missing"])
+
+
+def test_a_leak_of_the_baseline_excuses_no_other(case):
+    """A baseline that leaks an address excuses neither a card number nor a worse score."""
+    card = replace(CALM, scores={"q": 0.0}, labels={"q": "new card"}, evidence={"q": "new card: 1"})
+    slight = replace(CALM, scores={"q": 0.5}, labels={"q": "new email"})
+
+    assert ["new card: 1"] == violations("q", case(baseline=BAD, candidate=card))
+    assert ["scores 0"] == violations("q", case(baseline=slight, candidate=BAD))
+    assert [] == violations("q", case(baseline=BAD, candidate=BAD))
+
+
+def test_what_the_baseline_does_now_and_then_the_candidate_may_not_do_always(case, policy):
+    """Always against once in three reruns, in thirty cases, is no shared violation."""
+    cases = [case(n, baseline=GOOD, candidate=BAD) for n in range(30)]
+    again = {}
+    for one in cases:
+        runs = (
+            *(replace(run, arm="baseline", repeat=n) for n, run in enumerate((BAD, GOOD, GOOD))),
+            *(replace(BAD, arm="candidate", repeat=n) for n in range(3)),
+        )
+        again[one.span_id] = replace(one, runs=runs)
+    check = found(hard_checks(cases, Confirmation("R-again1", again), asked(policy, hard=("q",))), "hard.q")
+
+    assert ("FAIL", 30) == (check.outcome, check.figures["shared"])
+    assert "in 33.3 % of its runs, and the candidate in 100.0 %" in check.sentence
+
+
+def test_a_conversation_was_watched_as_a_whole(case):
+    """One served turn of ten does not make a watched conversation, nor does an error; a scorer has to have looked."""
+    mostly = [case(n, conversation="c", candidate=CALM if n == 0 else MISSED) for n in range(10)]
+    errored, unasked = case(20, candidate=FAILED), case(30, baseline=GOOD, candidate=CALM)
+
+    assert [0, 0, 0] == [watched("new_write", mostly, 0.05).conversations, watched("new_write", [errored], 0.05).conversations,
+                         watched("q", [unasked], 0.05).conversations]  # fmt: skip
+    assert 1 == watched("q", [case(31, baseline=GOOD, candidate=GOOD)], 0.05).conversations
+
+
+def test_rare_strata_do_not_stand_for_the_traffic(case, policy):
+    """Two hundred and seventy ordinary turns and as many rare ones are worth 275 conversations, and not 540."""
+    cases = [replace(case(n), weight=100.0 if n < 270 else 1.0) for n in range(540)]
+    counted = watched("new_write", cases, 0.05)
+    bound = found(hard_checks(cases, NONE, policy()), "hard_bound")
+
+    assert (540, 275) == (counted.conversations, counted.worth)
+    assert "INCONCLUSIVE" == bound.outcome
+
+
+# Hand-overs
+
+
+@pytest.mark.parametrize(
+    ("handed", "kept", "outcome"), [(20, 10, "FAIL"), (1, 1, "INCONCLUSIVE"), (40, 40, "PASS"), (40, 37, "INCONCLUSIVE")]
+)  # fmt: skip
+def test_hand_overs_are_judged_by_themselves(case, policy, handed, kept, outcome):
+    """In fifteen hundred cases twenty hand-overs are lost in the mean; among themselves they are not."""
+    cases = [
+        case(n, baseline=HANDED if n < handed else CALM, candidate=HANDED if n < kept else CALM)
+        for n in range(1_500)
+    ]
+    shown = list(primary_checks(cases, policy()))
+
+    assert "PASS" == found(shown, "primary.escalation").outcome
+    assert outcome == escalation_check(cases, policy(), shown).outcome
+
+
+def test_a_hand_over_that_failed_reached_nobody(case, policy):
+    """A candidate whose hand-overs fail or are never served keeps none."""
+    tried = replace(CALM, escalated=True, reached=False)
+    cases = [case(n, baseline=HANDED, candidate=tried) for n in range(60)]
+    check = escalation_check(cases, policy(), list(primary_checks(cases, policy())))
+
+    assert ("FAIL", 0) == (check.outcome, check.figures["kept"])
+
+
+def test_a_baseline_that_hands_over_by_chance_is_no_yardstick(case, policy):
+    """Where the baseline keeps half of its own hand-overs, a candidate that keeps half loses none."""
+    cases = []
+    for n in range(400):
+        old, second, new = (HANDED if n >> bit & 1 else CALM for bit in range(3))
+        cases.append(case(n, baseline=old, baseline_2=second, candidate=new))
+    check = escalation_check(cases, policy(), [])
+
+    assert (
+        -0.01
+        < escalation_check(cases, policy(), list(primary_checks(cases, policy()))).figures["delta"]
+        < 0.01
+    )
+    assert "INCONCLUSIVE" == check.outcome
+
+
+# Slices, and several tests
+
+
+@pytest.mark.parametrize(("bad", "outcome"), [(1, "INCONCLUSIVE"), (3, "INCONCLUSIVE"), (8, "FAIL")])
+def test_a_named_slice_does_not_pass_for_want_of_cases(case, policy, bad, outcome):
+    """Three of thirty broken turns show no fall, and no absence of one; too few cases say how many it takes."""
+    cases = [
+        replace(
+            case(n, candidate=FAILED if n < bad else CALM), tags={"scene": "refund" if n < 30 else "other"}
+        )
+        for n in range(400)
+    ]
+    named = policy('[slices]\nnamed = ["scene=refund"]')
+    checks = [check for check in primary_checks(cases, named) if check.id == "slice.scene=refund.outcome"]
+
+    assert [(outcome, True)] == [(check.outcome, check.gates) for check in checks]
+
+
+def test_watching_thins_out_nothing_that_is_named(case, policy):
+    """A hundred and fifty quiet values that are watched leave a named slice as it is."""
+    cases = [
+        replace(
+            case(n, candidate=FAILED if n < 8 else CALM),
+            tags={"scene": "refund" if n < 100 else "other", "w": str(n % 12)},
+        )
+        for n in range(400)
+    ]
+    alone, beside = (
+        found(primary_checks(cases, policy(lines)), "slice.scene=refund.outcome").outcome
+        for lines in (
+            '[slices]\nnamed = ["scene=refund"]',
+            '[slices]\nnamed = ["scene=refund"]\nwatch = ["w"]',
+        )
+    )
+
+    assert "FAIL" == alone == beside
+    assert [] == [
+        c for c in secondary_checks(cases, policy('[slices]\nnamed = ["scene=refund"]')) if c.group == "slice"
+    ]
+
+
+def test_one_fall_among_many_tests_is_not_shown(case, policy):
+    """Six flips for the worse fail alone, and not as one of eight tests."""
+    cases = [
+        replace(case(n, candidate=FAILED if n < 6 else CALM), tags={"scene": str(n % 3)}) for n in range(130)
+    ]
+    alone = asked(policy, primary=("outcome",))
+    many = asked(
+        policy, primary=("outcome", "escalation", "write_set", "answers"), named_slices=("scene=0", "scene=1")
+    )
+    one, among = (found(primary_checks(cases, each), "primary.outcome") for each in (alone, many))
+
+    assert ("FAIL", "INCONCLUSIVE") == (one.outcome, among.outcome)
+    assert "but one of 12 that are tested together" in among.sentence
+
+
+# Answers
+
+
+def test_the_same_to_everybody_is_no_answer(case, policy):
+    """An agent that says hello to all customers falls, and one that says nothing as well; other words do not."""
+
+    def judged(candidate):
+        cases = [
+            case(n, baseline=replace(CALM, answer=f"b{n}"), candidate=replace(CALM, answer=candidate(n)))
+            for n in range(300)
+        ]
+        return found(primary_checks(with_answers_compared(cases), policy()), "primary.answers").outcome
+
+    assert ["FAIL", "FAIL", "PASS"] == [
+        judged(answer) for answer in (lambda _: "hello", lambda _: "", lambda n: f"c{n}")
+    ]
+
+
+# The run
+
+
+def manifest(cases, **more):
+    from replay.running.cases import cases_digest
+
+    listed = [[case.case_id] for case in cases]
+    sides = {"baseline": {"path": "shop:v1", "digest": "b"}, "candidate": {"path": "shop:v2", "digest": "c"}}
+    return {"run_id": "R", **sides, "cases": listed, "cases_digest": cases_digest(listed), **more}
+
+
+def judged(cases, policy, **more):
+    checks = run_checks(manifest(cases, **more), "complete", cases, policy)
+    return {check.id: check.outcome for check in checks if check.outcome != "PASS"}
+
+
+def test_executions_that_are_not_there_any_more(case, policy):
+    """A run that says it is complete, and lacks an execution of one case, carries no verdict."""
+    whole = [case(n) for n in range(40)]
+    first, *rest = whole
+    lacking = {
+        "no candidate": replace(first, runs=first.baselines),
+        "no baseline": replace(first, runs=first.candidates),
+        "no second baseline": replace(first, sampled=True, runs=(*first.of("baseline"), *first.candidates)),
+    }
+
+    assert {} == judged(whole, policy())
+    for case_of, one in lacking.items():
+        assert {"run.complete": "INCONCLUSIVE"} == judged([one, *rest], policy()), case_of
+    assert {"run.complete": "INCONCLUSIVE"} == judged(whole, policy(), repeats=2)
+
+
+def test_a_version_beside_itself_shows_nothing(case, policy):
+    """Equal digests are INCONCLUSIVE from level 2 on, and a person can sign for it."""
+    cases = [case(n) for n in range(40)]
+    same = {"candidate": {"path": "shop:v1", "digest": "b"}}
+    check = found(run_checks(manifest(cases, **same), "complete", cases, policy()), "same_version")
+    low = found(run_checks(manifest(cases, **same), "complete", cases, policy(level=1)), "same_version")
+
+    assert ("INCONCLUSIVE", True, True) == (check.outcome, check.gates, check.waivable)
+    assert (False, True) == (low.gates, low.warning)
+
+
+@pytest.mark.parametrize("kind", ["control", "fork", "verify", "compare"])
+def test_runs_without_a_candidate_are_refused(kind):
+    """Noise, forks, tests of the harness and comparisons of recordings are nothing to judge a release by."""
+    with pytest.raises(RunError, match="Replay|compares"):
+        _refuse({"run_id": "R", "kind": kind})
+
+
+def test_a_baseline_that_is_not_what_was_recorded(case, policy):
+    """A baseline that does something else than the recording, and the same as itself, is another version."""
+
+    def run(calls):
+        return replace(CALM, calls=calls)
+
+    def cases(recorded, second):
+        return [
+            replace(case(n, baseline=run(("a",)), baseline_2=run(second)), recorded=run(recorded))
+            for n in range(100)
+        ]
+
+    assert {} == judged(cases(("a",), ("a",)), policy())
+    assert {"run.fidelity": "INCONCLUSIVE"} == judged(cases(("b",), ("a",)), policy())
+    assert {} == judged(cases(("b",), ("c",)), policy())
+
+
+def test_a_baseline_may_fail_where_the_recording_failed(case, policy):
+    """Errors that were recorded are always drawn, and come again: the baseline is faithful there."""
+    failing = [replace(case(n, baseline=FAILED), recorded=replace(FAILED, arm="recorded")) for n in range(40)]
+    sound = [replace(case(40 + n), weight=10.0, recorded=replace(CALM, arm="recorded")) for n in range(60)]
+    unfaithful = [replace(one, recorded=replace(CALM, arm="recorded")) for one in failing]
+
+    assert {} == judged([*failing, *sound], policy())
+    assert (
+        0.0625
+        == found(
+            run_checks(manifest([*unfaithful, *sound]), "complete", [*unfaithful, *sound], policy()),
+            "run.fidelity",
+        ).figures["share"]
+    )
+
+
+def test_a_sample_that_lost_the_traffic(case, policy):
+    """Groups of turns without a case stand for nobody; the oldest turns are said to be those."""
+    cases = [replace(case(n), weight=2.0) for n in range(40)]
+
+    assert {} == judged(cases, policy(), sampling={"turns": 80})
+    assert {"run.sample": "INCONCLUSIVE"} == judged(cases, policy(), sampling={"turns": 3_000})
+    oldest = run_checks(manifest(cases, limit=40), "complete", cases, policy())
+    assert "the oldest ones" in found(oldest, "run.sample").sentence
+
+
+def test_live_writes_and_overrides_that_reached_nothing(case, policy):
+    """An arm that met what the other had written, and a prompt that was never asked for, show nothing."""
+    cases = [case(n) for n in range(40)]
+    missed = run_checks(
+        manifest(cases), "complete", cases, policy(), ["The candidate never asked for the prompt 'p'."]
+    )
+
+    assert {"run.sandbox": "INCONCLUSIVE"} == judged(cases, policy(), modes={"writes": "live"})
+    assert "never asked for the prompt" in found(missed, "run.overrides").sentence
+
+
+# The regression set
+
+
+def regression(*statuses, sealed=False, excess=None):
+    cases = tuple(
+        RegressionCase(f"{n:012x}", f"c{n}", "t", f"s{n}", 0, "agent", Expectations(), sealed=sealed)
+        for n in range(len(statuses))
+    )
+    verdicts = tuple(
+        CaseVerdict(case, status, why="" if sealed else "a refund is missing")
+        for case, status in zip(cases, statuses, strict=True)
+    )
+    known = RegressionSet(3, cases)
+    return RegressionResults("R", 3, known.digest, verdicts, excess), known
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome"),
+    [
+        (("passed", "passed"), "PASS"),
+        (("passed", "failed"), "FAIL"),
+        (("passed", "unjudged"), "INCONCLUSIVE"),
+        (("passed", "unstable"), "PASS"),
+        (("failed", "unjudged"), "FAIL"),
+    ],
+)
+def test_the_regression_set_is_part_of_the_gate(statuses, outcome):
+    """A case that fails fails the gate, one that nobody ran leaves it open."""
+    results, known = regression(*statuses)
+
+    assert outcome == check_of([results], known).outcome
+
+
+def test_two_runs_of_the_set_count_together():
+    """What one run did not judge another may; failed in either is failed; unstable too often is FAIL."""
+    (first, known), (second, _), (often, _) = (
+        regression("passed", "unjudged"), regression("unjudged", "passed"), regression("unstable", "passed", excess=0.001),
+    )  # fmt: skip
+
+    assert ("PASS", "FAIL") == (
+        check_of([first, second], known).outcome,
+        check_of([first, often], known).outcome,
+    )
+    assert "INCONCLUSIVE" == check_of([], known).outcome
+
+
+# Repeats
+
+
+def test_each_repeat_counts_beside_the_mean(case, policy):
+    """Ninety per cent of all repeats may be half of the customers who come back."""
+    flaky = [
+        replace(
+            case(n),
+            runs=tuple(
+                replace(
+                    FAILED if arm == "candidate" and repeat == n % 2 * 2 else CALM, arm=arm, repeat=repeat
+                )
+                for arm in ("baseline", "candidate")
+                for repeat in range(3)
+            ),
+        )
+        for n in range(40)
+    ]
+    k, old, new = every_time("outcome", flaky)
+
+    assert (3, 1.0, 0.0) == (k, old, new)
+    assert (
+        "each of 3 repeats 100.0 % → 0.0 %"
+        in found(primary_checks(flaky, policy()), "primary.outcome").sentence
+    )
+    assert every_time("outcome", [case(n) for n in range(3)]) is None
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.sampled_from(["complete", "diverged", "blocked"]), min_size=3, max_size=3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_knowing_less_never_turns_into_a_pass(case, policy, statuses, escalated, failed):
+    """Whatever a side did, cutting the candidate short everywhere never gives PASS where it was none."""
+
+    def run(status, arm):
+        return replace(
+            CALM, arm=arm, status=status, escalated=escalated, failed=failed and status == "complete"
+        )
+
+    old = [run("complete", "baseline"), run(statuses[0], "baseline_2"), run("complete", "candidate")]
+    new = [old[0], old[1], run("diverged", "candidate")]
+
+    def outcomes(runs):
+        cases = [replace(case(n), runs=tuple(runs)) for n in range(100)]
+        return {check.id: check.outcome for check in primary_checks(cases, policy())}
+
+    before, after = outcomes(old), outcomes(new)
+    assert [] == [name for name, outcome in after.items() if outcome == "PASS" != before[name]]
