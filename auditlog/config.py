@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from auditlog import background
+from auditlog import background, masks
 from auditlog.errors import ConfigurationError, FormatError, StoreError
 from auditlog.recorder import Recorder, log
 
@@ -97,6 +97,7 @@ def configure(
     writer = JournalWriter(found.journal, on_failure=policy, on_full=on_full)
     use(Recorder(writer, agent_version=agent_version, redactor=redactor, durable=durable))
     _state.root = root
+    masks.record_into(found)
     if http is not None:
         from auditlog.http_calls import record_http
 
@@ -121,6 +122,8 @@ def use(recorder: Recorder | None) -> None:
     """Make a recorder the process's own; None stops recording."""
     previous, _state.recorder, _state.settled = _state.recorder, recorder, True
     root, _state.root = _state.root, None
+    if recorder is None:
+        masks.record_into(None)
     if previous is not None and previous is not recorder:
         _end(previous, root)
 

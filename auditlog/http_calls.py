@@ -6,8 +6,8 @@ The rules:
    to a model's own paths are model calls (`http_models`); through urllib3, and to embeddings, they are left out.
 2. A request is a call of kind `tool` whose name is its method, its host and its path with ids left out; GET and HEAD read,
    everything else writes. A replay serves, misses and blocks it like any tool, and the body is never sent then.
-3. Of a request's headers only its content type is recorded, of a response's those that hold no credential. What a query, a
-   form or a JSON body calls a password, a key or a token is masked; a response in which something was masked is lossy.
+3. Of a request's headers only its content type is recorded, of a response's those that hold no credential. What is called a
+   password, a key or a token is masked (`http_secrets`), with a digest that lets a replay tell two values apart.
 4. A response is recorded as its reader reads it, and handed on as it comes.
 5. Below the clients: httpx (and what is built on it, the clients of OpenAI and Anthropic among them) and urllib3 (requests, and
    what is built on that) are met where they would open a connection. A process that does not opt in loads and changes nothing.
@@ -24,7 +24,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
-from auditlog import context, interception
+from auditlog import context, interception, masks
 from auditlog.call import ActiveCall
 from auditlog.decorators import begin, given
 from auditlog.http_content import exchange, response_of, told_response
@@ -53,6 +53,7 @@ class _State:
 
 def record_http() -> None:
     """Record undecorated HTTP of this process's turns from here on."""
+    masks.want()
     _State.on = True
     for name in _MODULES:
         with contextlib.suppress(ImportError):

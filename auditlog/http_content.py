@@ -5,8 +5,10 @@ The rules:
 1. A request is known by its method, its address without credentials, its content type and its body, as JSON where it is JSON,
    else as form fields, else as text, else as bytes.
 2. A response is its status, its headers but for those that may hold a credential, and its body, decoded, in the same forms.
-3. Masked is what is called by the name of a secret: in a query, in a form, and in JSON at any depth.
-4. A body that is sent as a stream is not at hand, and so is marked as lost: such a request equals no other.
+3. Secrets are masked wherever they have a name, and in paths where they look like one (`http_secrets`). A response in whose body
+   something was masked is lossy; one whose `location` leads to a masked address is not, since its masks lead there again.
+4. A body that is sent as a stream is not at hand, and so is marked as lost: such a request equals no other. Nor does one that was
+   masked without a key.
 5. What a replay hands out is the decoded body: headers that speak of another encoding or length are left out.
 
 Pure, but for httpx's decoders, which are asked where a response is compressed.
@@ -15,6 +17,7 @@ Pure, but for httpx's decoders, which are asked where a response is compressed.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import gzip
 import re
@@ -25,33 +28,19 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 
+from auditlog import masks
 from auditlog.call import Site
 from auditlog.encoding.encode import MARK
+from auditlog.http_secrets import is_id, masked_body, masked_header, masked_parts, masked_path, masked_query
 from auditlog.operation import Operation
-
-MASK = "***"
 
 SECRET_HEADER = re.compile(
     r"auth|cookie|token|secret|key|session|credential|signature|password", re.IGNORECASE
 )
-_SECRET_NAMES = frozenset(
-    "password passwd secret client_secret api_key apikey api-key access_token refresh_token id_token "
-    "auth_token authorization private_key signature sig".split()
-)
-_SECRET_IN_QUERY = _SECRET_NAMES | {
-    "key",
-    "token",
-    "code",
-    "x-amz-signature",
-    "x-amz-credential",
-    "x-amz-security-token",
-}
 _OF_THE_WIRE = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PLAIN_SEGMENT = re.compile(r"[A-Za-z_.~-]+|v\d+(?:\.\d+)?")
-_DEEPEST = 64
 
 
 class Exchange(NamedTuple):
@@ -79,30 +68,28 @@ def exchange(method: str, url: str, headers: Mapping[str, str], body: bytes | No
     default = _DEFAULT_PORTS.get(parts.scheme, 0)
     port = parts.port or default
     where = host if port == default else f"{host}:{port}"
-    query = urlencode(
-        [
-            (name, MASK if name.lower() in _SECRET_IN_QUERY else value)
-            for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        ]
-    )
+    masker = masks.Masker(masks.key())
+    path, query = masked_path(parts.path or "/", masker), masked_query(parts.query, masker)
     content_type = str(headers.get("content-type", "") or "")
     arguments: dict[str, Any] = {
         "method": method,
-        "url": urlunsplit((parts.scheme, where, parts.path or "/", query, "")),
+        "url": urlunsplit((parts.scheme, where, path, query, "")),
     }
     if body is None:
         arguments["body"] = {MARK: "streamed"}
     elif body:
         # A boundary is drawn anew for each request, and says nothing.
         arguments["content_type"] = content_type.partition(";")[0].strip().lower()
-        arguments["body"] = _masked(_told(_without_boundary(body, content_type), content_type))
+        arguments["body"] = _told(_without_boundary(body, content_type), content_type, masker)
+    if masker.lost:
+        arguments["masked"] = {MARK: "masked"}
     return Exchange(_site(method, where, template(parts.path)), arguments, host, port, parts.path)
 
 
 def template(path: str) -> str:
     """Give a path with a sign in the place of what looks like an id."""
     segments = path.split("/")
-    return "/".join(s if not s or _PLAIN_SEGMENT.fullmatch(s) else "{id}" for s in segments) or "/"
+    return "/".join("{id}" if is_id(segment) else segment for segment in segments) or "/"
 
 
 def told_response(status: int, headers: Iterable[tuple[str, str]], raw: bytes) -> tuple[dict[str, Any], bool]:
@@ -117,12 +104,14 @@ def told_response(status: int, headers: Iterable[tuple[str, str]], raw: bytes) -
     encoding = next((value for name, value in found if name == "content-encoding"), "")
     content_type = next((value for name, value in found if name == "content-type"), "")
     content, whole = decoded(raw, encoding)
-    body = _told(content, content_type)
-    masked = _masked(body)
+    in_body, in_headers = masks.Masker(masks.key()), masks.Masker(masks.key())
     kept = [
-        [name, value] for name, value in found if name not in _OF_THE_WIRE and not SECRET_HEADER.search(name)
+        [name, masked_header(name, value, in_headers)]
+        for name, value in found
+        if name not in _OF_THE_WIRE and not SECRET_HEADER.search(name)
     ]
-    return {"status": status, "headers": kept, "body": masked}, masked != body or not whole
+    told = {"status": status, "headers": kept, "body": _told(content, content_type, in_body)}
+    return told, in_body.found or in_headers.lost or not whole
 
 
 def response_of(told: Any) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -156,25 +145,24 @@ def _asked(**_: Any) -> None:
     """Stand for a function whose arguments are recorded as they are given."""
 
 
-def _told(content: bytes, content_type: str) -> Any:
-    """Give content as JSON: {"json": …}, {"form": …}, {"text": …} or {"base64": …}; None for none."""
+def _told(content: bytes, content_type: str, masker: masks.Masker) -> Any:
+    """Give content as JSON, masked: {"json": …}, {"form": …}, {"text": …} or {"base64": …}; None for none."""
     if not content:
         return None
     kind = content_type.partition(";")[0].strip().lower()
     if kind.endswith(("/json", "+json")):
-        try:
-            value = orjson.loads(content)
-        except orjson.JSONDecodeError:
-            pass
-        else:
-            return {"json": value}
+        # What is no JSON, or is nested as nobody writes it, is told as text.
+        with contextlib.suppress(orjson.JSONDecodeError, RecursionError):
+            return masked_body({"json": orjson.loads(content)}, masker)
+    if kind.startswith("multipart/"):
+        content = masked_parts(content, masker)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(content).decode()}
     if kind == "application/x-www-form-urlencoded":
-        return {"form": [list(pair) for pair in parse_qsl(text, keep_blank_values=True)]}
-    return {"text": text}
+        return masked_body({"form": [list(pair) for pair in parse_qsl(text, keep_blank_values=True)]}, masker)
+    return masked_body({"text": text}, masker)
 
 
 def _content(told: Any) -> bytes:
@@ -192,38 +180,6 @@ def _content(told: Any) -> bytes:
         case _:
             msg = "the recorded body is in no form that this version knows"
             raise ValueError(msg)
-
-
-def _masked(told: Any) -> Any:
-    """Put a mask in the place of what is called a secret."""
-    match told:
-        case {"json": value}:
-            return {"json": _without_secrets(value, 0)}
-        case {"form": list(pairs)}:
-            return {
-                "form": [
-                    [name, MASK if str(name).lower() in _SECRET_NAMES else value] for name, value in pairs
-                ]
-            }
-        case _:
-            return told
-
-
-def _without_secrets(value: Any, depth: int) -> Any:
-    if depth >= _DEEPEST:
-        return value
-    match value:
-        case dict():
-            return {
-                name: MASK
-                if isinstance(item, str) and name.lower() in _SECRET_NAMES
-                else _without_secrets(item, depth + 1)
-                for name, item in value.items()
-            }
-        case list():
-            return [_without_secrets(item, depth + 1) for item in value]
-        case _:
-            return value
 
 
 def _without_boundary(body: bytes, content_type: str) -> bytes:

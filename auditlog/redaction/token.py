@@ -15,23 +15,17 @@ The rules:
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
-import secrets
-import stat
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditlog.errors import ConfigurationError
+from auditlog import key_files
 
 if TYPE_CHECKING:
     from auditlog.layout import Layout
 
-KEY_BYTES = 32
 LETTERS = 14
 TOKEN = re.compile(rb"<([a-z][a-z0-9_]{0,31}):([a-z]{14})>")
 """A token in UTF-8 text; its kind and its letters."""
@@ -73,22 +67,7 @@ def find_key(layout: Layout) -> bytes | None:
     Raises:
         ConfigurationError: it is there, and cannot be used.
     """
-    path = key_path(layout)
-    try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigurationError(f"{path} is no regular file. Put the store's key back from a copy.")
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}. Redaction needs it; check its owner and mode."
-        raise ConfigurationError(msg) from None
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ConfigurationError(f"{path} is damaged: it must hold 32 bytes in hex. Put it back from a copy.")
-    return key
+    return key_files.find(key_path(layout), "Redaction")
 
 
 def ensure_key(layout: Layout) -> bytes:
@@ -97,42 +76,9 @@ def ensure_key(layout: Layout) -> bytes:
     Raises:
         ConfigurationError: it can neither be read nor made.
     """
-    key = find_key(layout)
-    if key is not None:
-        return key
-    path = key_path(layout)
-    draft = path.with_name(f".redaction-{os.getpid()}-{uuid.uuid4().hex}.key")
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor has no path
-                file.write(secrets.token_hex(KEY_BYTES) + "\n")
-                file.flush()
-                os.fsync(descriptor)
-            # A link, unlike a rename, loses against a key that another process made meanwhile.
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            draft.unlink()
-        _sync(path.parent)
-    except OSError as error:
-        msg = f"No redaction key can be made in {path.parent}: {error.strerror}. Check the store's owner and mode."
-        raise ConfigurationError(msg) from None
-    key = find_key(layout)
-    if key is None:
-        raise ConfigurationError(f"{path} was made, and is gone again. Call configure once more.")
-    return key
+    return key_files.ensure(key_path(layout), "Redaction")
 
 
 def key_id(key: bytes) -> str:
     """Give a short name of a key that tells nothing of it."""
     return hashlib.sha256(b"auditlog redaction key\x00" + key).hexdigest()[:12]
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

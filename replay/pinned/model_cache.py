@@ -5,7 +5,8 @@ The rules:
 1. The cache is the store: an answer that a run with cached models got live is its recorded model call, marked with its key. So
    it is in the ledger like every record, is encrypted, held, erased and pruned with it, and there is no second copy.
 2. The key is SHA-256 over everything that decides an answer: the recorded turn, the draw (see `pinning`), the model and the whole
-   request in canonical form, which of several equal requests of the case it is, and what serves it (hosts, base addresses). Of a
+   request in canonical form, which of several equal requests of the case it is, and what serves it: the hosts, and the values of
+   the variables that the agent gets, but for credentials. Of a
    decorated function the request is only what it was called with, so the whole target's digest is in its key: code that changed
    gets new answers. A wrapped client's request is what is sent, and any target that sends it shares the answer.
 3. The first answer to a key is the answer, for every later run, arm and process.
@@ -92,18 +93,13 @@ def place_of(span_id: str, draw: str, serves: str) -> str:
 
 
 def serves(hosts: Iterable[str], variables: Mapping[str, str]) -> str:
-    """Tell what serves a run's models: the hosts that are allowed, and where variables point its clients.
+    """Tell what serves a run's models: the hosts that are allowed, and what variables choose.
 
     Args:
         hosts: the run's.
-        variables: those that the agent gets; only addresses count.
+        variables: those that the agent gets, and are no credentials: their values, or keyed digests of them.
     """
-    addresses = {
-        name: value
-        for name, value in variables.items()
-        if name.endswith(("_BASE_URL", "_API_BASE", "_ENDPOINT", "_HOST"))
-    }
-    return _digest([sorted(hosts), addresses])
+    return _digest([sorted(hosts), dict(variables)])
 
 
 class CachedAnswers:

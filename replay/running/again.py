@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.running.case_lists import with_cases
-from replay.running.describing import config_digest, described, recorded_effects, run_directory
+from replay.running.describing import config_digest, described, run_directory
 from replay.running.run_plan import RunPlan, from_manifest
 from replay.running.runs import FOLLOW_UP, ends, manifests
 
@@ -76,9 +76,7 @@ def plan_again(
             f"Run {before.run_id} writes for real ({', '.join(before.modes.live_writes)}), "
             "so none of its cases is run again by itself."
         )
-    found, notes = described(
-        replace(before, notes=(), effects=recorded_effects(store).joined(before.effects))
-    )
+    found, notes = described(store, replace(before, notes=()))
     if config_digest(found) != before.config_digest:
         raise RunError(
             f"The code or the set-up of run {before.run_id} changed since it ran, and what runs now would not be what ran then. "

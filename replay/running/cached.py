@@ -8,7 +8,6 @@ The rules:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +47,9 @@ class Cache:
         """
         if not self._on:
             return {}
-        names = (*self._plan.env, *target.env)
-        variables = {name: os.environ[name] for name in names if name in os.environ} | dict(target.variables)
-        serves = model_cache.serves(self._plan.hosts, variables)
+        names = {*self._plan.env, *target.env}
+        variables = {name: digest for name, digest in self._plan.environment if name in names}
+        serves = model_cache.serves(self._plan.hosts, variables | dict(target.variables))
         return {"cache": model_cache.cache_for(answers, span_id, draw, serves=serves, code=target.digest)}
 
 

@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlog import masks
 from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.matching.rules import rules_to_json
+from replay.pinned.model_cache import CACHED
+from replay.running.cached import refuse_changed
 from replay.running.pool import probe
 from replay.running.protocol import Ready
 from replay.running.run_plan import RunPlan
 from replay.running.sampling import EVERY_TURN
 from replay.sandbox.effects import KnownEffects, known_effects
+from replay.sandbox.environment import value_digests
 from replay.targets.environments import Say
 from replay.targets.locate import relocate, target_digest
 from replay.targets.planned import PlannedTarget
@@ -49,11 +53,12 @@ def run_directory(path: str | os.PathLike[str] | None) -> str:
 
 
 def described(
-    draft: RunPlan, *, allow_builds: bool = False, say: Say | None = None
+    store: Store, draft: RunPlan, *, allow_builds: bool = False, say: Say | None = None
 ) -> tuple[RunPlan, list[str]]:
     """Let a worker look at each target; give the plan with what they are, and what is worth saying.
 
     Args:
+        store: where its recordings are, and where it goes.
         draft: the plan; targets that were read from a record are found again.
         allow_builds: packages of an environment may be built, which runs their code outside of the sandbox.
         say: told what takes its time.
@@ -62,8 +67,11 @@ def described(
         TargetError: a target cannot be imported or is no agent.
         RunError: what a run was begun with is gone, or a worker does not start.
     """
+    if draft.modes.model == CACHED:
+        refuse_changed(store)
     draft, notes = _found_again(draft, allow_builds=allow_builds, say=say)
     environment = dict(os.environ)
+    draft = _with_what_the_store_knows(store, draft, environment)
     notes += [
         f"The variable {name} is not set here, so the agent does not get it."
         for name in dict.fromkeys(
@@ -172,11 +180,24 @@ def config_digest(plan: RunPlan) -> str:
             "sample": plan.sample,
             "hosts": sorted(plan.hosts),
             "env": sorted(plan.env),
+            **({"environment": dict(plan.environment)} if plan.environment else {}),
             "path": list(plan.paths),
             # Left out where it is the default, so that equal runs of any version have one digest.
             **({"repeats": plan.repeats} if plan.repeats > 1 else {}),
             **({"sampling": asked} if (asked := plan.sampling.asked) != EVERY_TURN.asked else {}),
         }
+    )
+
+
+def _with_what_the_store_knows(store: Store, draft: RunPlan, environment: Mapping[str, str]) -> RunPlan:
+    """Give the plan with what only the store says: its tools' effects, and what its key says of values without telling them."""
+    names = (*draft.env, *draft.candidate.env, *(draft.baseline.env if draft.baseline is not None else ()))
+    key = masks.ensure_key(store.layout) if names else masks.find_key(store.layout)
+    return replace(
+        draft,
+        effects=recorded_effects(store).joined(draft.effects),
+        mask_key=key.hex() if key else "",
+        environment=value_digests(key or b"", names, environment),
     )
 
 

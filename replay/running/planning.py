@@ -24,13 +24,11 @@ from auditlog.errors import NotFoundError
 from auditlog.filters.language import parse
 from replay.errors import RunError
 from replay.matching.rules import NO_RULES, MatchRules
-from replay.pinned.model_cache import CACHED
 from replay.pinned.pinning import PINNED, Pinning
 from replay.pinned.pinning import check as check_pinning
-from replay.running.cached import refuse_changed
 from replay.running.case_lists import with_cases
 from replay.running.cases import freeze, select
-from replay.running.describing import config_digest, described, recorded_effects, run_directory
+from replay.running.describing import config_digest, described, run_directory
 from replay.running.limits import NO_LIMITS, Limits
 from replay.running.resuming import resumed
 from replay.running.run_plan import Engine, PlannedKind, RunPlan
@@ -161,11 +159,8 @@ def plan(
         matching=matching,
         pinning=check_pinning(pinning),
         sampling=sampling,
-        effects=recorded_effects(store),
     )
-    if modes.model == CACHED:
-        refuse_changed(store)
-    found, notes = described(draft)
+    found, notes = described(store, draft)
     notes[:0] = dict.fromkeys((*tried.notes, *(compared.notes if compared is not None else ())))
     digest = config_digest(found)
     if not fresh and (manifest := find_unfinished(store, digest)) is not None:

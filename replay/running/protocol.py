@@ -68,6 +68,8 @@ class Setup:
     """What is held still."""
     effects: KnownEffects = NOTHING_KNOWN
     """What the recordings of the whole store say of tools."""
+    mask_key: str = field(default="", repr=False)
+    """Of the store, in hex: masked values of the agent's HTTP are compared by it."""
 
 
 @dataclass(frozen=True, slots=True)

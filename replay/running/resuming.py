@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.errors import RunError
 from replay.running.cases import cases_digest
-from replay.running.describing import config_digest, described, recorded_effects, run_directory
+from replay.running.describing import config_digest, described, run_directory
 from replay.running.limits import Limits
 from replay.running.run_plan import Engine, RunPlan, from_manifest
 from replay.running.runs import find_unfinished, load_manifest
@@ -121,13 +121,13 @@ def begun_again(
         msg = f"Run {before.run_id} was begun in {before.paths[0]}, and this is {directory}. Go there, or name it with --path."
         raise RunError(msg)
     plan, notes = described(
+        store,
         replace(
             before,
             workers=workers or before.workers,
             engine=engine,
             ray_address=ray_address,
             limits=before.limits if limits is None else limits.over(before.limits),
-            effects=recorded_effects(store).joined(before.effects),
         ),
         allow_builds=allow_builds,
         say=say,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -73,6 +73,10 @@ class RunPlan:
     """Which of the chosen turns are its cases."""
     effects: KnownEffects = NOTHING_KNOWN
     """What the recordings of the whole store say of tools."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Of the variables that are let through, and are no credentials: keyed digests of their values."""
+    mask_key: str = field(default="", repr=False)
+    """The store's key for masked values, in hex; no part of its record."""
     engine: Engine = "asyncio"
     """Where its workers are: processes of this machine, or actors of a Ray cluster. No part of its record."""
     ray_address: str = ""
@@ -113,6 +117,7 @@ class RunPlan:
             variables=target.variables,
             within=place.within,
             effects=self.effects,
+            mask_key=self.mask_key,
         )
         env = (*self.env, *target.env)
         return Launch(setup, place, env, self.limits.case_seconds, target.sources)
@@ -124,7 +129,7 @@ class RunPlan:
         fields["cases"] = [case.listed() for case in self.cases]
         fields["case_count"] = len(self.cases)
         fields["cases_digest"] = cases_digest(fields["cases"])
-        for name in ("notes", "resumed", "engine", "ray_address"):
+        for name in ("notes", "resumed", "mask_key", "engine", "ray_address"):
             del fields[name]
         fields["candidate"] = self.candidate.recorded()
         fields["baseline"] = None if self.baseline is None else self.baseline.recorded()
@@ -146,6 +151,7 @@ def from_manifest(manifest: Mapping[str, Any]) -> RunPlan:
             fields[name] = target_from_json(fields[name])
     for name in ("hosts", "locks", "env", "paths"):
         fields[name] = tuple(fields[name])
+    fields["environment"] = tuple((name, digest) for name, digest in fields.get("environment") or ())
     # Before there were modes, a manifest said what became of models, and nothing else could be chosen.
     fields["modes"] = modes_from_json(manifest.get("modes") or {"model": manifest.get("model", "live")})
     fields["matching"] = rules_from_json(fields.get("matching"))

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import auditlog
-from auditlog import config, interception, overrides
+from auditlog import config, interception, masks, overrides
 from auditlog.context import conversation
 from auditlog.http_calls import record_http
 from auditlog.recorder import ListSink, Recorder
@@ -143,6 +143,7 @@ def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts, Guard | No
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
     held, guard = take_locks(setup.locks, setup.scratch, hosts, process)
     _hold_the_recorder()
+    masks.use(bytes.fromhex(setup.mask_key) or None)
     prepare(setup.pinning, hosts.hosts)
     # `-P` kept the working directory off the path while our own modules were imported.
     sys.path[:0] = [path for path in setup.paths if path not in sys.path]

@@ -7,13 +7,18 @@ The rules:
 3. HOME and the temporary directory are the worker's scratch directory, so that credential files are not found either.
 4. Of PYTHONPATH only whole paths are kept: an empty or relative part is the agent's directory, whose `sitecustomize` would run
    before any lock.
-5. Telemetry is off, so that it is not taken for a leak.
+5. Of a variable that is let through a run keeps a keyed digest of its value, and never the value: another value is another
+   run. Of a credential it keeps nothing, since a key that was turned asks the same model.
+6. Telemetry is off, so that it is not taken for a leak.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import Iterable, Mapping
+
+from auditlog.http_secrets import is_secret
 
 ALLOWED = (
     "LANG",
@@ -29,6 +34,27 @@ ALLOWED = (
     "TZ",
     "VIRTUAL_ENV",
 )
+
+
+def value_digests(
+    key: bytes, names: Iterable[str], environment: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Give keyed digests of what variables say, by name; of credentials, and of what is not set, none.
+
+    Args:
+        key: the store's.
+        names: of the variables that are let through.
+        environment: the parent's.
+    """
+    return tuple(
+        (name, _digest(key, environment[name]))
+        for name in sorted({*names})
+        if name in environment and not is_secret(name, environment[name])
+    )
+
+
+def _digest(key: bytes, value: str) -> str:
+    return hmac.digest(key, b"environment\0" + os.fsencode(value), "sha256")[:8].hex()
 
 
 def scrubbed(environment: Mapping[str, str], scratch: str, named: Iterable[str] = ()) -> dict[str, str]:

@@ -94,6 +94,18 @@ async def asks_another(question: str, url: str) -> Any:
 
 
 @auditlog.agent("bot")
+def asks_rate(question: str, url: str, token: str = "first-token") -> Any:
+    """Ask for a rate, with a token that is not recorded."""
+    return httpx.get(f"{url}/rate", params={"access_token": token}).json()
+
+
+@auditlog.agent("bot")
+def asks_rate_of_another(question: str, url: str, token: str = "") -> Any:
+    """Ask for the same with another token."""
+    return asks_rate.__wrapped__(question, url, f"another {token}")  # type: ignore[attr-defined]
+
+
+@auditlog.agent("bot")
 async def asks_in_executor(question: str, url: str) -> Any:
     """Ask on a thread that lost the context, and swallow what comes of it."""
     try:

@@ -16,6 +16,8 @@ from auditlog.redaction import for_store
 from replay.cli import replay as command
 from replay.errors import RunError
 from replay.pinned.model_cache import KEY, cache_key, is_answer
+from replay.running.again import plan_again
+from replay.running.runs import load_manifest
 from replay.sandbox.modes import Modes
 
 AGENTS = Path(__file__).parent.parent / "agents"
@@ -146,6 +148,22 @@ def test_a_store_that_was_changed_gives_no_answers(agents, store_of, trials, tmp
     segment.write_bytes(content)
     with pytest.raises(RunError, match="INVALID"):
         trials(store, "asks_model", modes=CACHED, fresh=True)
+
+
+def test_a_run_that_goes_on_or_is_confirmed_verifies_the_store_too(agents, store_of, trials, monkeypatch):
+    """Not only a new run takes cached answers."""
+    store = store_of(agents.asks_model)
+    trials(store, "asks_model", modes=CACHED)
+    manifest = load_manifest(store, "last")
+
+    def refuse(_):
+        raise RunError("it was changed")
+
+    monkeypatch.setattr("replay.running.describing.refuse_changed", refuse)
+    with pytest.raises(RunError, match="it was changed"):
+        replay.resume(store, "last", path=AGENTS)
+    with pytest.raises(RunError, match="it was changed"):
+        plan_again(store, manifest, [manifest["cases"][0][3]], 1, path=AGENTS)
 
 
 def call(arguments, name="draw", **attributes):

@@ -9,9 +9,10 @@ import threading
 import pytest
 
 import auditlog
-from auditlog import http_calls
+from auditlog import http_calls, masks
 from replay.pinned.case import NOT_PINNED
 from replay.pinned.pinning import Pinning
+from replay.running.runs import load_manifest
 from replay.sandbox.modes import Modes
 
 
@@ -110,18 +111,23 @@ class Shop(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def recorded_shop(agents, store_of):
-    """A store with a turn that asked a shop that is gone by now, and the shop's address."""
+def shop_url():
+    """The address of a shop."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     auditlog.record_http()
-    store = store_of(agents.asks_shop, "look", "refund", url=f"http://127.0.0.1:{server.server_port}")
+    yield f"http://127.0.0.1:{server.server_port}"
     http_calls.forget_http()
     server.shutdown()
     thread.join()
     server.server_close()
-    return store
+
+
+@pytest.fixture
+def recorded_shop(agents, store_of, shop_url):
+    """A store with turns that asked a shop."""
+    return store_of(agents.asks_shop, "look", "refund", url=shop_url)
 
 
 def test_undecorated_http_is_served_from_the_recording(recorded_shop, trials):
@@ -131,6 +137,25 @@ def test_undecorated_http_is_served_from_the_recording(recorded_shop, trials):
         assert case.recorded.agent.output == answers(case)[0]
         tiers = [span.replay.match_tier for span in case.trials[0].turn.of_kind("tool")]
         assert ["exact"] * len(tiers) == tiers
+
+
+def test_a_masked_value_takes_part_in_matching(agents, store_of, shop_url, trials):
+    """The answer to one token is not served for another, though neither is recorded."""
+    masks.use(b"k" * 32)
+    try:
+        store = store_of(agents.asks_rate, url=shop_url)
+    finally:
+        masks.use(None)
+    path = masks.key_path(store.layout)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text((b"k" * 32).hex())
+    (same,) = trials(store, "asks_rate")
+    assert "complete" == same.trials[0].status
+    (other,) = trials(store, "asks_rate_of_another")
+    assert "diverged" == other.trials[0].status
+    assert "first-token" not in str([span.input for span in same.recorded.of_kind("tool")])
+    manifest = load_manifest(store, "last")
+    assert "6b6b6b" not in str(manifest)
 
 
 def test_http_that_was_not_recorded_fails_closed(recorded_shop, trials):
