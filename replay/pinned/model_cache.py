@@ -9,7 +9,7 @@ The rules:
    the variables that the agent gets, but for credentials. Of a
    decorated function the request is only what it was called with, so the whole target's digest is in its key: code that changed
    gets new answers. A wrapped client's request is what is sent, and any target that sends it shares the answer.
-3. The first answer to a key is the answer, for every later run, arm and process.
+3. The first answer to a key is the answer, for every later run, arm and process, however many there were since.
 4. Never given are answers that were redacted, erased, lossy, left half-way, or errors. Before a run takes answers from a
    store, the store is verified: what somebody changed in it does not become a verdict.
 5. A worker is handed the answers of its case, and looks nothing up: agent code does not come near the cache.
@@ -53,8 +53,6 @@ _UNFIT = (
     "auditlog.stream.abandoned",
     "auditlog.stream.reduced",
 )
-_MOST_RUNS = 50
-"""So many earlier runs are looked through, the newest."""
 
 
 def cache_key(call: Call, place: str, code: str, number: int) -> str:
@@ -178,18 +176,18 @@ def answers_of(
         turns: the recorded turns' span ids.
         fits: says which calls were not pruned; by default what `kept` says.
     """
-    run_ids, sources = list(runs)[:_MOST_RUNS], list(turns)
+    run_ids, sources = list(runs), list(turns)
     if not run_ids or not sources:
         return {}
     fits = fits or kept(store)
     condition = (
-        f"kind = 'model' AND status = 'ok' AND replay_match_tier IS NULL AND replay_run_id IN ({_marks(run_ids)}) "
-        f"AND replay_source_span_id IN ({_marks(sources)})"
+        "kind = 'model' AND status = 'ok' AND replay_match_tier IS NULL AND output IS NOT NULL "
+        "AND replay_run_id IN (SELECT unnest(?::VARCHAR[])) "
+        "AND replay_source_span_id IN (SELECT unnest(?::VARCHAR[])) AND contains(decode(attributes), ?)"
     )
     found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
-    for span in sorted(
-        store.spans(condition, [*run_ids, *sources]), key=lambda span: (span.start_ns, span.span_id)
-    ):
+    answers = store.spans(condition, [run_ids, sources, KEY])
+    for span in sorted(answers, key=lambda span: (span.start_ns, span.span_id)):
         if span.replay is None or not is_answer(span) or not fits(span):
             continue
         draw, _, key = str(span.attributes[KEY]).partition(":")
@@ -249,10 +247,6 @@ def kept(store: Store) -> Callable[[Span], bool]:
         )
 
     return fits
-
-
-def _marks(values: Iterable[str]) -> str:
-    return ", ".join("?" for _ in values)
 
 
 def _digest(value: Json) -> str:

@@ -15,7 +15,7 @@ from auditlog.operation import Operation
 from auditlog.redaction import for_store
 from replay.cli import replay as command
 from replay.errors import RunError
-from replay.pinned.model_cache import KEY, cache_key, is_answer
+from replay.pinned.model_cache import KEY, answers_of, cache_key, is_answer
 from replay.running.again import plan_again
 from replay.running.runs import load_manifest
 from replay.sandbox.modes import Modes
@@ -48,6 +48,16 @@ def test_the_next_run_of_an_unchanged_request_is_answered_from_the_cache(agents,
         (span.usage.input_tokens, span.usage.output_tokens, span.cost_usd)
         for span in (models(first[0])[0], models(again[0])[0])
     ]
+
+
+def test_the_run_that_asked_is_found_however_many_came_after_it(agents, store_of, trials):
+    """An answer does not go out of the cache because a year of daily runs was answered by it."""
+    store = store_of(agents.asks_model)
+    (case,) = trials(store, "asks_model", modes=CACHED)
+    asked = models(case)[0].replay
+    later = [f"run-{number}" for number in range(400)]
+    found = answers_of(store, [*later, asked.run_id], [asked.source_span_id])
+    assert 3 == sum(map(len, found.values()))
 
 
 @pytest.mark.slow
