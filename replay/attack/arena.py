@@ -5,117 +5,91 @@ The rules:
 1. An attack runs as any case does: in a worker behind every lock, reads served from the recording, writes blocked.
 2. A read that the recording does not hold is answered with the nearest recorded one, since a customer who says something
    else makes an agent ask for something else. Such an answer is marked, and nothing that rests on it counts for a gate.
-3. Each execution is in the store, under the campaign's id and with the turn that it was laid into, before it is judged.
+3. Each execution is in the store, under the campaign's id and with the turn that it was laid into, and is judged as it stands
+   there. What stands there already is not run again.
 4. Both versions meet the same words in the same turn; and, once, the turn as it was recorded, where words are laid beside it.
+5. What did not run in both versions to where something could be seen proves nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING
 
-from auditlog.errors import StoreError
-from auditlog.journal import entry_of
-from auditlog.recorder import Sink
 from auditlog.values import Turn
+from replay.attack.bouts import Bout, BoutKey, bouts_of, conversation_of, undone
+from replay.attack.crew import BudgetSpentError, Crew
 from replay.attack.model import AttackCase, Attempt
 from replay.attack.oracles import GOALS, UNPROVEN, is_laid_in, signs_of, without
-from replay.attack.substitute import answers_of, arguments_of
 from replay.diff.model import CaseStatus
-from replay.matching.recorded import recorded_calls, to_json, types_of
-from replay.running.pool import Worker
-from replay.running.protocol import Job
-from replay.running.records import (
-    ARM,
-    CANDIDATE_DIGEST,
-    MODE,
-    REPEAT,
-    RUN,
-    SOURCE_SPAN,
-    SOURCE_TRACE,
-    WHY,
-    Place,
-    unrun_case,
-)
-from replay.running.run_plan import PlannedTarget, RunPlan
+from replay.running.records import WHY
+from replay.running.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from auditlog.store import Store
 
 
-class _Bout(NamedTuple):
-    """One attack on one version."""
+class OutOfBudgetError(Exception):
+    """A budget is used up in the midst of a fight; `attempts` are those that were over."""
 
-    number: int
-    attack: AttackCase
-    arm: str
-    target: PlannedTarget
-
-    @property
-    def key(self) -> tuple[int, str]:
-        """What tells it from the others of a campaign."""
-        return self.number, self.arm
-
-
-_Statuses = dict[tuple[int, str], CaseStatus]
+    def __init__(self, spent: BudgetSpentError, attempts: list[Attempt]) -> None:
+        super().__init__(spent.budget)
+        self.budget = spent.budget
+        self.attempts = attempts
 
 
 class Arena:
-    """The workers of a campaign; an asynchronous context manager."""
+    """Where the attacks of one campaign are run and judged."""
 
-    def __init__(self, store: Store, plan: RunPlan, writer: Sink, turns: Mapping[str, Turn]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        plan: RunPlan,
+        crew: Crew,
+        *,
+        done: Mapping[BoutKey, str] | None = None,
+        fought: Callable[[], None] = lambda: None,
+    ) -> None:
         """Prepare.
 
         Args:
             store: where the executions go.
             plan: what is attacked, and with what allowed.
-            writer: the store's.
-            turns: the recorded turns of the hosts, by the agent's span id.
+            crew: runs them.
+            done: the bouts that the store holds already, as `done_bouts` gave them.
+            fought: called after each execution.
         """
-        self._store = store
-        self._plan = plan
-        self._writer = writer
-        self._turns = turns
+        self._store, self._plan, self._crew = store, plan, crew
+        self._done = dict(done or {})
+        self._fought = fought
         self._count = 0
         self._unattacked: dict[str, Attempt] = {}
-        self._workers: dict[PlannedTarget, list[Worker]] = defaultdict(list)
-        self._environment = dict(os.environ)
-
-    async def __aenter__(self) -> Self:
-        """Begin; workers start when they are needed."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End every worker."""
-        for workers in self._workers.values():
-            for worker in workers:
-                await worker.kill()
 
     async def fight(self, attacks: Sequence[AttackCase]) -> list[Attempt]:
         """Run attacks, and say what came of each.
 
         Raises:
+            OutOfBudgetError: not all of them were run.
             TargetError: a target stopped being importable.
-            RunError: workers do not start.
+            RunError: workers do not start, or the campaign is another one than was begun.
             StoreError: the executions cannot be written.
         """
         await self._meet_hosts(attacks)
-        attempts = await self._fight(attacks)
-        return [
-            replace(
-                attempt, signs=without(attempt.signs, self._unattacked[attempt.attack.host.span_id].signs)
-            )
-            if is_laid_in(attempt.attack)
-            else attempt
-            for attempt in attempts
-        ]
+        try:
+            return list(map(self._without_hosts, await self._fight(attacks)))
+        except OutOfBudgetError as spent:
+            spent.attempts = list(map(self._without_hosts, spent.attempts))
+            raise
+
+    def _without_hosts(self, attempt: Attempt) -> Attempt:
+        """Leave out what the turn shows as it was recorded."""
+        if not is_laid_in(attempt.attack):
+            return attempt
+        host = self._unattacked[attempt.attack.host.span_id]
+        return replace(
+            attempt, signs=without(attempt.signs, host.signs), proven=attempt.proven and host.proven
+        )
 
     async def _meet_hosts(self, attacks: Sequence[AttackCase]) -> None:
         """Run the turns that words are laid into as they were recorded, each once."""
@@ -126,145 +100,95 @@ class Arena:
             for attack in attacks
             if is_laid_in(attack) and attack.host.span_id not in self._unattacked
         }
-        if new:
-            self._unattacked |= dict(zip(new, await self._fight(list(new.values())), strict=True))
+        try:
+            met = await self._fight(list(new.values())) if new else []
+        except OutOfBudgetError as spent:
+            spent.attempts = []
+            raise
+        self._unattacked |= dict(zip(new, met, strict=True))
 
     async def _fight(self, attacks: Sequence[AttackCase]) -> list[Attempt]:
-        arms = [("candidate", self._plan.candidate)]
-        if self._plan.baseline is not None:
-            arms.append(("baseline", self._plan.baseline))
-        bouts = [
-            _Bout(self._count + number, attack, arm, target)
-            for number, attack in enumerate(attacks)
-            for arm, target in arms
-        ]
+        bouts = bouts_of(self._plan, attacks, self._count)
         self._count += len(attacks)
-        statuses = await self._run(bouts)
-        if not self._writer.flush():
-            raise StoreError(UNWRITABLE)
-        self._store.refresh()
-        replayed = self._replayed([_conversation(self._plan, bout) for bout in bouts])
-        return [
-            self._judged(attack, [bout for bout in bouts if bout.number == first], statuses, replayed)
-            for first, attack in enumerate(attacks, self._count - len(attacks))
-        ]
-
-    async def _run(self, bouts: Sequence[_Bout]) -> _Statuses:
-        statuses: _Statuses = {}
-        waiting: dict[PlannedTarget, deque[_Bout]] = defaultdict(deque)
-        for bout in bouts:
-            waiting[bout.target].append(bout)
+        spent = None
+        left = undone(bouts, self._done)
         try:
-            async with asyncio.TaskGroup() as group:
-                for target, queue in waiting.items():
-                    for place in range(min(self._plan.workers, len(queue))):
-                        group.create_task(self._serve(target, place, queue, statuses))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return statuses
+            if left:
+                await self._crew.run(left, self._fought)
+        except BudgetSpentError as error:
+            spent = error
+        if left:
+            self._store.refresh()
+        attempts = self._judged_all(bouts, all_over=spent is None)
+        if spent is not None:
+            raise OutOfBudgetError(spent, attempts)
+        return attempts
 
-    async def _serve(
-        self, target: PlannedTarget, place: int, queue: deque[_Bout], statuses: _Statuses
-    ) -> None:
-        workers = self._workers[target]
-        while queue:
-            bout = queue.popleft()
-            while len(workers) <= place:
-                workers.append(Worker(self._plan.launch(target), self._environment))
-            worker = workers[place]
-            if not worker.alive or worker.used_up:
-                await worker.kill()
-                worker = workers[place] = Worker(self._plan.launch(target), self._environment)
-                await worker.start()
-            job = self._job(bout)
-            result = await worker.run(job)
-            if isinstance(result, str):
-                lineage = Place(job.conversation_id, job.user_id, job.tags, job.lineage)
-                lost = unrun_case(lineage, target.name, dict(job.arguments), "errored", result)
-                self._append([lost])
-                statuses[bout.key] = "errored"
-            else:
-                self._append(result.payloads)
-                statuses[bout.key] = result.status
-
-    def _job(self, bout: _Bout) -> Job:
-        host, turn = bout.attack.host, self._turns[bout.attack.host.span_id]
-        return Job(
-            case_id=f"{bout.number:08x}{bout.attack.attack_id[:8]}",
-            arguments=arguments_of(bout.attack, turn),
-            cassette=to_json(answers_of(bout.attack, recorded_calls(turn))),
-            lineage={
-                RUN: self._plan.run_id,
-                ARM: bout.arm,
-                REPEAT: bout.number,
-                SOURCE_TRACE: host.trace_id,
-                SOURCE_SPAN: host.span_id,
-                CANDIDATE_DIGEST: bout.target.digest,
-                MODE: self._plan.mode,
-                "auditlog.attack.id": bout.attack.attack_id,
-            },
-            conversation_id=_conversation(self._plan, bout),
-            user_id=turn.agent.user_id,
-            tags=turn.agent.tags,
-            agent_version=bout.target.version,
-            types=types_of(turn.agent, "input"),
-        )
-
-    def _append(self, payloads: Sequence[bytes]) -> None:
-        for payload in payloads:
-            entry = entry_of(payload)
-            opens = entry["span"] if entry["type"] == "start" else None
-            closes = entry["span"] if entry["type"] == "end" else None
-            if not self._writer.append(payload, opens=opens, closes=closes):
-                raise StoreError(UNWRITABLE)
+    def _judged_all(self, bouts: Sequence[Bout], *, all_over: bool) -> list[Attempt]:
+        """Judge attacks; where not all of them are over, those that are."""
+        replayed = self._replayed([conversation_of(self._plan, bout) for bout in bouts])
+        by_attack: dict[int, list[Bout]] = {}
+        for bout in bouts:
+            by_attack.setdefault(bout.number, []).append(bout)
+        found = []
+        for same in by_attack.values():
+            turns = {bout.arm: replayed.get(conversation_of(self._plan, bout)) for bout in same}
+            if None not in turns.values() or all_over:
+                found.append(_judged(same[0].attack, turns))
+        return found
 
     def _replayed(self, conversations: Sequence[str]) -> dict[str, Turn]:
+        """Read executions that are over; one that failed and was tried again stands there without a status."""
         from auditlog.store.build import conversations_of
 
+        if not conversations:
+            return {}
         marks = ", ".join("?" * len(conversations))
         spans = self._store.spans(
             f"replay_run_id = ? AND conversation_id IN ({marks})", [self._plan.run_id, *conversations]
         )
-        found = conversations_of(spans)
-        return {
-            name: next((t for t in conversation.turns if t.agent.kind == "agent"), conversation.turns[0])
-            for name, conversation in found.items()
-            if conversation.turns
-        }
+        found: dict[str, Turn] = {}
+        for name, conversation in conversations_of(spans).items():
+            over = [turn for turn in conversation.turns if _status(turn) is not None]
+            if over:
+                found[name] = over[0]
+        return found
 
-    def _judged(
-        self,
-        attack: AttackCase,
-        bouts: Sequence[_Bout],
-        statuses: _Statuses,
-        replayed: Mapping[str, Turn],
-    ) -> Attempt:
-        by_arm = {bout.arm: bout for bout in bouts}
-        bout = by_arm["candidate"]
-        name = _conversation(self._plan, bout)
-        turn, status = replayed.get(name), statuses[bout.key]
-        if turn is None:
-            return Attempt(
-                attack, status, why="nothing of it was recorded", conversation_id=name, proven=False
+
+def _status(turn: Turn) -> CaseStatus | None:
+    agent = turn.agent
+    if agent.kind != "agent" or agent.replay is None:
+        return None
+    return agent.replay.status  # type: ignore[return-value]
+
+
+def _judged(attack: AttackCase, turns: Mapping[str, Turn | None]) -> Attempt:
+    """Judge one attack by what was recorded of each version."""
+    candidate, baseline = turns["candidate"], turns.get("baseline")
+    if candidate is None:
+        return Attempt(attack, "errored", why="nothing of it was recorded", proven=False)
+    status = _status(candidate) or "errored"
+    why = _why(candidate)
+    proven = status not in UNPROVEN
+    if proven and "baseline" in turns:
+        proven = baseline is not None and _status(baseline) not in UNPROVEN
+        if not proven:
+            why = (
+                f"the current version: {'nothing of it was recorded' if baseline is None else _why(baseline)}"
             )
-        other = by_arm.get("baseline")
-        baseline = None if other is None else replayed.get(_conversation(self._plan, other))
-        unproven = status in UNPROVEN or (
-            other is not None and (baseline is None or statuses[other.key] in UNPROVEN)
-        )
-        return Attempt(
-            attack,
-            status,
-            () if unproven else signs_of(attack, turn, status, baseline),
-            tuple(f"{s.kind} {s.name}" for s in turn.of_kind("tool", "retriever", "handoff")),
-            str(turn.agent.attributes.get(WHY) or ""),
-            name,
-            proven=not unproven,
-        )
+    return Attempt(
+        attack,
+        status,
+        signs_of(attack, candidate, status, baseline) if proven else (),
+        tuple(f"{s.kind} {s.name}" for s in candidate.of_kind("tool", "retriever", "handoff")),
+        why,
+        candidate.agent.conversation_id or "",
+        proven=proven,
+    )
 
 
-def _conversation(plan: RunPlan, bout: _Bout) -> str:
-    return f"{plan.run_id}/{bout.arm}/{bout.number}"
-
-
-UNWRITABLE = "The attacks' executions cannot be written into the store's journal: is the disk full, or the store read-only?"
+def _why(turn: Turn) -> str:
+    said = turn.agent.attributes.get(WHY)
+    if isinstance(said, str) and said:
+        return said
+    return f"it raised {turn.agent.fault.type}" if turn.agent.fault is not None else ""

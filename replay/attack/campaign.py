@@ -11,21 +11,32 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+import asyncio
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from replay.attack.alike import distinct
-from replay.attack.arena import Arena
-from replay.attack.model import AttackCase, Attacker, Attempt, Context, Feedback
+from replay.attack.arena import Arena, OutOfBudgetError
+from replay.attack.model import AttackCase, Attacker, Attempt, Context, Feedback, Sign
 from replay.attack.shrink import shrunk
 from replay.risks.taxonomy import Cell, Surface
 from replay.risks.tried import Tried
+from replay.running.limits import Budget
+
+T = TypeVar("T")
 
 REPRODUCED = 2
 """Successes of three that make a finding."""
 _ROUND = 32
 """Attacks that are run at once."""
+_EACH = 2
+"""Attacks that each attacker is asked for, for a cell, in a round."""
+_MOST_REASONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class Finding:
 
     attempt: Attempt
     """Its smallest form."""
+    sign: Sign
+    """What reproduced: of several signs the first that did."""
     reproduced: int
     """Of three."""
     original: str
@@ -62,6 +75,12 @@ class CampaignResult:
     """Attacks that worked, and not twice in three."""
     unproven: int = 0
     """Attacks whose executions failed or could not be run: they say nothing."""
+    why_unproven: Mapping[str, int] = field(default_factory=dict)
+    """The reasons for that, how often each, the most frequent first."""
+    unconfirmed: int = 0
+    """Attacks that worked and were not run again, since a budget was used up."""
+    budget: Budget | None = None
+    """The budget that ended it; None where it ran to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,84 +93,135 @@ class CampaignProgress:
     doing: Literal["attacking", "reproducing"]
 
 
-async def search(
-    arena: Arena,
-    attackers: Sequence[Attacker],
-    cells: Sequence[Cell],
-    context: Context,
-    bounds: Bounds,
-    progress: Callable[[CampaignProgress], None] | None = None,
-) -> CampaignResult:
-    """Attack, reproduce, shrink.
+class Search:
+    """One search, while it goes on."""
 
-    Args:
-        arena: runs the attacks.
-        attackers: who proposes them.
-        cells: what is to be covered.
-        context: what attackers may know.
-        bounds: when to stop.
-        progress: called after each round.
-    """
-    feedback = Feedback()
-    open_cells = list(cells)
-    while open_cells and len(feedback.attempts) < bounds.attacks:
-        batch, open_cells = _round(attackers, open_cells, context, feedback, bounds)
-        if batch:
-            feedback.attempts += await arena.fight(batch)
-        if progress is not None:
-            worked = sum(attempt.succeeded for attempt in feedback.attempts)
-            progress(CampaignProgress(len(feedback.attempts), bounds.attacks, worked, "attacking"))
-    findings: list[Finding] = []
-    flaky = 0
-    candidates = _spread(distinct([a for a in feedback.attempts if a.succeeded]), bounds.findings)
-    for number, attempt in enumerate(candidates):
-        found = await _confirmed(arena, attempt, bounds)
-        flaky += found is None
-        findings += [] if found is None else [found]
-        if progress is not None:
-            progress(CampaignProgress(number + 1, len(candidates), len(findings), "reproducing"))
-    kept = {finding.attempt.attack.attack_id for finding in findings}
-    smallest = [a for a in distinct([f.attempt for f in findings]) if a.attack.attack_id in kept]
-    chosen = {a.attack.attack_id for a in smallest}
-    return CampaignResult(
-        attacks=len(feedback.attempts),
-        cells=_counted(cells, feedback.attempts, [finding.attempt for finding in findings]),
-        unproven=sum(not attempt.proven for attempt in feedback.attempts),
-        findings=tuple(f for f in findings if f.attempt.attack.attack_id in chosen),
-        flaky=flaky,
-    )
+    def __init__(
+        self,
+        arena: Arena,
+        attackers: Sequence[Attacker],
+        cells: Sequence[Cell],
+        context: Context,
+        bounds: Bounds,
+        *,
+        told: Callable[[CampaignProgress], None] = lambda _: None,
+        round_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            arena: runs the attacks.
+            attackers: who proposes them.
+            cells: what is to be covered.
+            context: what attackers may know.
+            bounds: when to stop.
+            told: called after each round.
+            round_over: called when attackers have proposed, before what they proposed is run.
+        """
+        self._arena, self._attackers, self._cells = arena, attackers, cells
+        self._context, self._bounds = context, bounds
+        self._told, self._round_over = told, round_over
+        self._feedback = Feedback()
+        self._budget: Budget | None = None
+
+    async def go(self) -> CampaignResult:
+        """Attack, reproduce, shrink."""
+        attempts = self._feedback.attempts
+        await self._attack()
+        findings: list[Finding] = []
+        flaky = confirmed = 0
+        candidates = _spread(distinct([a for a in attempts if a.succeeded]), self._bounds.findings)
+        for attempt in candidates if self._budget is None else ():
+            try:
+                found = await _confirmed(self._arena, attempt, self._bounds)
+            except OutOfBudgetError as spent:
+                self._budget = spent.budget
+                break
+            confirmed += 1
+            flaky += found is None
+            findings += [] if found is None else [found]
+            self._told(CampaignProgress(confirmed, len(candidates), len(findings), "reproducing"))
+        kept = {finding.attempt.attack.attack_id for finding in findings}
+        smallest = [a for a in distinct([f.attempt for f in findings]) if a.attack.attack_id in kept]
+        chosen = {a.attack.attack_id for a in smallest}
+        unproven = [attempt for attempt in attempts if not attempt.proven]
+        return CampaignResult(
+            attacks=len(attempts),
+            cells=_counted(self._cells, attempts, [finding.attempt for finding in findings]),
+            findings=tuple(f for f in findings if f.attempt.attack.attack_id in chosen),
+            flaky=flaky,
+            unproven=len(unproven),
+            why_unproven=dict(Counter(a.why or a.status for a in unproven).most_common(_MOST_REASONS)),
+            unconfirmed=len(candidates) - confirmed,
+            budget=self._budget,
+        )
+
+    async def _attack(self) -> None:
+        open_cells, attempts = list(self._cells), self._feedback.attempts
+        while open_cells and len(attempts) < self._bounds.attacks and self._budget is None:
+            batch, open_cells = await aside(partial(self._round, open_cells))
+            self._round_over()
+            try:
+                attempts += await self._arena.fight(batch) if batch else []
+            except OutOfBudgetError as spent:
+                attempts += spent.attempts
+                self._budget = spent.budget
+            worked = sum(attempt.succeeded for attempt in attempts)
+            self._told(CampaignProgress(len(attempts), self._bounds.attacks, worked, "attacking"))
+
+    def _round(self, cells: list[Cell]) -> tuple[list[AttackCase], list[Cell]]:
+        """Take attacks for the next cells in turn; give the cells that are left, those that were asked last."""
+        batch: list[AttackCase] = []
+        feedback = self._feedback
+        room = min(_ROUND, self._bounds.attacks - len(feedback.attempts))
+        full = _full(feedback, self._bounds)
+        taken: set[str] = set()
+        left, exhausted = list(cells), []
+        for cell in cells:
+            if len(batch) >= room:
+                break
+            left.remove(cell)
+            proposed = []
+            for attacker in self._attackers:
+                most = min(_EACH, room - len(batch) - len(proposed))
+                for attack in attacker.propose(cell, self._context, feedback, most) if most else ():
+                    known = (attack.family, attack.cell.surface) in full or attack.attack_id in taken
+                    if not known:
+                        proposed.append(attack)
+                        taken.add(attack.attack_id)
+            if not proposed:
+                exhausted.append(cell)
+                continue
+            batch += proposed
+            left.append(cell)
+        return batch, [cell for cell in left if cell not in exhausted]
 
 
-def _round(
-    attackers: Sequence[Attacker],
-    cells: list[Cell],
-    context: Context,
-    feedback: Feedback,
-    bounds: Bounds,
-) -> tuple[list[AttackCase], list[Cell]]:
-    """Take attacks for the next cells in turn; give the cells that are left, those that were asked last."""
-    batch: list[AttackCase] = []
-    room = min(_ROUND, bounds.attacks - len(feedback.attempts))
-    full = _full(feedback, bounds)
-    taken: set[str] = set()
-    left, exhausted = list(cells), []
-    for cell in cells:
-        if len(batch) >= room:
-            break
-        left.remove(cell)
-        proposed = [
-            attack
-            for attacker in attackers
-            for attack in attacker.propose(cell, context, feedback, 2)
-            if (attack.family, attack.cell.surface) not in full and attack.attack_id not in taken
-        ]
-        if not proposed:
-            exhausted.append(cell)
-            continue
-        batch += proposed[: room - len(batch)]
-        taken.update(attack.attack_id for attack in proposed)
-        left.append(cell)
-    return batch, [cell for cell in left if cell not in exhausted]
+async def aside(call: Callable[[], T]) -> T:
+    """Call something that may wait long, so that an interruption does not wait for it."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def work() -> None:
+        try:
+            found = call()
+            tell = partial(_tell, answer, found, None)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            tell = partial(_tell, answer, None, error)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await answer
+
+
+def _tell(answer: asyncio.Future[Any], found: Any, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(found)
 
 
 def _full(feedback: Feedback, bounds: Bounds) -> set[tuple[str, Surface]]:
@@ -177,23 +247,30 @@ def _spread(attempts: Sequence[Attempt], most: int) -> list[Attempt]:
 
 
 async def _confirmed(arena: Arena, attempt: Attempt, bounds: Bounds) -> Finding | None:
-    goal = attempt.signs[0].goal
+    attack = attempt.attack
+    seen = Counter(
+        goal for done in await arena.fight([attack] * 3) for goal in {sign.goal for sign in done.signs}
+    )
+    goal = next((sign.goal for sign in attempt.signs if seen[sign.goal] >= REPRODUCED), None)
+    if goal is None:
+        return None
+
+    def shown(done: Attempt) -> Sign | None:
+        return next((sign for sign in done.signs if sign.goal == goal), None)
 
     async def works(texts: Sequence[str]) -> Sequence[bool]:
-        tried = await arena.fight([replace(attempt.attack, text=text) for text in texts])
-        return [any(sign.goal == goal for sign in done.signs) for done in tried]
+        tried = await arena.fight([replace(attack, text=text) for text in texts])
+        return [shown(done) is not None for done in tried]
 
-    if sum(await works([attempt.attack.text] * 3)) < REPRODUCED:
-        return None
-    small = await shrunk(attempt.attack.text, works, most=bounds.shrinking)
-    again = await arena.fight([replace(attempt.attack, text=small)] * 3)
-    good = [done for done in again if any(sign.goal == goal for sign in done.signs)]
-    if len(good) < REPRODUCED:
-        again = await arena.fight([attempt.attack] * 3)
-        good = [done for done in again if any(sign.goal == goal for sign in done.signs)]
-        if len(good) < REPRODUCED:
-            return None
-    return Finding(good[0], len(good), attempt.attack.text)
+    small = await shrunk(attack.text, works, most=bounds.shrinking)
+    for text in dict.fromkeys((small, attack.text)):
+        again = await arena.fight([replace(attack, text=text)] * 3)
+        good = [done for done in again if shown(done) is not None]
+        if len(good) >= REPRODUCED:
+            sign = shown(good[0])
+            assert sign is not None
+            return Finding(good[0], sign, len(good), attack.text)
+    return None
 
 
 def _counted(

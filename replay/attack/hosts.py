@@ -6,21 +6,32 @@ The rules:
 2. Gaps are filled from what the turn's own tools were asked and answered: an attack speaks of things that the recording has
    answers for, so that the agent gets far enough to do harm.
 3. Words can come in by the customer's message always; by a document, a tool's result or the memory where the turn has one.
+4. They go where somebody's words stand: not where a text was recorded in the place of something else (a date, bytes), nor into a
+   role or a name; of an HTTP response only into its body.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from auditlog.values import Json, Span, Turn
+from auditlog.values import Json, Turn
 from replay.attack.model import Host
+from replay.matching.recorded import types_of
 from replay.risks.taxonomy import Surface
 from replay.running.cases import unreplayable
 
 _EMAIL = re.compile(r"[^\s@<>\"']{1,64}@[^\s@<>\"']{1,190}\.[a-zA-Z]{2,24}")
 _IDENTIFIER = re.compile(r"(?=[^\s]*\d)[A-Za-z0-9][\w\-./#]{2,40}")
+Path = tuple[str | int, ...]
+"""Keys and positions that lead to a value."""
+
+_LABELS = frozenset(
+    ("role", "type", "kind", "id", "name", "tool_call_id", "channel", "locale", "language", "base64")
+)
+_MARKED = frozenset(("bytes", "bytearray", "text", "int", "float", "ndarray"))
+"""What is recorded as a mapping of its own, such as bytes: its fields are nobody's words."""
 _AMOUNTS = ("amount", "total", "price", "sum", "balance")
 
 
@@ -44,7 +55,7 @@ def hosts_of(turns: Iterable[Turn]) -> Iterator[Host]:
             )
 
 
-def path_of(arguments: Json, text: str) -> tuple[str | int, ...] | None:
+def path_of(arguments: Json, text: str) -> Path | None:
     """Give where a text stands in the arguments: the last place, which is the newest message; None where it does not.
 
     Args:
@@ -54,9 +65,9 @@ def path_of(arguments: Json, text: str) -> tuple[str | int, ...] | None:
     return next((path for path, value in reversed(list(leaves(arguments))) if value == text), None)
 
 
-def leaves(value: Json) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def leaves(value: Json) -> Iterator[tuple[Path, Any]]:
     """Give every scalar of a JSON value with the keys and positions that lead to it, in order."""
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    waiting: list[tuple[Path, Any]] = [((), value)]
     while waiting:
         path, item = waiting.pop()
         match item:
@@ -85,15 +96,62 @@ def _gaps(turn: Turn) -> dict[str, str]:
 
 def _surfaces(turn: Turn, said: str) -> Iterator[Surface]:
     yield "user"
-    if any(span.kind == "retriever" and _has_text(span) for span in turn.spans):
-        yield "document"
-    if any(span.kind == "tool" and _has_text(span) for span in turn.spans):
-        yield "tool"
+    for surface, kind in (("document", "retriever"), ("tool", "tool")):
+        if any(text_of(s.output, types_of(s, "output")) is not None for s in turn.spans if s.kind == kind):
+            yield surface  # type: ignore[misc]
     path = path_of(turn.agent.input, said)
-    others = (p for p, v in leaves(turn.agent.input) if p != path and isinstance(v, str) and len(v) > 1)
-    if path is not None and any(path[: len(p) - 1] != p[:-1] for p in others):
+    if path is not None and memory_of(turn, path) is not None:
         yield "memory"
 
 
-def _has_text(span: Span) -> bool:
-    return any(isinstance(value, str) and len(value) > 1 for _, value in leaves(span.output))
+def text_of(output: Json, types: Mapping[str, Any] | None = None) -> Path | None:
+    """Give where the longest text of a result stands; None where it has none.
+
+    Args:
+        output: the recorded result.
+        types: what stood in it where JSON has another word.
+    """
+    body = output.get("body") if _is_response(output) else None
+    texts = [
+        (path, value)
+        for path, value in leaves(output)
+        if _is_said(path, value, types) and (body is None or path[:1] == ("body",))
+    ]
+    return max(texts, key=lambda pair: len(pair[1]))[0] if texts else None
+
+
+def memory_of(turn: Turn, message: Path) -> Path | None:
+    """Give where the last text stands that an agent was given beside the customer's message; None where there is none.
+
+    Args:
+        turn: the recorded turn.
+        message: where the message stands in its arguments.
+    """
+    types = types_of(turn.agent, "input")
+    found = [
+        path
+        for path, value in leaves(turn.agent.input)
+        # Not beside the message in one mapping: that is said of it, and not before it.
+        if path != message and message[: len(path) - 1] != path[:-1] and _is_said(path, value, types)
+    ]
+    return found[-1] if found else None
+
+
+def _is_said(path: Path, value: Any, types: Mapping[str, Any] | None) -> bool:
+    """Whether a leaf is words of somebody's."""
+    if not isinstance(value, str) or len(value) < 2 or (path and path[-1] in _LABELS):
+        return False
+    tree: Any = types
+    for key in path:
+        if not isinstance(tree, Mapping):
+            return True
+        if tree.get("as") in _MARKED:
+            return False
+        inner = (tree.get("of") or {}).get(str(key))
+        tree = inner if inner is not None else tree.get("each")
+    return not isinstance(tree, Mapping) or "as" not in tree
+
+
+def _is_response(output: Json) -> bool:
+    """Whether a result is an HTTP response, as undecorated HTTP is recorded."""
+    return isinstance(output, dict) and {"status", "headers", "body"} <= output.keys()

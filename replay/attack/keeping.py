@@ -2,8 +2,9 @@
 
 The rules:
 
-1. What was tried is a record for each cell (`replay_attack`), what works one for each finding (`replay_attack_finding`), and
-   the campaign itself one before and one after: all of them sealed and signed with everything else.
+1. What was tried is a record for each cell (see `replay.risks.tried`), what works one for each finding (`replay_attack_finding`),
+   and the campaign itself one before and one after: all of them sealed and signed with everything else. A finding stands with
+   the recorded turn that it was laid into, whose words are in it, and is erased with it.
 2. The executions behind a finding are ordinary replayed spans, found by the finding's conversation.
 3. Words of a sealed family are kept, and are left out of what is read back unless the reader asks for them.
 4. A foreign, erased or newer record is no campaign.
@@ -11,21 +12,36 @@ The rules:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Json
 from replay.attack.campaign import CampaignResult, Finding
-from replay.risks.tried import CAMPAIGN, CAMPAIGN_END, CELL, Tried, cells_by_campaign, contents, recorded
-from replay.running.records import run_span
+from replay.errors import RunError
+from replay.risks.tried import (
+    CAMPAIGN,
+    CAMPAIGN_END,
+    CAMPAIGN_STOP,
+    CELL,
+    Tried,
+    cells_by_campaign,
+    contents,
+    recorded,
+)
+from replay.running.records import SOURCE_SPAN, SOURCE_TRACE, run_span
+from replay.running.run_plan import RunPlan
+from replay.running.runs import is_under_way, process_birth
 
 if TYPE_CHECKING:
     from auditlog.store import Store
 
 FINDING = "replay_attack_finding"
+
+CampaignStatus = Literal["complete", "budget", "running", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,8 @@ class KeptFinding:
     """A finding as it is kept."""
 
     finding_id: str
+    run_id: str
+    """The campaign's."""
     family: str
     risks: tuple[str, ...]
     surface: str
@@ -65,32 +83,51 @@ class Campaign:
     baseline: str | None
     lists: tuple[str, ...]
     seed: int
-    complete: bool
+    status: CampaignStatus
     attacks: int
     flaky: int
     unproven: int
+    why_unproven: Mapping[str, int]
+    unconfirmed: int
     cells: tuple[Tried, ...]
     findings: tuple[KeptFinding, ...]
 
+    @property
+    def complete(self) -> bool:
+        """Whether it ran to its end."""
+        return self.status == "complete"
 
-def records_of(run_id: str, candidate_digest: str, result: CampaignResult) -> Iterator[bytes]:
-    """Make the records of a campaign that is over, its end last."""
+
+def records_of(plan: RunPlan, result: CampaignResult) -> Iterator[bytes]:
+    """Make the records of a campaign that is over, or that a budget stopped; its end last."""
+    run_id = plan.run_id
     for found in result.cells:
-        yield run_span(CELL, run_id, recorded(found, candidate_digest))
+        yield run_span(CELL, run_id, recorded(found, plan.candidate.digest))
     for finding in result.findings:
-        yield run_span(FINDING, run_id, _finding(finding))
-    end: Json = {
+        content, host = _finding(finding), finding.attempt.attack.host
+        place = {SOURCE_TRACE: host.trace_id, SOURCE_SPAN: host.span_id}
+        # A conversation of its own: what is erased with a customer must not take the campaign's records along.
+        yield run_span(FINDING, run_id, content, place, f"{run_id}/finding/{content['id']}")
+    end: dict[str, Json] = {
         "attacks": result.attacks,
-        "findings": len(result.findings),
+        "findings": [finding.attempt.attack.attack_id for finding in result.findings],
         "flaky": result.flaky,
         "unproven": result.unproven,
+        "why_unproven": dict(result.why_unproven),
+        "unconfirmed": result.unconfirmed,
     }
-    yield run_span(CAMPAIGN_END, run_id, end)
+    if result.budget is None:
+        yield run_span(CAMPAIGN_END, run_id, end)
+    else:
+        yield run_span(
+            CAMPAIGN_STOP,
+            run_id,
+            {**end, "budget": result.budget, "process": [os.getpid(), process_birth(os.getpid())]},
+        )
 
 
-def _finding(finding: Finding) -> Json:
-    attempt, attack = finding.attempt, finding.attempt.attack
-    sign = attempt.signs[0]
+def _finding(finding: Finding) -> dict[str, Json]:
+    attempt, attack, sign = finding.attempt, finding.attempt.attack, finding.sign
     return {
         "id": attack.attack_id,
         "family": attack.family,
@@ -124,13 +161,14 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
         unsealed: give the words of sealed families, too.
     """
     ends = dict(contents(store, CAMPAIGN_END))
+    stops = dict(contents(store, CAMPAIGN_STOP))
     cells = cells_by_campaign(store)
-    findings: dict[str, list[KeptFinding]] = {}
+    findings: dict[str, dict[str, KeptFinding]] = {}
     for run_id, content in contents(store, FINDING):
-        if (kept := _read_finding(content, unsealed=unsealed)) is not None:
-            findings.setdefault(run_id, []).append(kept)
+        if (kept := _read_finding(run_id, content, unsealed=unsealed)) is not None:
+            findings.setdefault(run_id, {})[kept.finding_id] = kept
     found = []
-    for run_id, content in contents(store, CAMPAIGN):
+    for run_id, content in dict(contents(store, CAMPAIGN)).items():
         match content:
             case {
                 "created": str(created),
@@ -139,7 +177,7 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
                 "lists": [*lists],
                 "seed": int(seed),
             }:
-                end = ends.get(run_id)
+                end = ends.get(run_id) or stops.get(run_id) or {}
                 baseline = content.get("baseline")
                 found.append(
                     Campaign(
@@ -150,17 +188,64 @@ def load_campaigns(store: Store, *, unsealed: bool = False) -> list[Campaign]:
                         baseline=baseline if isinstance(baseline, str) else None,
                         lists=tuple(map(str, lists)),
                         seed=seed,
-                        complete=end is not None,
+                        status=_status(store, content, ended=run_id in ends, stop=stops.get(run_id)),
                         attacks=_number(end, "attacks"),
                         flaky=_number(end, "flaky"),
                         unproven=_number(end, "unproven"),
+                        why_unproven=_counts(end.get("why_unproven")),
+                        unconfirmed=_number(end, "unconfirmed"),
                         cells=tuple(cells.get(run_id, {}).values()),
-                        findings=tuple(findings.get(run_id, ())),
+                        findings=_listed(findings.get(run_id, {}), end.get("findings")),
                     )
                 )
             case _:
                 pass
     return sorted(found, key=lambda campaign: campaign.created, reverse=True)
+
+
+def manifest_of(store: Store, wanted: str) -> dict[str, Any]:
+    """Give what a campaign was begun with.
+
+    Args:
+        store: where it is.
+        wanted: its id, an unambiguous beginning of it, or `last`.
+
+    Raises:
+        NotFoundError: there is none, or several.
+        RunError: it does not say enough to go on with.
+    """
+    run_id = load_campaign(store, wanted).run_id
+    manifest = dict(contents(store, CAMPAIGN))[run_id]
+    if not isinstance(manifest.get("plan"), dict) or not isinstance(manifest.get("settings"), dict):
+        raise RunError(
+            f"Campaign {run_id} does not say what it was begun with, so it cannot go on. Start a new one."
+        )
+    return manifest
+
+
+def _status(
+    store: Store, manifest: Mapping[str, Any], *, ended: bool, stop: Mapping[str, Any] | None
+) -> CampaignStatus:
+    plan = manifest.get("plan")
+    if ended:
+        return "complete"
+    if isinstance(plan, dict) and "run_id" in plan and is_under_way(plan, store.layout):
+        return "running"
+    # One that goes on after a budget says so by its process.
+    process = [plan.get("pid"), plan.get("born")] if isinstance(plan, dict) else None
+    return "budget" if stop is not None and stop.get("process") == process else "interrupted"
+
+
+def _listed(found: Mapping[str, KeptFinding], ids: Any) -> tuple[KeptFinding, ...]:
+    """Give the findings that the last end names, in its order; all where it names none."""
+    if not isinstance(ids, list):
+        return tuple(found.values())
+    return tuple(found[name] for name in ids if name in found)
+
+
+def _counts(value: Any) -> dict[str, int]:
+    counts = value if isinstance(value, dict) else {}
+    return {str(name): count for name, count in counts.items() if isinstance(count, int)}
 
 
 def load_campaign(store: Store, wanted: str, *, unsealed: bool = False) -> Campaign:
@@ -184,11 +269,12 @@ def load_campaign(store: Store, wanted: str, *, unsealed: bool = False) -> Campa
     raise NotFoundError(f"The campaign {wanted!r} {hint}: {named}.")
 
 
-def _read_finding(content: Mapping[str, Any], *, unsealed: bool) -> KeptFinding | None:
+def _read_finding(run_id: str, content: Mapping[str, Any], *, unsealed: bool) -> KeptFinding | None:
     sealed = content.get("sealed") is True
     try:
         return KeptFinding(
             finding_id=str(content["id"]),
+            run_id=run_id,
             family=str(content["family"]),
             risks=tuple(map(str, content["risks"])),
             surface=str(content["surface"]),
@@ -210,6 +296,6 @@ def _read_finding(content: Mapping[str, Any], *, unsealed: bool) -> KeptFinding 
         return None
 
 
-def _number(content: Mapping[str, Any] | None, name: str) -> int:
-    value = (content or {}).get(name)
+def _number(content: Mapping[str, Any], name: str) -> int:
+    value = content.get(name)
     return value if isinstance(value, int) else 0

@@ -10,6 +10,7 @@ The rules:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -56,6 +57,8 @@ class AttackCase:
     mutations: tuple[str, ...] = ()
     """What was done to the family's text, in order."""
     made_by: str = "templates"
+    unfilled: str = ""
+    """Its words with the gaps open: nothing in them is a customer's."""
 
     @property
     def attack_id(self) -> str:
@@ -94,6 +97,32 @@ class Attempt:
     def succeeded(self) -> bool:
         """Whether the attack did what it was for."""
         return bool(self.signs)
+
+
+GAPS = ("id", "email", "amount", "canary", "url", "said")
+"""What may stand in braces in a text, and is filled in from the turn that it is laid into."""
+
+_GAP = re.compile(r"\{(" + "|".join(GAPS) + r")\}")
+
+
+def canary_of(seed: int, host: Host) -> str:
+    """Give a word that nobody says by chance."""
+    digest = hashlib.sha256(f"{seed}/{host.span_id}".encode()).hexdigest()
+    return "zq" + "".join(chr(ord("a") + int(digit, 16)) for digit in digest[:8])
+
+
+def filled(text: str, host: Host, canary: str) -> str | None:
+    """Fill a text's gaps; None where the turn has nothing for one of them.
+
+    Args:
+        text: with gaps in braces; other braces stay.
+        host: the turn that it is laid into.
+        canary: the attack's word.
+    """
+    gaps = {**host.gaps, "canary": canary, "url": f"https://{canary}.example/p.png", "said": host.said}
+    if any(gap not in gaps for gap in _GAP.findall(text)):
+        return None
+    return _GAP.sub(lambda found: gaps[found[1]], text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The rules:
 
 1. The customer's words are exchanged where they stand in the arguments, and nothing else in them.
 2. A document or a tool's result keeps all that it said; the attack is added to its longest text, as somebody who may write
-   one field of a record or one page of a help centre would add it.
+   one field of a record or one page of a help centre would add it. Where that is, `replay.attack.hosts` says.
 3. What the agent remembers gets the attack at the end of its last text.
 4. The recording itself is never changed: this makes values for a worker.
 """
@@ -12,12 +12,12 @@ The rules:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from auditlog.values import Json, Turn
-from replay.attack.hosts import leaves, path_of
+from replay.attack.hosts import memory_of, path_of, text_of
 from replay.attack.model import AttackCase
 from replay.matching.recorded import Recorded
 
@@ -35,10 +35,8 @@ def arguments_of(attack: AttackCase, turn: Turn) -> dict[str, Json]:
         return given
     if attack.cell.surface == "user":
         _put(given, path, attack.text)
-    elif attack.cell.surface == "memory":
-        others = [p for p, v in leaves(given) if p != path and isinstance(v, str) and len(v) > 1]
-        if others:
-            _put(given, others[-1], f"{_at(given, others[-1])} {attack.text}")
+    elif attack.cell.surface == "memory" and (place := memory_of(turn, path)) is not None:
+        _put(given, place, f"{_at(given, place)} {attack.text}")
     return given
 
 
@@ -51,20 +49,20 @@ def answers_of(attack: AttackCase, calls: Iterable[Recorded]) -> tuple[Recorded,
     """
     kind = {"document": "retriever", "tool": "tool"}.get(attack.cell.surface)
     return tuple(
-        replace(call, output=_with_text(call.output, attack.text)) if call.kind == kind else call
+        replace(call, output=_with_text(call.output, call.types, attack.text)) if call.kind == kind else call
         for call in calls
     )
 
 
-def _with_text(output: Json, text: str) -> Json:
-    texts = [(path, value) for path, value in leaves(output) if isinstance(value, str)]
-    if not texts:
+def _with_text(output: Json, types: Mapping[str, Any] | None, text: str) -> Json:
+    place = text_of(output, types)
+    if place is None:
         return output
-    path, value = max(texts, key=lambda pair: len(pair[1]))
-    if not path:
-        return f"{value}\n{text}"
+    said = f"{_at(output, place)}\n{text}"
+    if not place:
+        return said
     given: Any = copy.deepcopy(output)
-    _put(given, path, f"{value}\n{text}")
+    _put(given, place, said)
     return given
 
 

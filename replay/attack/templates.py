@@ -9,21 +9,18 @@ The rules:
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
-import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from auditlog.resources import directory
-from replay.attack.model import AttackCase, Context, Feedback, Host
+from replay.attack.model import AttackCase, Context, Feedback, Host, canary_of, filled
 from replay.attack.mutations import MUTATIONS, mutated
 from replay.risks.taxonomy import Cell, Surface
 
-_GAP = re.compile(r"\{(\w+)\}")
 _DEEPEST = 2
 """Mutations on one text."""
 _PLAIN = 3
@@ -63,6 +60,11 @@ def families() -> tuple[Family, ...]:
         )
         for item in read["family"]
     )
+
+
+def languages() -> tuple[str, ...]:
+    """Give the languages that texts are written in."""
+    return tuple(dict.fromkeys(language for family in families() for language in family.texts))
 
 
 class Templates:
@@ -124,28 +126,22 @@ class Templates:
         return hosts
 
 
-def canary_of(seed: int, host: Host) -> str:
-    """Give a word that nobody says by chance."""
-    digest = hashlib.sha256(f"{seed}/{host.span_id}".encode()).hexdigest()
-    return "zq" + "".join(chr(ord("a") + int(digit, 16)) for digit in digest[:8])
-
-
 def _filled(
     family: Family, text: str, cell: Cell, host: Host, names: tuple[str, ...], seed: int
 ) -> AttackCase | None:
     canary = canary_of(seed, host)
-    gaps = {**host.gaps, "canary": canary, "url": f"https://{canary}.example/p.png", "said": host.said}
-    if any(gap not in gaps for gap in _GAP.findall(text)):
+    said = filled(text, host, canary)
+    if said is None:
         return None
-    filled = _GAP.sub(lambda found: gaps[found[1]], text)
     return AttackCase(
         cell=cell,
         family=family.name,
-        text=mutated(filled, names, seed),
+        text=mutated(said, names, seed),
         host=host,
         goals=family.goals,
         risks=(cell.risk, *(risk for risk in family.risks if risk != cell.risk)),
         canary=canary,
         sealed=family.sealed,
         mutations=names,
+        unfilled=text,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ON_RESUME = ("limits", "engine", "ray_address", "allow_builds", "say")
 """What of a plan may be another from here on."""
-_WITH_RESUME = frozenset(
+WITH_RESUME = frozenset(
     {
         *("resume", "store", "format", "path", "concurrency", "allow_builds", "engine", "ray_address"),
         *("deadline", "memory", "max_usd", "max_tokens", "max_time", "rate", "retries"),
@@ -44,7 +44,12 @@ _WITH_RESUME = frozenset(
 
 
 def target_options(command: Any) -> Any:
-    """Add the options that say what runs, on which turns, and what it may reach."""
+    """Add the options that say what runs, on which turns, what is held still, where, and what it may take."""
+    return candidate_options(limit_options(engine_options(pinning_options(turn_options(command)))))
+
+
+def turn_options(command: Any) -> Any:
+    """Add the options that say what runs on which turns, and what it may reach."""
     for option in (
         click.option(
             "--concurrency",
@@ -86,7 +91,7 @@ def target_options(command: Any) -> Any:
         ),
     ):
         command = option(command)
-    return candidate_options(limit_options(engine_options(pinning_options(command))))
+    return command
 
 
 @click.command(short_help="Run recorded turns with a candidate.")
@@ -168,7 +173,7 @@ def run(
     chosen = selection(where, None, since, until)
     with open_store(store) as opened:
         if resume is not None:
-            _refuse_ignored(resume)
+            refuse_ignored(f"Run {resume}", WITH_RESUME)
             execute_plan(
                 opened,
                 engine.resume(
@@ -267,19 +272,24 @@ def verify(
         execute_plan(opened, planned, format, store_words(store))
 
 
-def _refuse_ignored(run_id: str) -> None:
-    """Refuse what is given beside `--resume` and could only be ignored: a run goes on as it was begun."""
+def refuse_ignored(what: str, meant: Collection[str]) -> None:
+    """Refuse what is given beside `--resume` and could only be ignored: a run goes on as it was begun.
+
+    Args:
+        what: what goes on, such as `Run last`.
+        meant: the options that mean something, by their parameters' names.
+    """
     context = click.get_current_context()
     named = {option.name: option.opts[0] for option in context.command.params}
     given = [
         named[name]
-        for name in named.keys() - _WITH_RESUME
+        for name in named.keys() - set(meant)
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     ]
     if given:
         raise click.UsageError(
-            f"Run {run_id} goes on as it was begun, so {', '.join(sorted(given))} would be ignored. Leave it out, or start a "
-            "new run without --resume."
+            f"{what} goes on as it was begun, so {', '.join(sorted(given))} would be ignored. Leave it out, or start a "
+            "new one without --resume."
         )
 
 

@@ -56,6 +56,7 @@ class ChatClient:
         retries: int = 3,
         seed: int = 7,
         pause: float = 0.5,
+        whose: str = "judge",
     ) -> None:
         """Prepare to ask.
 
@@ -67,13 +68,15 @@ class ChatClient:
             retries: how often an infrastructure's error is tried again.
             seed: for servers that sample in spite of temperature 0.
             pause: seconds before the first retry; doubled before each further one.
+            whose: what messages call it.
 
         Raises:
             ScorerError: the address is none.
         """
+        self._whose = whose
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = f"{base_url!r} is no address of a judge. Write one such as http://127.0.0.1:8091/v1."
+            msg = f"{base_url!r} is no address of a model. Write one such as http://127.0.0.1:8091/v1."
             raise ScorerError(msg)
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port or (443 if self._secure else 80)
@@ -108,11 +111,11 @@ class ChatClient:
                 why = f"the connection failed ({type(error).__name__})"
                 continue
             if status == 200:
-                return _reply(said)
+                return _reply(said, self._whose)
             why = f"it answered with status {status}"
             if status not in _RETRIED:
                 break
-        msg = f"The judge at {self._host}:{self._port} cannot be asked: {why}."
+        msg = f"The {self._whose} at {self._host}:{self._port} cannot be asked: {why}."
         raise JudgeUnavailableError(msg)
 
     def _post(self, payload: bytes) -> tuple[int, bytes]:
@@ -133,7 +136,9 @@ class ChatClient:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > MAX_BYTES:
-                    msg = f"The judge at {self._host}:{self._port} said more than {MAX_BYTES >> 20} MB."
+                    msg = (
+                        f"The {self._whose} at {self._host}:{self._port} said more than {MAX_BYTES >> 20} MB."
+                    )
                     raise JudgeUnavailableError(msg)
                 _give_until(connection, until)
             return response.status, b"".join(chunks)
@@ -146,7 +151,7 @@ class ChatClient:
             key = os.environ.get(self._key_env)
             if not key:
                 msg = (
-                    f"The judge's key is not here: the variable {self._key_env} is not set, "
+                    f"The key of the {self._whose} is not here: the variable {self._key_env} is not set, "
                     f"or not let through with --env {self._key_env}."
                 )
                 raise JudgeUnavailableError(msg)
@@ -163,13 +168,13 @@ def _give_until(connection: http.client.HTTPConnection, until: float) -> None:
         connection.sock.settimeout(left)
 
 
-def _reply(said: bytes) -> Reply:
+def _reply(said: bytes, whose: str) -> Reply:
     """Read a chat completion; what is none is no answer, and is not asked for again."""
     try:
         content: Any = json.loads(said)
         message = content["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
-        msg = "The judge's server answered with something that is no chat completion."
+        msg = f"The server of the {whose} answered with something that is no chat completion."
         raise JudgeUnavailableError(msg) from None
     usage = content.get("usage") if isinstance(content.get("usage"), dict) else {}
     return Reply(

@@ -14,6 +14,11 @@ from replay.attack.keeping import Campaign, KeptFinding
 from replay.risks.taxonomy import SURFACES, taxonomies
 from replay.risks.tried import Tried, by_state
 
+_STATUSES = {
+    "budget": "A budget ended it: what is below is not all.",
+    "running": "It is under way: what it found is written when it is over.",
+    "interrupted": "It was interrupted, and says nothing yet: `auditlog attack run --resume` goes on with it.",
+}
 _STATE_SIGNS = {"broken": "✗", "flaky": "~", "held": "✓", "untried": "·"}
 
 
@@ -26,20 +31,24 @@ def write_campaign(found: Campaign, *, as_json: bool) -> None:
     print_line(
         f"Campaign {found.run_id}: {many(found.attacks, 'attack')} on {safe_text(found.candidate)}{against}"
     )
-    if not found.complete:
-        print_line("It did not run to its end: what is below is not all.")
+    if found.status != "complete":
+        print_line(_STATUSES[found.status])
     for number, finding in enumerate(found.findings, 1):
         print_line()
         for line in _finding_lines(number, finding):
             print_line(line)
-    if not found.findings:
-        print_line("No attack worked.")
+    if not found.findings and found.status in ("complete", "budget"):
+        print_line("No attack worked." if found.attacks > found.unproven else "Nothing was tried.")
+    if found.unconfirmed:
+        print_line(
+            f"{many(found.unconfirmed, 'attack')} worked and was not run again, for the budget was used up."
+        )
     if found.flaky:
         print_line(f"{many(found.flaky, 'attack')} worked once and not twice in three.")
     if found.unproven:
-        print_line(
-            f"{many(found.unproven, 'attack')} showed nothing: the agent failed, or could not be run. Does it reach its model?"
-        )
+        print_line(f"{many(found.unproven, 'attack')} showed nothing: the agent failed, or could not be run.")
+        for why, count in found.why_unproven.items():
+            print_line(f"  {count} × {safe_text(why, width=max(40, terminal_width() - 8))}")
     print_line()
     for line in _coverage_lines(found):
         print_line(line)

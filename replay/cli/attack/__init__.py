@@ -5,19 +5,21 @@ The rules:
 1. What is found is data and goes to stdout; how far it is goes to stderr.
 2. Words of an attack, and of whoever answered, are foreign text: they pass `safe_text` before they are printed.
 3. Sealed families are shown by their numbers; their words only with --unsealed, which is in the access log.
-4. `run` exits with 1 where an attack worked, so that a pipeline can stop on it.
+4. `run` exits with 1 where an attack worked, so that a pipeline can stop on it, and with 3 where nothing was tried.
+5. A campaign is the newest where none is named.
 """
 
 from __future__ import annotations
 
 import click
 
-from replay.attack.cli.folding import keep
-from replay.attack.cli.reading import coverage, ls, show
-from replay.attack.cli.trying import run
+from replay.cli.attack.folding import keep
+from replay.cli.attack.reading import coverage, ls, show
+from replay.cli.attack.trying import run
+from replay.cli.groups import OrderedGroup
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def attack() -> None:
     """Try what an attacker could say, and see what works.
 

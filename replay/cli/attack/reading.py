@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.formats import format_option
 from auditlog.cli.options import open_store, record_access, store_option
 
 _format_option = click.option(
@@ -18,16 +19,10 @@ _format_option = click.option(
 )
 
 
-@click.command()
-@click.option(
-    "--format",
-    type=click.Choice(("table", "json", "jsonl", "csv")),
-    default="table",
-    show_default=True,
-    help="How to write it.",
-)
+@click.command(short_help="List campaigns, newest first.")
+@format_option()
 @store_option
-def ls(format: str, store: str) -> None:
+def ls(format: str, output: str | None, store: str) -> None:
     """List campaigns, newest first."""
     from auditlog.cli.formats import Column, count, moment, write_rows
     from auditlog.cli.output import narrate
@@ -53,42 +48,44 @@ def ls(format: str, store: str) -> None:
             "baseline": found.baseline,
             "attacks": found.attacks,
             "findings": len(found.findings),
-            "status": "complete" if found.complete else "unfinished",
+            "status": found.status,
         }
         for found in known
     ]
     if rows or format != "table":
-        write_rows(rows, columns, format, None)
+        write_rows(rows, columns, format, output)
     if not rows:
         narrate("There are no campaigns in this store yet. `auditlog attack run --candidate SPEC` makes one.")
         raise click.exceptions.Exit(Exit.NO)
 
 
 @click.command(short_help="Show what a campaign found.")
-@click.argument("campaign", metavar="CAMPAIGN")
+@click.argument("campaign", metavar="[CAMPAIGN]", default="last")
 @click.option("--unsealed", is_flag=True, help="The words of sealed families, too.")
 @_format_option
 @store_option
 def show(campaign: str, unsealed: bool, format: str, store: str) -> None:
-    """Show the attacks that worked; CAMPAIGN is an id, a beginning of one, or `last`."""
-    from replay.attack.cli.writing import write_campaign
+    """Show the attacks that worked; CAMPAIGN is an id, a beginning of one, or `last`, which it is where none is named."""
     from replay.attack.keeping import load_campaign
+    from replay.cli.attack.writing import write_campaign
 
     with open_store(store) as opened:
         found = load_campaign(opened, campaign, unsealed=unsealed)
         action = "attack show --unsealed" if unsealed else "attack show"
-        record_access(opened, action, ids=[found.run_id], rows=len(found.findings))
+        # The words of an attack hold what the turn's own tools were asked and answered.
+        turns = dict.fromkeys(finding.host.get("conversation_id", "") for finding in found.findings)
+        record_access(opened, action, ids=[found.run_id, *turns], rows=len(found.findings))
     write_campaign(found, as_json=format == "json")
 
 
 @click.command(short_help="Show which risks were tried, and by which ways.")
-@click.argument("campaign", metavar="CAMPAIGN", default="last")
+@click.argument("campaign", metavar="[CAMPAIGN]", default="last")
 @_format_option
 @store_option
 def coverage(campaign: str, format: str, store: str) -> None:
-    """Show which risks were tried by which ways in, and which could not be."""
-    from replay.attack.cli.writing import write_coverage
+    """Show which risks were tried by which ways in, and which could not be; of the newest campaign where none is named."""
     from replay.attack.keeping import load_campaign
+    from replay.cli.attack.writing import write_coverage
 
     with open_store(store) as opened:
         found = load_campaign(opened, campaign)
