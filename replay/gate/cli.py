@@ -58,6 +58,12 @@ FORMATS = ("text", "json", "junit", "sarif", "md", "html")
     help="A host that scorers may reach; may be repeated.",
 )
 @click.option(
+    "--env",
+    multiple=True,
+    metavar="NAME",
+    help="A variable for scorers that reach a host, such as a judge's key; may be repeated.",
+)
+@click.option(
     "--path",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False),
@@ -77,6 +83,7 @@ def gate(
     no_confirm: bool,
     no_record: bool,
     hosts: Sequence[str],
+    env: Sequence[str],
     path: str | None,
     self_test: bool,
     show: bool,
@@ -109,7 +116,7 @@ def gate(
     places = _places(outputs)
     with open_store(store) as opened:
         verdict = _judged(
-            opened, run_id, policy_path, hosts, path, confirms=not no_confirm, records=not no_record
+            opened, run_id, policy_path, hosts, env, path, confirms=not no_confirm, records=not no_record
         )
     _write(verdict, format, places)
     if verdict.outcome != "PASS":
@@ -126,6 +133,7 @@ def _judged(
     run_id: str,
     policy_path: str,
     hosts: Sequence[str],
+    env: Sequence[str],
     path: str | None,
     *,
     confirms: bool,
@@ -139,7 +147,15 @@ def _judged(
     progress = _Progress()
     try:
         verdict = judge(
-            store, run_id, policy, runs=confirms, hosts=hosts, path=path, narrate=narrate, progress=progress
+            store,
+            run_id,
+            policy,
+            runs=confirms,
+            hosts=hosts,
+            env=env,
+            path=path,
+            narrate=narrate,
+            progress=progress,
         ).verdict
     finally:
         progress.close()

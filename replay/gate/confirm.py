@@ -39,6 +39,7 @@ def confirmed(
     *,
     runs: bool,
     hosts: Sequence[str] = (),
+    env: Sequence[str] = (),
     path: str | None = None,
     expectations: Expectations | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -53,6 +54,7 @@ def confirmed(
         policy: whose scorers judge the follow-up, too.
         runs: whether anything may be run.
         hosts: hosts that scorers may reach.
+        env: variables that scorers with hosts get.
         path: the directory that the run was begun in.
         expectations: what is expected of the cases.
         progress: called after each execution.
@@ -72,7 +74,14 @@ def confirmed(
         if found is None:
             return Confirmation(None, {}, _how(manifest, "the follow-up was interrupted"))
     scores = scores_of(
-        store, str(found["run_id"]), policy, score=runs, hosts=hosts, path=path, expectations=expectations
+        store,
+        str(found["run_id"]),
+        policy,
+        score=runs,
+        hosts=hosts,
+        env=env,
+        path=path,
+        expectations=expectations,
     )
     facts = facts_of(case_trials(store, found), scores.by_execution, rules_from_json(found.get("matching")))
     return Confirmation(str(found["run_id"]), {case.span_id: case for case in facts})

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
 from replay.gate.confirm import confirmed
+from replay.gate.evidence import evidence_checks
 from replay.gate.facts import CaseFacts, facts_of, with_answers_compared
-from replay.gate.governance import evidence_checks, exposure_checks
+from replay.gate.governance import exposure_checks
 from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
+from replay.gate.manifests import planned_checks
 from replay.gate.policy import Policy
 from replay.gate.quality import primary_checks
 from replay.gate.regressions import expectations_of, regression_checks, regression_set
@@ -38,7 +40,7 @@ from replay.results.report import CaseResult
 from replay.results.sides import label_of, unreached
 from replay.results.trials import case_trials
 from replay.running.cases import cases_digest
-from replay.running.runs import load_manifest
+from replay.running.runs import load_manifest, manifests_of
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -63,6 +65,7 @@ def judge(
     today: date | None = None,
     runs: bool = True,
     hosts: Sequence[str] = (),
+    env: Sequence[str] = (),
     path: str | None = None,
     narrate: Callable[[str], None] = lambda _: None,
     progress: Callable[[str], Any] | None = None,
@@ -76,6 +79,7 @@ def judge(
         today: for expiries and rehearsals; by default the present day, UTC.
         runs: whether scorers may score and suspicious cases be run again.
         hosts: hosts that scorers may reach.
+        env: variables that scorers with hosts get, such as a judge's key.
         path: the directory that the run was begun in.
         narrate: is told what is done.
         progress: given a label, gives what is called with each step's progress.
@@ -93,18 +97,18 @@ def judge(
     known_set = regression_set(store)
     expectations = expectations_of(known_set, manifest)
     scores = scores_of(
-        store, run_id, policy, score=runs, hosts=hosts, path=path, expectations=expectations,
+        store, run_id, policy, score=runs, hosts=hosts, env=env, path=path, expectations=expectations,
         progress=label("Scoring"),
     )  # fmt: skip
     asked, policy = policy, allowed(policy, scores.demoted)
     rules = rules_from_json(manifest.get("matching"))
     cases = with_answers_compared(tuple(facts_of(case_trials(store, manifest), scores.by_execution, rules)))
     again = confirmed(
-        store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, path=path, expectations=expectations,
-        progress=label("Running again"), narrate=narrate,
+        store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, env=env, path=path,
+        expectations=expectations, progress=label("Running again"), narrate=narrate,
     )  # fmt: skip
     status = summary_of(store, run_id).status
-    evidence = list(evidence_checks(store, run_id, policy))
+    evidence = list(evidence_checks(store, run_id, policy, today))
     checks = [
         *all_checks(
             manifest,
@@ -116,6 +120,7 @@ def judge(
             missing=scores.missing,
         ),
         *demoted_checks(asked, scores.demoted),
+        *planned_checks(manifests_of(store, run_id)),
         *regression_checks(store, manifest, known_set),
     ]
     shown = [*checks, *evidence]

@@ -27,6 +27,7 @@ from replay.gate.policy_levels import looser
 from replay.gate.policy_shape import Fault, as_date, faults, unknown
 from replay.gate.toml_places import place_of
 from replay.gate.waivers import Waiver, waiver_faults
+from replay.risks.taxonomy import SURFACES
 from replay.scorers.builtin import BUILT_IN, OF_SETS
 from replay.scorers.specs import checked_options, imported
 
@@ -58,6 +59,7 @@ class EvidenceQuery:
     name: str
     query: str
     at_least: int = 1
+    within_days: int | None = None
     shows: str | None = None
 
 
@@ -92,6 +94,9 @@ class Policy:
     rehearsals: Mapping[str, date] = field(default_factory=dict)
     adversarial: tuple[str, ...] = ()
     coverage: float = 1.0
+    surfaces: tuple[str, ...] = SURFACES
+    """The ways in by which attacks are asked for."""
+    languages: tuple[str, ...] = ("en",)
 
     def margin_of(self, metric: str) -> float | None:
         """Give by how much a metric may fall; None only reports."""
@@ -196,6 +201,8 @@ def _policy(document: Mapping[str, Any], digest: str, path: str) -> Policy:
         rehearsals={name: as_date(when) for name, when in document.get("rehearsals", {}).items()},
         adversarial=tuple(attacks.get("lists", level.adversarial)),
         coverage=attacks.get("coverage", 1.0),
+        surfaces=tuple(attacks.get("surfaces", SURFACES)),
+        languages=tuple(attacks.get("languages", ("en",))),
     )
 
 

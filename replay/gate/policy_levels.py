@@ -17,6 +17,7 @@ from typing import Any
 from replay.gate.levels import Level, levels
 from replay.gate.policy_shape import Fault
 from replay.gate.waivers import loosened
+from replay.risks.taxonomy import SURFACES
 
 _MOST = ("margin", "hard_bound", "most_diverged", "most_unfaithful", "most_unscored")
 """Figures that are stricter the lower they are."""
@@ -70,6 +71,10 @@ def _less(
         yield ("adversarial", "lists"), "adversarial", "this list of lists", lists
     if attacks.get("coverage", 1) < 1 and level.adversarial:
         yield ("adversarial", "coverage"), "adversarial", "coverage below 1", "every entry tried"
+    missing = [surface for surface in SURFACES if surface not in attacks.get("surfaces", SURFACES)]
+    if missing and level.adversarial:
+        what = f"attacks without those by {', '.join(missing)}"
+        yield ("adversarial", "surfaces"), "adversarial.surfaces", what, ", ".join(SURFACES)
     for role, least in (("hard", level.hard), ("primary", level.primary)):
         missing = [name for name in least if name not in metrics[role]]
         if missing:

@@ -23,7 +23,7 @@ from replay.gate.grounding import GROUNDED
 from replay.gate.metrics import BUILT_IN
 from replay.gate.policy import Policy
 from replay.scorers.model import ScorerKey
-from replay.scorers.scoring import ScoringProgress, load_run_scores, score_run
+from replay.scorers.scoring import ScoringProgress, load_run_scores, score_run, scorer_keys
 from replay.scorers.specs import ScorerSpec
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def scores_of(
     *,
     score: bool = True,
     hosts: Sequence[str] = (),
+    env: Sequence[str] = (),
     path: str | None = None,
     expectations: Expectations | None = None,
     progress: Callable[[ScoringProgress], None] | None = None,
@@ -108,6 +109,7 @@ def scores_of(
         policy: which scorers it needs.
         score: whether to score what is not scored yet.
         hosts: hosts that scorers may reach.
+        env: variables that scorers with hosts get, such as a judge's key.
         path: where scorers are imported from.
         expectations: what is expected of the cases, by the recorded agent span's id.
         progress: called after each execution.
@@ -117,29 +119,39 @@ def scores_of(
         return RunScores()
     notes: list[str] = []
     missing: dict[str, str] = {}
-    # Of one name there may be scores of other options: those of this policy are known once its scorers were asked.
+    tallies = (
+        score_run(
+            store,
+            run_id,
+            specs,
+            progress=progress,
+            hosts=hosts,
+            env=env,
+            path=path,
+            expectations=expectations,
+        ).scorers
+        if score
+        else scorer_keys(specs, path=path, expectations=expectations)
+    )
+    # Of one name there may be scores of another scorer, of other options or of other code: they are not this policy's.
     keys: set[ScorerKey] = set()
-    if score:
-        report = score_run(
-            store, run_id, specs, progress=progress, hosts=hosts, path=path, expectations=expectations
-        )
-        for tally in report.scorers:
-            name = tally.spec.name or tally.spec.target
-            if tally.info is not None:
-                keys.add(tally.info.key)
-            if tally.error:
-                missing[name] = tally.error
-                notes.append(f"The scorer {name} did not run: {tally.error}")
-            elif tally.info is not None and tally.info.kind == "set":
-                missing[name] = _OF_SETS
-            elif tally.failed:
-                notes.append(f"The scorer {name} failed on {tally.failed} executions: {tally.first_failure}")
+    for tally in tallies:
+        name = tally.spec.name or tally.spec.target
+        if tally.info is not None:
+            keys.add(tally.info.key)
+        if tally.error:
+            missing[name] = tally.error
+            notes.append(f"The scorer {name} did not run: {tally.error}")
+        elif tally.info is not None and tally.info.kind == "set":
+            missing[name] = _OF_SETS
+        elif tally.failed:
+            notes.append(f"The scorer {name} failed on {tally.failed} executions: {tally.first_failure}")
     wanted = {spec.name for spec in specs}
     found: defaultdict[tuple[str, str, int], dict[str, Judged]] = defaultdict(dict)
     kept = load_run_scores(store, run_id)
     demoted = []
     for key, cells in kept.scores.items():
-        if key.scorer not in wanted or (keys and key not in keys):
+        if key not in keys:
             continue
         info = kept.scorers[key]
         if info.judges and info.note and key.scorer in (*policy.hard, *policy.primary):

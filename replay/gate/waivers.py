@@ -26,7 +26,7 @@ ADVERSARIAL = "adversarial"
 
 _LOOSENED = (
     "margin", "alpha", "hard_bound", "grounded", "completeness", "most_diverged", "most_unfaithful", "most_unscored",
-    "metrics.hard", "metrics.primary", ADVERSARIAL,
+    "metrics.hard", "metrics.primary", ADVERSARIAL, "adversarial.surfaces",
 )  # fmt: skip
 """What a policy may ask for less of."""
 _STANDING = ("drill", "rollback", "disclosure", "same_version")

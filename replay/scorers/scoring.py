@@ -152,19 +152,17 @@ def scorer_keys(
     scorers: Iterable[ScorerSpec],
     *,
     expectations: Expectations | None = None,
-    hosts: Iterable[str] = (),
     path: str | os.PathLike[str] | None = None,
-) -> dict[str, ScorerTally]:
-    """Give what the scores of some scorers are kept by, asking no scorer anything; by the spec's name or target.
+) -> list[ScorerTally]:
+    """Find out what some scorers are, and so what their scores are kept by; none is asked anything.
 
     Args:
         scorers: the scorers.
         expectations: what is expected of the cases.
-        hosts: hosts that scorers may reach.
         path: where scorers are imported from, besides the installed packages.
     """
-    groups = grouped(list(scorers), _means(hosts, (), path, expectations), isolated=True)
-    return {tally.spec.name or tally.spec.target: tally for group in groups for tally in group.tallies}
+    means = _means((), (), path, expectations)._replace(asks=False)
+    return [tally for group in grouped(list(scorers), means, isolated=True) for tally in group.tallies]
 
 
 def _means(

@@ -270,7 +270,7 @@ def test_evidence_without_rows_is_inconclusive(replayed, tmp_path):
     """A query that returns no rows, or does not run, is never a pass; one may name the run."""
     store, same, _ = replayed
     text = (
-        '[[evidence]]\nname = "some"\nquery = "SELECT 1 FROM all_spans WHERE replay_run_id = \'{run}\'"\n'
+        '[[evidence]]\nname = "some"\nquery = "SELECT span_id FROM all_spans WHERE replay_run_id = \'{run}\'"\n'
         '[[evidence]]\nname = "none"\nquery = "SELECT 1 WHERE false"\n'
         '[[evidence]]\nname = "write"\nquery = "DROP VIEW spans"\n'
     )

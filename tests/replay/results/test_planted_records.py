@@ -73,7 +73,7 @@ def test_a_campaign_that_was_run_here_counts(ran):
         writer.append(run_span(name, "campaign-1", content))
     writer.close()
     store.refresh()
-    assert ["LLM01/user/en"] == [attack.attack_id for attack in attacks_of(store, "d")]
+    assert ["LLM01/user/en"] == ["/".join(attack.cell) for attack in attacks_of(store, "d")]
 
 
 def test_a_run_that_was_exported_and_imported_again_is_no_run(ran, tmp_path):
