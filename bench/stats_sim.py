@@ -416,6 +416,13 @@ SECTIONS: dict[str, Callable[[int], Iterator[Row]]] = {
 }
 
 
+def every_section() -> dict[str, Callable[[int], Iterator[Row]]]:
+    """Give those of this file, and those of what the gate makes of them."""
+    from gate_sim import SECTIONS as OF_THE_GATE
+
+    return {**SECTIONS, **OF_THE_GATE}
+
+
 def main() -> int:
     """Print every section; 1 where a promise is not kept."""
     parser = argparse.ArgumentParser(description="Simulate the gate's statistics.")
@@ -424,7 +431,7 @@ def main() -> int:
     given = parser.parse_args()
     runs = given.runs or (100 if given.quick else 2_000)
     lost = 0
-    for title, section in SECTIONS.items():
+    for title, section in every_section().items():
         began = time.process_time()
         print(f"\n{title}")
         for row in section(runs):

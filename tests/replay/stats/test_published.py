@@ -10,6 +10,7 @@ import pytest
 from replay.stats import (
     bonett_price,
     cases_for_bound,
+    clopper_pearson,
     cohen_kappa,
     diffy_filter,
     lcs_f1,
@@ -68,6 +69,16 @@ def test_nothing_seen_in_299_cases_is_less_than_one_percent():
     """0 of 299 bounds the rate below 1 %, 0 of 298 does not; 5 % takes 59 cases and 0.1 % takes 2,995."""
     assert rule_of_three(299) < 0.01 < rule_of_three(298)
     assert [59, 299, 2_995] == [cases_for_bound(bound) for bound in (0.05, 0.01, 0.001)]
+
+
+def test_one_event_takes_more_cases():
+    """Tables of attribute sampling: at 95 % confidence one event takes 93 cases for 5 %, 473 for 1 %; two take 124 and 628."""
+    assert [93, 473, 124, 628] == [
+        cases_for_bound(bound, events=events) for events in (1, 2) for bound in (0.05, 0.01)
+    ]
+    for events, bound in ((1, 0.05), (3, 0.01), (7, 0.2)):
+        n = cases_for_bound(bound, events=events)
+        assert clopper_pearson(events, n, 0.9).high <= bound < clopper_pearson(events, n - 1, 0.9).high
 
 
 def test_bonett_price_of_a_worked_example():

@@ -10,6 +10,7 @@ from replay.stats import (
     benjamini_hochberg,
     both_ways,
     diffy_filter,
+    holm,
     minimum_detectable_effect,
     noninferiority,
     pass_hat_k,
@@ -106,6 +107,37 @@ def test_arms_that_diverge_alike_are_judged():
     """The same cases diverged in both arms: neither assumption favours one of them."""
     found = both_ways([[1.0]] * 360 + [[None]] * 40, [[1.0]] * 360 + [[None]] * 40)
     assert ("PASS", 0.1, 0, 0) == (found.verdict, found.diverged, found.only_baseline, found.only_candidate)
+
+
+def test_a_case_that_nobody_knows_anything_of_narrows_nothing():
+    """Cases that diverged in both arms are in the share, and in no interval: two unknowns do not agree."""
+    known = both_ways([[1.0]] * 90, [[1.0]] * 90)
+    beside = both_ways([[1.0]] * 90 + [[None]] * 10, [[1.0]] * 90 + [[None]] * 10)
+    assert known.failed == beside.failed
+    assert (0.1, "INCONCLUSIVE") == (beside.diverged, beside.verdict)
+
+
+def test_a_score_may_be_known_in_part():
+    """A range is judged by both of its ends; one of width 0 is a score."""
+    parts = both_ways([[(0.5, 0.5)]] * 300, [[(0.25, 1.0)]] * 2 + [[(0.5, 0.5)]] * 298)
+    assert (-0.5 / 300, 1 / 300) == pytest.approx(
+        (parts.failed.interval.estimate, parts.passed.interval.estimate)
+    )
+    assert (0, 2) == (parts.only_baseline, parts.only_candidate)
+    with pytest.raises(ValueError, match="lower end"):
+        both_ways([[(0.6, 0.4)]] * 3, [[1.0]] * 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=12), st.floats(0.001, 0.5))
+def test_holm_is_no_laxer_than_bonferroni_and_no_stricter_than_each_alone(p, alpha):
+    """What stands out at α/n always stands out, what does not by itself never does, and smaller p come first."""
+    found = holm(p, alpha)
+    for value, adjusted, rejected in zip(p, found.adjusted, found.rejected, strict=True):
+        assert min(1.0, value) <= adjusted
+        assert rejected or value > alpha / len(p) or adjusted > alpha
+        assert not rejected or value <= alpha
+    assert [a for _, a in sorted(zip(p, found.adjusted, strict=True))] == sorted(found.adjusted)
 
 
 def test_more_than_a_fifth_diverged_is_inconclusive():
