@@ -5,7 +5,8 @@ The rules:
 1. The smallest change that this many cases find, and the number of cases that three points take, are for two flip rates, since
    how often an agent disagrees with itself is known only afterwards: 16.7 %, the median of published agents, and 5 %.
 2. Both are the best that can be: turns of one conversation say less than as many of their own.
-3. Dollars are what the turns cost when they were recorded, and are said only where a cost was recorded and models are live.
+3. Whether a gate could judge the run at all is said, too, and for which level of exposure its conversations are enough at best.
+4. Dollars are what the turns cost when they were recorded, and are said only where a cost was recorded and models are live.
 """
 
 from __future__ import annotations
@@ -51,12 +52,43 @@ def outlook(plan: RunPlan) -> Iterator[str]:
         f"flip by chance, of {found[1]} if {USUAL:.1%} do; {_points(MARGIN)} take {needed[0]:,} or {needed[1]:,} cases "
         f"({math.ceil(needed[0] * each):,} or {math.ceil(needed[1] * each):,} executions)."
     )
+    if plan.kind == "replay":
+        yield _for_a_gate(plan)
     cost = plan.sampling.cost_usd
     if cost and plan.modes.model != "recorded":
         yield (
             f"At what a turn cost when it was recorded (${cost:.4f}), this run costs about {_dollars(cost * plan.executions)}, "
             f"and {_points(MARGIN)} {_dollars(cost * needed[0] * each)} or {_dollars(cost * needed[1] * each)}."
         )
+
+
+def _for_a_gate(plan: RunPlan) -> str:
+    from replay.gate.levels import levels
+    from replay.render.wording import plural
+    from replay.stats import cases_for_bound
+
+    if plan.repeats < 2 and not all(case.sampled for case in plan.cases):
+        return (
+            "A gate could not judge this run: it needs the baseline twice in every case. "
+            "Run it with --second-baseline 1, or --repeats 2."
+        )
+    conversations = len({case.conversation_id for case in plan.cases})
+    needed = {
+        level.number: cases_for_bound(level.hard_bound)
+        for level in levels().values()
+        if level.hard_bound is not None
+    }
+    enough = [f"level {number} ({least:,})" for number, least in needed.items() if conversations >= least]
+    short = [f"level {number} ({least:,})" for number, least in needed.items() if conversations < least]
+    said = ", ".join(
+        part
+        for part in (
+            f"enough at best for {' and '.join(enough)}" if enough else "",
+            f"too few for {' and '.join(short)}" if short else "",
+        )
+        if part
+    )
+    return f"To a gate, {plural(conversations, 'conversation')} are {said}."
 
 
 def _worth(cases: Sequence[Case]) -> int:

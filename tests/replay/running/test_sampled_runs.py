@@ -68,7 +68,7 @@ def plan_of(recorded, cases, **sampling):
 def test_before_a_run_its_power_and_costs_are_said(recorded):
     """The smallest change, the cases for three points in executions, and dollars; what is not known is not said."""
     plan = plan_of(recorded, 342, cost_usd=0.01)
-    power, cost = outlook(plan)
+    power, gate, cost = outlook(plan)
     assert (
         "342 cases at best find a change of 3 points four times in five if 5% of the cases flip by chance, "
         "of 5.48 points if 16.7% do; 3 points take 342 or 1,146 cases (684 or 2,292 executions)."
@@ -76,10 +76,35 @@ def test_before_a_run_its_power_and_costs_are_said(recorded):
     assert (
         "At what a turn cost when it was recorded ($0.0100), this run costs about $6.84, and 3 points $6.84 or $22.92."
     ) == cost
-    assert [power] == list(outlook(replace(plan, sampling=replace(plan.sampling, cost_usd=None))))
+    assert [power, gate] == list(outlook(replace(plan, sampling=replace(plan.sampling, cost_usd=None))))
     assert [] == list(outlook(replace(plan, baseline=None)))
     # Where some cases stand for a hundred turns and others for one, all are worth 91 of one weight.
     uneven = tuple(replace(case, weight=100.0 if i % 4 == 0 else 1.0) for i, case in enumerate(plan.cases))
     assert "342 cases at best find a change of 6.64 points" in next(
         iter(outlook(replace(plan, cases=uneven)))
     )
+
+
+def test_before_a_run_is_said_whether_a_gate_can_judge_it(recorded):
+    """A baseline that runs once cannot be judged; else the levels that the conversations are enough for are named."""
+    plan = plan_of(recorded, 342, cost_usd=0.01)
+    twice = replace(plan, cases=tuple(replace(case, sampled=True) for case in plan.cases))
+
+    def said(one):
+        return list(outlook(one))[1]
+
+    assert (
+        "A gate could not judge this run: it needs the baseline twice in every case. "
+        "Run it with --second-baseline 1, or --repeats 2."
+    ) == said(plan)
+    assert (
+        (
+            "To a gate, 342 conversations are enough at best for level 2 (59) and level 3 (299), too few for level 4 (2,995)."
+        )
+        == said(twice)
+        == said(replace(plan, repeats=2))
+    )
+    assert "too few for level 2 (59) and level 3 (299) and level 4" in said(
+        replace(twice, cases=twice.cases[:10])
+    )
+    assert [] == [line for line in outlook(replace(twice, kind="control")) if "gate" in line]
