@@ -1,47 +1,32 @@
-"""`auditlog replay control` and `fork`: how much one version differs from itself, and what would have come next."""
+"""`auditlog replay control` and `fork`: how much one version differs from itself, and what would have come next.
+
+The rules:
+
+1. In a control run both arms are the version in production, each with randomness of its own; a candidate's options are taken, so
+   that it runs under the conditions in which a candidate would.
+2. A fork is of the turns that its source names, so it takes no filter. Of a run, the run's candidate goes on where no other is
+   named.
+3. Neither has a second baseline: a control run is one, and a fork shows what comes next.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from auditlog.cli.options import open_store, selection, store_option, store_words
-from replay.cli.match_options import rules_of
-from replay.cli.mode_options import mode_options
-from replay.cli.running import execute_plan, one_of, refuse_empty, target_options
-
-if TYPE_CHECKING:
-    from replay.sandbox.modes import Modes
-
-_format_option = click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write the summary.",
-)
+from auditlog.cli.formats import format_choice
+from auditlog.cli.options import open_store, store_option, store_words
+from replay.cli.option_groups import Given, SectionedCommand, options_of
+from replay.cli.run_options import Baseline, Filter, Most, Target
+from replay.cli.running import execute_plan, fresh_option, refuse_empty
+from replay.cli.serving_options import EVERY_RUN, Engine, Place, Served
 
 
-@click.command(short_help="Run one version against itself: how much is noise.")
-@target_options
-@mode_options
-@click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
-@_format_option
+@click.command(cls=SectionedCommand, short_help="Run one version against itself: how much is noise.")
+@options_of(Target, Filter, Most, Served, *EVERY_RUN, Engine)
+@fresh_option
+@format_choice("text", "json")
 @store_option
-def control(
-    agent: str | None,
-    adapter: str | None,
-    modes: Modes,
-    where: str | None,
-    since: str | None,
-    until: str | None,
-    fresh: bool,
-    format: str,
-    store: str,
-    **given: Any,
-) -> None:
+def control(given: Given, fresh: bool, format: str, store: str) -> None:
     """Run the version in production twice, under the conditions in which a candidate would run.
 
     Both arms are the same version, each run with randomness of its own, so that whatever differs is noise. A candidate that
@@ -49,29 +34,16 @@ def control(
     """
     import replay as engine
 
-    target, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=True)
-    chosen = selection(where, None, since, until)
+    given[Target].require()
+    planning = given.planning()
+    itself = {"baseline": planning["candidate"], "baseline_adapter": planning["adapter"]}
     with open_store(store) as opened:
         refuse_empty(opened)
-        planned = engine.plan(
-            opened,
-            target,
-            baseline=target,
-            adapter=is_adapter,
-            baseline_adapter=is_adapter,
-            kind="control",
-            modes=modes,
-            sample=0.0,
-            where=chosen.where,
-            since=chosen.since,
-            until=chosen.until,
-            fresh=fresh,
-            **_shared(**given),
-        )
+        planned = engine.plan(opened, **planning, **itself, kind="control", sample=0.0, fresh=fresh)
         execute_plan(opened, planned, format, store_words(store))
 
 
-@click.command(short_help="Go on from the middle of a recorded turn.")
+@click.command(cls=SectionedCommand, short_help="Go on from the middle of a recorded turn.")
 @click.argument("source", metavar="SOURCE")
 @click.option(
     "--at",
@@ -83,27 +55,10 @@ def control(
 @click.option(
     "--turn", type=click.IntRange(min=1), metavar="N", help="Only the Nth turn of the conversation."
 )
-@click.option(
-    "--baseline",
-    metavar="MODULE:ATTR",
-    help="A version that goes on from the same place, to compare with; the recording where it is not given.",
-)
-@target_options
-@mode_options
-@_format_option
+@options_of(Target, Baseline, Most, Served, *EVERY_RUN, Engine)
+@format_choice("text", "json")
 @store_option
-def fork(
-    source: str,
-    at: int,
-    turn: int | None,
-    baseline: str | None,
-    agent: str | None,
-    adapter: str | None,
-    modes: Modes,
-    format: str,
-    store: str,
-    **given: Any,
-) -> None:
+def fork(source: str, at: int, turn: int | None, given: Given, format: str, store: str) -> None:
     """Serve the first N calls of a recorded turn exactly, what the models said among them, and go on from there.
 
     SOURCE is a conversation, or a run, each of whose cases is forked, with the run's candidate where no other agent is named.
@@ -114,57 +69,18 @@ def fork(
     import replay as engine
     from replay.running.forking import source_of
 
-    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter)
-    for name in ("where", "since", "until"):
-        if given.pop(name) is not None:
-            raise click.UsageError(
-                f"A fork goes on from a run or a conversation; --{name} has no meaning here."
-            )
+    planning = given.planning()
     with open_store(store) as opened:
         refuse_empty(opened)
-        found = source_of(opened, source, turn=turn, at=at)
-        if not candidate:
-            candidate, is_adapter = found.candidate, found.adapter
-            given["planning"]["agent"] = found.entry
-        if not candidate:
+        names_agent = bool(planning["candidate"])
+        found = source_of(opened, source, turn=turn, at=at, path=given[Place].path, names_agent=names_agent)
+        if not names_agent:
+            planning |= {"candidate": found.candidate, "adapter": found.adapter, "agent": found.entry}
+        if not planning["candidate"]:
             raise click.UsageError(
                 f"{source} is a conversation: name what goes on with it with --agent MODULE:ATTR, or with --adapter."
             )
-        planned = engine.plan(
-            opened,
-            candidate,
-            baseline=baseline,
-            adapter=is_adapter,
-            kind="fork",
-            modes=replace(modes, prefix=at),
-            turns=found.turns,
-            fresh=True,
-            sample=0.0,
-            where=found.where,
-            since=found.since,
-            until=found.until,
-            **_shared(**given),
-        )
+        planning |= {"modes": replace(planning["modes"], prefix=at), "turns": found.turns, "sample": 0.0}
+        planning |= {"where": found.where, "since": found.since, "until": found.until}
+        planned = engine.plan(opened, **planning, kind="fork", fresh=True)
         execute_plan(opened, planned, format, store_words(store))
-
-
-def _shared(
-    *,
-    planning: dict[str, Any],
-    limit: int | None,
-    path: str | None,
-    hosts: Sequence[str],
-    env: Sequence[str],
-    concurrency: int | None,
-    match: str | None,
-) -> dict[str, Any]:
-    """Give what a plan takes of the options that every run has."""
-    return {
-        **planning,
-        "limit": limit or None,
-        "path": path,
-        "hosts": hosts,
-        "env": env,
-        "workers": concurrency,
-        "matching": rules_of(match),
-    }

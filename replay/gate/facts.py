@@ -17,11 +17,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from auditlog.values import Json, Turn
+from replay.attributes import OTHER_EPOCH
 from replay.canonical import digest_of
 from replay.diff import CaseStatus, steps_of
 from replay.diff.findings import money_changes
@@ -33,11 +34,10 @@ from replay.matching.rules import NO_RULES, MatchRules
 from replay.pinned.case import NOT_PINNED
 from replay.results.trials import CaseTrials, Trial
 from replay.running.cases import unreplayable
+from replay.sandbox.modes import MADE_UP
 
 CUT: frozenset[CaseStatus] = frozenset(("diverged", "blocked", "unreplayable", "invalid"))
 """How executions end that were not served to their end."""
-SIMULATED = "simulated"
-"""The match tier of an answer that was made up for the agent."""
 _FREE_TEXT = re.compile(r"\s.*[a-zäöüß]|[a-zäöüß].*\s", re.DOTALL)
 """Words between blanks are free text; an account's number in groups is none."""
 
@@ -68,7 +68,10 @@ class Facts:
     reached: bool = False
     """A hand-over was served, and did not fail."""
     failed: bool = False
-    simulated: bool = False
+    made_up: tuple[str, ...] = ()
+    """What answers it got that nobody gave to its calls, such as `simulated`; such an execution is no evidence."""
+    marked: frozenset[str] = frozenset()
+    """What of its answers is true and to be known: `live`, `other_epoch` (recorded with another number of writes before)."""
     not_pinned: tuple[str, ...] = ()
     """What it asked for that the recording did not have, such as `random`."""
     answer: str = ""
@@ -185,12 +188,14 @@ def facts_of(
 def execution(trial: Trial, said: Mapping[str, Judged], rules: MatchRules = NO_RULES) -> Facts:
     """Give the facts of one execution."""
     turn = trial.turn
+    tiers = {span.replay.match_tier or "" for span in turn.spans if span.replay is not None}
     done = _done(turn, trial.arm, trial.repeat, trial.status, rules)
     below = {name: judged for name, judged in said.items() if judged.value is not None and judged.value < 1}
     return replace(
         done,
         failed=trial.status not in CUT and (turn.agent.status == "error" or trial.status == "errored"),
-        simulated=any(span.replay is not None and span.replay.match_tier == SIMULATED for span in turn.spans),
+        made_up=tuple(MADE_UP[tier] for tier in sorted(tiers & MADE_UP.keys())),
+        marked=_marked(turn, tiers),
         not_pinned=_not_pinned(turn),
         measures=quantities([turn]),
         scores={name: judged.value for name, judged in said.items()},
@@ -253,6 +258,13 @@ def _done(turn: Turn, arm: str, repeat: int, status: CaseStatus, rules: MatchRul
         reached=any(step.fault is None and not unserved(step) for step in tried) if tried else handed,
         answer=_short(said) if said else "",
     )
+
+
+def _marked(turn: Turn, tiers: Collection[str]) -> frozenset[str]:
+    found = {"live"} if "live" in tiers else set()
+    if any(span.attributes.get(OTHER_EPOCH) for span in turn.spans):
+        found.add("other_epoch")
+    return frozenset(found)
 
 
 def is_whole(turn: Turn) -> bool:

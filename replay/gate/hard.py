@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 from auditlog.values import Json
 from replay import stats
-from replay.gate.check import Check, Example, Outcome
+from replay.gate.check import MOST_EXAMPLES, Check, Example, Outcome
 from replay.gate.facts import CaseFacts, Facts
 from replay.gate.metrics import BUILT_IN, violations, violations_of
 from replay.gate.policy import Policy
@@ -149,7 +149,7 @@ def _violates(metric: str, run: Facts, baselines: Sequence[Facts]) -> bool:
 
 def _unproven(metric: str, run: Facts) -> bool:
     """Whether an execution says nothing by what it did not do."""
-    if run.cut or run.failed or run.simulated:
+    if run.cut or run.failed or run.made_up:
         return True
     return metric not in BUILT_IN and run.scores.get(metric) is None
 
@@ -166,7 +166,7 @@ def _hard(
     }
 
     def check(outcome: Outcome, sentence: str, *, waivable: bool = False, warning: bool = False) -> Check:
-        examples = tuple((*rerun.confirmed, *rerun.untried, *rerun.flaky, *rerun.shared)[:10])
+        examples = tuple((*rerun.confirmed, *rerun.untried, *rerun.flaky, *rerun.shared)[:MOST_EXAMPLES])
         return Check(
             f"hard.{metric}", "hard", metric, outcome, sentence, warning=warning, figures=figures, examples=examples,
             waivable=waivable,
@@ -247,7 +247,7 @@ def _bound(counts: Mapping[str, Watched], policy: Policy) -> Check:
     needed = worst.needed(asked, policy.alpha)
     figures: dict[str, Json] = {
         "metric": metric, "conversations": worst.conversations, "violating": worst.violating, "worth": worst.worth,
-        "bound": worst.high, "asked": asked, "needed": needed,
+        "bound": worst.high, "asked": asked, "needed": needed, "alpha": policy.alpha,
     }  # fmt: skip
     watched_in = number(worst.conversations, "conversation")
     if worst.worth < worst.conversations:

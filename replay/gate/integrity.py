@@ -10,8 +10,9 @@ The rules:
    stand-in.
 4. Cases that were not served to their end: above the policy's share, or differing between the arms (exact McNemar,
    p < 0.05), is INCONCLUSIVE.
-5. A case in which something tried to leave the sandbox, or in which an answer was made up, never counts for a pass. A run that
-   wrote into the world is INCONCLUSIVE: the second arm met what the first had changed.
+5. A case in which something tried to leave the sandbox, or in which an answer was made up (simulated, the error of another
+   call, forked), never counts for a pass. Live answers, and those from before or after other writes, count and are told. A run
+   that wrote into the world is INCONCLUSIVE: the second arm met what the first had changed.
 6. What was to be replaced in a side, and was never asked for, was not tried: INCONCLUSIVE.
 7. A version compared with itself shows nothing of a release: from level 2 on INCONCLUSIVE, unless a person signs for it.
 8. Shares are of the traffic: a case counts for the turns that it stands for. Nothing but rule 7 can be waived.
@@ -20,6 +21,7 @@ The rules:
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -276,9 +278,15 @@ def _divergence(cases: Sequence[CaseFacts], policy: Policy) -> Check:
 
 def _sandbox(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Check:
     left = [case for case in cases if any(run.status == "invalid" for run in case.runs)]
-    made_up = sum(1 for case in cases if any(run.simulated for run in case.runs))
+    made_up = Counter(what for case in cases for what in {what for run in case.runs for what in run.made_up})
+    marked = Counter(mark for case in cases for mark in {mark for run in case.runs for mark in run.marked})
     writes_live = (manifest.get("modes") or {}).get("writes") == "live"
-    figures = {"invalid": len(left), "simulated": made_up, "live_writes": writes_live}
+    figures = {
+        "invalid": len(left),
+        "made_up": dict(made_up),
+        "live_writes": writes_live,
+        "marked": dict(marked),
+    }
     if left:
         return _check(
             "sandbox", "sandbox tight", "INCONCLUSIVE",
@@ -289,7 +297,9 @@ def _sandbox(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Check:
     if made_up:
         return _check(
             "sandbox", "nothing made up", "INCONCLUSIVE",
-            f"{number(made_up, 'case')} got answers that were simulated, which never gate. Run without `simulate`.",
+            f"Some cases got answers that nobody gave to their calls, which never gate: "
+            f"{', '.join(f'{what} ({count:,})' for what, count in made_up.most_common())}. "
+            "Run without `--on-miss simulate` or `recorded_error`, and without a fork.",
             figures=figures,
         )  # fmt: skip
     if writes_live:
@@ -298,13 +308,19 @@ def _sandbox(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Check:
             "The run wrote into the world, so that one arm met what the other had changed. Run it without live writes.",
             figures=figures,
         )  # fmt: skip
-    return _check(
-        "sandbox",
-        "sandbox tight",
-        "PASS",
-        "Nothing tried to leave the sandbox, and nothing was made up.",
-        figures=figures,
+    said = "".join(
+        f" In {number(marked[mark], 'case')} {what}." for mark, what in _MARKS.items() if marked[mark]
     )
+    return _check(
+        "sandbox", "sandbox tight", "PASS", f"Nothing tried to leave the sandbox, and nothing was made up.{said}",
+        warning=bool(said), figures=figures,
+    )  # fmt: skip
+
+
+_MARKS = {
+    "live": "a read or a write ran for real, and was answered as the world is now",
+    "other_epoch": "a read was answered as recorded with more or fewer writes before it",
+}
 
 
 def _where(case: CaseFacts) -> str:

@@ -78,7 +78,7 @@ def _was_watched(metric: str, case: CaseFacts) -> bool:
     runs = case.candidates
     if case.lost or not runs or not case.baselines:
         return False
-    if any(run.cut or run.failed or run.simulated for run in runs):
+    if any(run.cut or run.failed or run.made_up for run in runs):
         return False
     if metric in BUILT_IN:
         return True

@@ -3,13 +3,15 @@
 The rules:
 
 1. A conversation is named by its id or a beginning of it, a run likewise or as `last`; an id that is both is the run's.
-2. Of a run, the fork takes its cases and, where no other agent is named, its candidate.
+2. Of a run, the fork takes its cases and, where no other agent is named, its candidate: from the directory that the run was
+   begun in, and only there. A store from elsewhere must not choose which code is run here.
 3. The earlier turns of a conversation are as they were recorded: a case is one turn, with the recorded history.
 4. A fork at a call that no chosen turn has is an error, and says how many calls there are.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from auditlog.errors import NotFoundError
 from replay.errors import RunError
 from replay.running.case_lists import with_cases
+from replay.running.describing import run_directory
 from replay.running.runs import manifests
 from replay.sandbox.fork import first_calls
 from replay.targets.planned import target_from_json
@@ -44,7 +47,15 @@ class Source:
     adapter: bool = False
 
 
-def source_of(store: Store, name: str, *, turn: int | None, at: int) -> Source:
+def source_of(
+    store: Store,
+    name: str,
+    *,
+    turn: int | None,
+    at: int,
+    path: str | os.PathLike[str] | None = None,
+    names_agent: bool = False,
+) -> Source:
     """Find what a fork goes on from.
 
     Args:
@@ -52,10 +63,12 @@ def source_of(store: Store, name: str, *, turn: int | None, at: int) -> Source:
         name: a conversation or a run.
         turn: only the Nth turn of the conversation, from 1.
         at: how many calls come before the fork.
+        path: the directory to run in; by default the current one.
+        names_agent: whoever forks names an agent, and a run's candidate is not asked for.
 
     Raises:
         NotFoundError: there is neither.
-        RunError: there is no such turn, or no such call in it.
+        RunError: there is no such turn, or no such call in it; or the run was begun elsewhere.
     """
     if (manifest := _run(store, name)) is not None:
         if turn is not None:
@@ -66,7 +79,7 @@ def source_of(store: Store, name: str, *, turn: int | None, at: int) -> Source:
             raise RunError(
                 f"Run {manifest['run_id']} compares recordings, and has no agent to go on with. Name a conversation."
             )
-        return _of_run(manifest)
+        return _of_run(manifest, None if names_agent else run_directory(path))
     try:
         conversation = store.conversation(name)
     except NotFoundError as error:
@@ -86,7 +99,14 @@ def _run(store: Store, name: str) -> Any:
     return with_cases(store, fitting[0]) if len(fitting) == 1 else None
 
 
-def _of_run(manifest: Any) -> Source:
+def _of_run(manifest: Any, directory: str | None) -> Source:
+    began = [str(path) for path in manifest.get("paths") or ()]
+    if directory is not None and began != [directory]:
+        raise RunError(
+            f"Run {manifest['run_id']} was begun in {', '.join(began) or 'no directory'}, and this is {directory}. Go there, "
+            "name it with --path, or name what goes on with --agent."
+        )
+
     def moment(text: str | None) -> datetime | None:
         return None if text is None else datetime.fromisoformat(text)
 

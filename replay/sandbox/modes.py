@@ -10,7 +10,8 @@ The rules:
    in the manifest, in the run's line and as a warning.
 4. A live read must be of a tool that is declared `read`, or of a retriever. Whatever is live runs behind the same locks: it
    reaches the hosts that are allowed, and has the variables that are let through.
-5. A simulated answer is not evidence: its span says so, and its case never counts for the gate.
+5. An answer that was not recorded for the call that it answers is not evidence, whichever tier it has: its span says so, and
+   its case never counts for the gate.
 
 Pure: a value, and what follows from it.
 """
@@ -35,6 +36,12 @@ MISSES: tuple[MissMode, ...] = get_args(MissMode)
 
 SIMULATED = "simulated"
 """The tier of an answer that was made up."""
+MADE_UP: Mapping[str, str] = {
+    SIMULATED: "simulated",
+    "recorded_error": "the error of another call",
+    "forked": "what a model said when it was asked something else",
+}
+"""The tiers of answers that nobody gave to the call that they answer, and what they are."""
 
 _PATTERN = frozenset("*?[]{}!")
 

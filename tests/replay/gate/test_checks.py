@@ -7,15 +7,19 @@ from datetime import date
 
 import pytest
 
+from auditlog.values import Replay, Span, Turn
+from replay.attributes import OTHER_EPOCH
 from replay.canonical import digest_of
 from replay.gate.check import Check, concluded, with_waivers
-from replay.gate.facts import Facts, Write
+from replay.gate.facts import Facts, Write, execution
 from replay.gate.hard import Confirmation, hard_checks
 from replay.gate.integrity import run_checks
 from replay.gate.policy import Waiver
 from replay.gate.quality import primary_checks
 from replay.gate.searched import secondary_checks
 from replay.gate.watched import watched
+from replay.results.trials import Trial
+from replay.sandbox.modes import MADE_UP
 
 CALM = Facts("candidate", 0, "complete")
 REFUND = replace(CALM, writes=(Write("issue_refund"),))
@@ -155,7 +159,7 @@ def test_repeats_turns_and_equal_inputs_are_not_independent(case):
     """Turns of one conversation and cases with the same arguments count once; what was cut short does not count."""
     turns = [case(n, conversation="one") for n in range(5)]
     same = [replace(case(10 + n), same_as="the same") for n in range(5)]
-    cut = [case(20, candidate=MISSED), case(21, candidate=replace(CALM, simulated=True))]
+    cut = [case(20, candidate=MISSED), case(21, candidate=replace(CALM, made_up=("simulated",)))]
 
     assert 2 == watched("new_write", [*turns, *same, *cut], 0.05).conversations
 
@@ -264,12 +268,55 @@ def test_divergence(case, policy):
 
 def test_what_left_the_sandbox_never_passes(case, policy):
     """An invalid or simulated case leaves no verdict."""
-    for run in (replace(CALM, status="invalid"), replace(CALM, simulated=True)):
+    for run in (replace(CALM, status="invalid"), replace(CALM, made_up=("simulated",))):
         cases = [*many(case, 40), case(99, candidate=run)]
         assert (
             "INCONCLUSIVE"
             == found(run_checks(manifest(cases), "complete", cases, policy()), "run.sandbox").outcome
         )
+
+
+def test_what_is_made_up_and_what_is_to_be_known_is_told(case, policy):
+    """Answers that nobody gave to a call never gate, each kind by its name; live and stale ones count, and are told."""
+    cases = [*many(case, 40), case(99, candidate=replace(CALM, made_up=(MADE_UP["recorded_error"],)))]
+    check = found(run_checks(manifest(cases), "complete", cases, policy()), "run.sandbox")
+    assert ("INCONCLUSIVE", True) == (check.outcome, "the error of another call (1)" in check.sentence)
+    cases = [*many(case, 40), case(99, candidate=replace(CALM, marked=frozenset({"live", "other_epoch"})))]
+    check = found(run_checks(manifest(cases), "complete", cases, policy()), "run.sandbox")
+    assert ("PASS", True, {"live": 1, "other_epoch": 1}) == (
+        check.outcome,
+        check.warning,
+        check.figures["marked"],
+    )
+    assert "In 1 case a read was answered as recorded with more or fewer writes before it." in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("tier", "stale", "made_up", "marked"),
+    [
+        ("exact", False, (), set()),
+        ("recorded_error", False, ("the error of another call",), set()),
+        ("forked", False, ("what a model said when it was asked something else",), set()),
+        ("simulated", False, ("simulated",), set()),
+        ("live", False, (), {"live"}),
+        ("exact", True, (), {"other_epoch"}),
+    ],
+)
+def test_the_facts_of_an_execution_say_what_its_answers_were(tier, stale, made_up, marked):
+    """Facts know by a call's tier and marks what kind of answer it got."""
+    agent = Span(trace_id="0" * 32, span_id="1" * 16, turn_id="1" * 16, kind="agent")
+    call = replace(
+        agent,
+        span_id="2" * 16,
+        parent_span_id="1" * 16,
+        kind="tool",
+        effect="read",
+        replay=Replay("r", "candidate", match_tier=tier),
+        attributes={OTHER_EPOCH: True} if stale else {},
+    )
+    turn = Turn(agent, (agent, call))
+    facts = execution(Trial("candidate", 0, turn), {})
+    assert (made_up, marked) == (facts.made_up, facts.marked)
 
 
 def test_conclusion():

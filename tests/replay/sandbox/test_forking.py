@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from auditlog.errors import NotFoundError
@@ -9,6 +11,7 @@ from replay.errors import RunError
 from replay.running.forking import source_of
 from replay.sandbox.modes import Modes
 
+AGENTS = Path(__file__).parent.parent / "agents"
 TALK = "say one; stock A; say two; stock C; say three"
 
 
@@ -90,7 +93,7 @@ def test_a_run_is_forked_with_its_own_cases_and_candidate(recorded_desk, run_des
     """Of a run the fork takes the cases and the agent that it tried."""
     store = recorded_desk([TALK], ["stock A"])
     run_desk(store, "desk", Modes(), where="conversation:d0")
-    source = source_of(store, "last", turn=None, at=2)
+    source = source_of(store, "last", turn=None, at=2, path=AGENTS)
     assert ("desk_agents:desk", 1) == (source.candidate.rpartition("/")[2], len(source.turns))
 
 
