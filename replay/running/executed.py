@@ -2,8 +2,8 @@
 
 The rules:
 
-1. A worker answers when its case is over, so a START record alone says nothing that its END does not: both become one SPAN
-   record. A call that never ended stays a START.
+1. A worker answers when its case is over, so a START record alone says nothing that its END does not: a call is one SPAN
+   record. A call that never ended stays a START. What was told while the case ran is not told again.
 2. The agent's record comes last and carries the case's status: an execution is done exactly when that is there.
 3. A behaviour's digest covers, byte for byte, what the agent did in order, what it was answered, and what it said. Equal
    digests are equal behaviours; of different ones only the diff says whether they differ.
@@ -23,10 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from auditlog import normalise
-from auditlog.joined import joined
-from auditlog.record import Record, decode_record, encode_record
 from auditlog.values import Span, Turn
+from replay.running.calls import Call, CaseCalls
 from replay.running.limits import NOTHING_SPENT, Spend
 from replay.running.records import STATUS, WHY
 
@@ -59,12 +57,12 @@ class Executed:
 
 
 def executed(
-    payloads: Iterable[bytes], status: CaseStatus, why: str, more: Mapping[str, Any] | None = None
+    case: CaseCalls, status: CaseStatus, why: str, more: Mapping[str, Any] | None = None
 ) -> Executed | None:
-    """Make what is kept of the records of one case.
+    """Make what is kept of the calls of one case.
 
     Args:
-        payloads: as the recorder made them, oldest first.
+        case: its calls.
         status: how the case ended.
         why: one sentence; empty where there is nothing to say.
         more: further attributes of the agent's record.
@@ -72,22 +70,39 @@ def executed(
     Returns:
         None where no outermost agent call has begun and ended among them.
     """
-    calls, unfinished = _calls(payloads)
+    calls = [call for call in case.calls.values() if call.ended]
     agent = next((call for call in calls if call.kind == "agent" and call.entry["turn"] == call.span), None)
     if agent is None:
         return None
+    has_unfinished = len(calls) < len(case.calls)
     marks = orjson.dumps({STATUS: status, **({WHY: why} if why else {}), **(more or {})})
     known = agent.parts.get("attributes")
     agent.parts["attributes"] = marks if known is None or known == b"{}" else known[:-1] + b"," + marks[1:]
     others = [call for call in calls if call is not agent]
     models = [call for call in others if call.kind in ("model", "embedding")]
     return Executed(
-        (*unfinished, *(call.payload() for call in others), agent.payload()),
-        behaviour="" if unfinished or status != "complete" else _behaviour(agent, others),
+        (*payloads_of(case, agent), agent.payload(case.lineage)),
+        behaviour="" if has_unfinished or status != "complete" else _behaviour(agent, others),
         measures=_measures(agent, others, models),
-        spend=_spend(models),
+        spend=spend_of(models),
         infrastructure=_infrastructure(models) if status == "errored" else "",
     )
+
+
+def payloads_of(case: CaseCalls, agent: Call | None = None) -> list[bytes]:
+    """Give the records of a case's calls that were not told yet, those that never ended first.
+
+    Args:
+        case: its calls.
+        agent: one that is left out.
+    """
+    calls = [call for call in case.calls.values() if call is not agent]
+    if any(not call.ended for call in calls):
+        calls.sort(key=lambda call: call.ended)
+    # Of a call that was told its end was told, too; an agent within the agent ends with its case.
+    return [
+        call.payload(case.lineage) for call in calls if not call.told or (call.ended and call.kind == "agent")
+    ]
 
 
 def behaviour_of(turn: Turn) -> str:
@@ -122,61 +137,7 @@ def behaviour_of(turn: Turn) -> str:
     return _digest(map(orjson.dumps, said))
 
 
-class _Call:
-    """A call that has ended, taken apart."""
-
-    __slots__ = ("_attributes", "_whole", "entry", "kind", "parts", "span")
-
-    def __init__(self, entry: dict[str, Any], parts: dict[str, bytes]) -> None:
-        self.entry, self.parts = entry, parts
-        self.kind: str = entry["kind"]
-        self.span: str = entry["span"]
-        self._attributes: dict[str, Any] | None = None
-        self._whole: Mapping[str, Any] | None = None
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        if self._attributes is None:
-            self._attributes = orjson.loads(self.parts.get("attributes", b"{}"))
-        return self._attributes
-
-    @property
-    def columns(self) -> Mapping[str, Any]:
-        if self._whole is None:
-            self._whole = normalise.filled({**self.entry, "start": self.entry["time"]}, self.parts)
-        return self._whole
-
-    def fault(self) -> list[Any] | None:
-        told = orjson.loads(self.parts["error"]) if "error" in self.parts else None
-        return [told.get("type"), told.get("message")] if isinstance(told, dict) else None
-
-    def payload(self) -> bytes:
-        return encode_record(self.entry, self.parts)
-
-
-def _calls(payloads: Iterable[bytes]) -> tuple[list[_Call], list[bytes]]:
-    """Join the records of each call; give the calls that ended, as they began, and the STARTs of the others."""
-    found: dict[str, tuple[bytes, Record | None, Record | None]] = {}
-    for payload in payloads:
-        record = decode_record(payload)
-        span = record.entry["span"]
-        if record.type == "start":
-            found[span] = (payload, record, None)
-        elif record.type in ("end", "span"):
-            before = found.get(span, (payload, None, None))
-            found[span] = (before[0], before[1], record)
-    calls, unfinished = [], []
-    for payload, start, end in found.values():
-        if end is None:
-            unfinished.append(payload)
-            continue
-        facts, parts = joined(start, end)
-        facts["type"], facts["time"] = "span", facts.pop("start")
-        calls.append(_Call(facts, parts))
-    return calls, unfinished
-
-
-def _behaviour(agent: _Call, others: Sequence[_Call]) -> str:
+def _behaviour(agent: Call, others: Sequence[Call]) -> str:
     if "output" not in agent.parts or agent.entry["status"] != "ok":
         return ""
     places = {agent.span: 0}
@@ -220,7 +181,7 @@ def _fault_of(span: Span) -> list[Any] | None:
     return None if span.fault is None else [span.fault.type, span.fault.message]
 
 
-def _measures(agent: _Call, others: Sequence[_Call], models: Sequence[_Call]) -> dict[str, float | None]:
+def _measures(agent: Call, others: Sequence[Call], models: Sequence[Call]) -> dict[str, float | None]:
     ended = agent.entry["end"]
     found: dict[str, float | None] = {
         "latency_ms": None if ended is None else (ended - agent.entry["time"]) / 1e6,
@@ -235,19 +196,24 @@ def _measures(agent: _Call, others: Sequence[_Call], models: Sequence[_Call]) ->
     return found
 
 
-def _spend(models: Iterable[_Call]) -> Spend:
+def spend_of(models: Iterable[Call]) -> Spend:
+    """Give what live model calls took, those that never ended among them.
+
+    Args:
+        models: recorded calls of models.
+    """
     spend = NOTHING_SPENT
     for call in models:
         if _TIER in call.attributes:
             continue
         columns = call.columns
         usd = columns.get("cost_usd")
-        tokens = (columns.get("input_tokens") or 0) + (columns.get("output_tokens") or 0)
-        spend = spend.plus(Spend(usd or 0.0, tokens, 1, int(usd is None)))
+        told = [columns[name] for name in ("input_tokens", "output_tokens") if columns.get(name) is not None]
+        spend = spend.plus(Spend(usd or 0.0, sum(told), 1, int(usd is None), int(not told)))
     return spend
 
 
-def _infrastructure(models: Sequence[_Call]) -> str:
+def _infrastructure(models: Sequence[Call]) -> str:
     asked = [call for call in models if call.kind == "model"]
     if not asked or asked[-1].entry["status"] != "error" or _TIER in asked[-1].attributes:
         return ""

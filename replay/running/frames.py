@@ -56,16 +56,15 @@ def write_message(descriptor: int, message: Mapping[str, Any], blob: bytes = b""
         written = os.write(descriptor, rest)
 
 
-def read_message(descriptor: int) -> dict[str, Any] | None:
+def read_message(descriptor: int) -> Frame | None:
     """Read a whole message; None at the end of the talk. For the worker's side."""
     head = _read_exactly(descriptor, HEAD.size)
     if head is None:
         return None
     size, more = HEAD.unpack(head)
     body = _read_exactly(descriptor, size)
-    if body is None or (more and _read_exactly(descriptor, more) is None):
-        return None
-    return orjson.loads(body)
+    blob = _read_exactly(descriptor, more) if more else b""
+    return None if body is None or blob is None else Frame(orjson.loads(body), blob)
 
 
 class Pipes(asyncio.Protocol):
@@ -93,10 +92,10 @@ class Pipes(asyncio.Protocol):
         made._writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(writing, "wb", 0))
         return made
 
-    def say(self, message: Mapping[str, Any]) -> None:
+    def say(self, message: Mapping[str, Any], blob: bytes = b"") -> None:
         """Send a message; a worker that is gone is noticed when it does not answer."""
         if self._writing is not None and not self._writing.is_closing():
-            self._writing.write(pack(message))
+            self._writing.write(pack(message, blob))
 
     async def hear(self) -> list[Frame]:
         """Wait for messages, and take all that are there; none at the end of the talk."""

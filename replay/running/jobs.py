@@ -2,7 +2,8 @@
 
 The rules:
 
-1. Turns are read many conversations at a time and handed out one at a time, so that a run's memory does not grow with it.
+1. Turns are read many at a time, and no other turns of their conversations with them: as many as a bound of content holds, so
+   that a run's memory does not grow with it.
 2. A replayed turn is a conversation of its own, `RUN/ARM/original` (a repeat `RUN/ARM.REPEAT/original`), with the
    customer and the tags of the original.
 3. Every span of an execution says which run, arm and recorded turn it belongs to.
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
     from auditlog.store import Store
 
 _BATCH = 64
-"""Conversations that are read at once."""
+"""Cases that are read at first; each reading says how large a turn is, and how many may be read next."""
+MOST_CASES = 1024
+"""Cases that are read at once; reading has a cost of its own, which they share."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Of content that is read at once, as far as the turns before tell."""
 
 
 class Execution(NamedTuple):
@@ -87,19 +92,25 @@ def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[li
         plan: the run.
         done: the executions that are done.
     """
+    from auditlog.store.lazy import turns_by_id
+
     cache = Cache(store, plan)
-    for first in range(0, len(plan.cases), _BATCH):
-        batch = plan.cases[first : first + _BATCH]
+    first, size = 0, _BATCH
+    while first < len(plan.cases):
+        batch = plan.cases[first : first + size]
         wanted = [
             execution
             for position, case in enumerate(batch, first)
             for execution in _arms(plan, case, position)
             if execution.key not in done
         ]
+        first += len(batch)
         if not wanted:
             continue
-        turns = _turns(store, {execution.case.conversation_id for execution in wanted})
-        answers = cache.answers({execution.case.span_id for execution in wanted})
+        names = list(dict.fromkeys(execution.case.span_id for execution in wanted))
+        turns, content = turns_by_id(store, names)
+        size = max(1, min(MOST_CASES, 4 * size, MOST_BYTES * len(names) // max(content, 1)))
+        answers = cache.answers(set(names))
         yield [
             _task(plan, execution, turns.get(execution.case.span_id), cache, answers) for execution in wanted
         ]
@@ -114,15 +125,6 @@ def _arms(plan: RunPlan, case: Case, position: int) -> list[Execution]:
     turn = position % len(found)
     found = found[turn:] + found[:turn]
     return [execution._replace(repeat=repeat) for repeat in range(plan.repeats) for execution in found]
-
-
-def _turns(store: Store, conversations: Collection[str]) -> dict[str, Turn]:
-    from auditlog.store.build import conversations_of
-
-    names = sorted(conversations)
-    marks = ", ".join("?" * len(names))
-    spans = store.spans(f"conversation_id IN ({marks}) AND replay_run_id IS NULL", names)
-    return {turn.turn_id: turn for found in conversations_of(spans).values() for turn in found.turns}
 
 
 def _too_short(turn: Turn | None, prefix: int) -> str | None:

@@ -130,7 +130,7 @@ def turn_of(result: Result) -> Turn:
 
     starts: dict[str, Any] = {}
     spans = []
-    for payload in result.payloads:
+    for payload in result.seen:
         record = decode_record(payload)
         if record.type == "start":
             starts[record.entry["span"]] = record
@@ -158,7 +158,7 @@ def _same(before: Result | Turn | None, after: Result) -> Diff | None:
 
 
 def _agent_span(result: Result) -> str:
-    payload = result.payloads[-1]
+    payload = result.seen[-1]
     size = int.from_bytes(payload[:4], "little")
     return orjson.loads(payload[4 : 4 + size])["span"]
 

@@ -34,6 +34,7 @@ from replay.running import protocol
 from replay.running.frames import Frame, Pipes
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.runs import process_birth
+from replay.running.told import ToldCase
 from replay.sandbox.environment import scrubbed
 from replay.targets import bootstrap
 from replay.targets.planned import Place
@@ -42,6 +43,7 @@ _FROM_OUTSIDE = frozenset(
     -number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 )
 """Exit codes of a process that somebody ended; what is wrong with the process itself ends it with other signals."""
+_NONSENSE = "its process said something else than its result"
 START_SECONDS = 120.0
 """How long a target may take to import."""
 
@@ -92,6 +94,8 @@ class Answer(NamedTuple):
     """How long it took, without waiting for leases."""
     lost: bool = False
     """Something from outside ended the worker, which says nothing of the case."""
+    told: ToldCase | None = None
+    """Of a case without a result: what had happened for real."""
 
 
 async def _at_once() -> float:
@@ -106,6 +110,7 @@ class Worker:
         launch: Launch,
         environment: Mapping[str, str],
         lease: Callable[[], Awaitable[float]] = _at_once,
+        keep: Callable[[Sequence[bytes]], object] | None = None,
     ) -> None:
         """Prepare to start a worker.
 
@@ -113,7 +118,9 @@ class Worker:
             launch: what it runs.
             environment: the environment to scrub.
             lease: waits until one more model call may begin; gives the seconds that took.
+            keep: keeps the records of what runs for real as soon as they are told; None to have them with the answers.
         """
+        self._keep = keep
         self._lease = lease
         # What an agent writes into the pipe does not know it, unless it looks for it.
         self._token = secrets.token_hex(8)
@@ -211,15 +218,18 @@ class Worker:
         assert pipes is not None
         loop = asyncio.get_running_loop()
         at, began = 0, loop.time()
+        told = ToldCase(jobs[0].lineage, self._keep)
         pipes.naps = len(jobs) > 1
-        pipes.say(protocol.jobs_message(jobs))
+        pipes.say(*protocol.jobs_message(jobs))
         while at < len(jobs):
             try:
                 async with asyncio.timeout_at(began + self._launch.deadline):
                     heard = await self._hear()
             except TimeoutError:
                 await self.kill()
-                yield [Answer(f"it was not done after {self._launch.deadline:g} s (--deadline)", 0.0)]
+                yield [
+                    Answer(f"it was not done after {self._launch.deadline:g} s (--deadline)", 0.0, told=told)
+                ]
                 return
             answers: list[Answer] = []
             for frame in heard:
@@ -229,12 +239,17 @@ class Worker:
                     continue
                 is_its_own = frame.message.get("token") == self._token
                 job = jobs[at + len(answers)]
+                if is_its_own and (news := protocol.read_told(job.case_id, job.lineage, frame)) is not None:
+                    told.take(news)
+                    continue
                 result = protocol.read_result(job.case_id, job.lineage, frame) if is_its_own else None
                 if result is None:
                     await self.kill()
-                    yield [*answers, Answer("its process said something else than its result", 0.0)]
+                    yield [*answers, Answer(_NONSENSE, 0.0, told=told)]
                     return
-                answers.append(Answer(result, 0.0))
+                answers.append(Answer(told.with_rest(result) if told else result, 0.0))
+                if at + len(answers) < len(jobs):
+                    told = ToldCase(jobs[at + len(answers)].lineage, self._keep)
                 self.used_up = result.spent
                 if result.spent or at + len(answers) == len(jobs):
                     break
@@ -249,7 +264,7 @@ class Worker:
                     return
             if not heard and pipes.nonsense:
                 await self.kill()
-                yield [Answer("its process said something else than its result", 0.0)]
+                yield [Answer(_NONSENSE, 0.0, told=told)]
                 return
             if not heard:
                 code = await self._ended()
@@ -257,7 +272,7 @@ class Worker:
                 why = f"its process {_end(code)} before it had answered"
                 if code == -signal.SIGKILL:
                     why += " (by hand, or because this machine ran out of memory; --memory limits a worker)"
-                yield [Answer(why, 0.0, lost=code in _FROM_OUTSIDE)]
+                yield [Answer(why, 0.0, lost=code in _FROM_OUTSIDE, told=told)]
                 return
 
     async def kill(self) -> None:

@@ -4,20 +4,23 @@ The rules:
 
 1. The run says `setup` once and then `cases`, one or more; the worker answers `ready` or `failed`, and then a `result` for
    each case, in their order, when it is over. The end of either pipe is the end of the talk.
-2. A worker whose model calls are paced says `lease` before each, and goes on when the run says `leased`.
-3. The pipes are not the agent's standard streams: what an agent prints is nobody's message. What it writes into them all the
+2. Before a body runs for real, and when it has, a worker tells the records of it: `told`. They are not said again.
+3. A worker whose model calls are paced says `lease` before each, and goes on when the run says `leased`.
+4. The pipes are not the agent's standard streams: what an agent prints is nobody's message. What it writes into them all the
    same is no result, unless it is one of the case that was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from auditlog.errors import FormatError
 from auditlog.overrides import Overrides
-from auditlog.record import decode_record
+from auditlog.record import Record, decode_record
 from auditlog.values import Json
 from replay.matching.rules import NO_RULES, MatchRules, rules_from_json
 from replay.pinned.pinning import PINNED, Pinning, pinning_from_json
@@ -31,6 +34,7 @@ from replay.targets.planned import NOTHING, overrides_from_json
 if TYPE_CHECKING:
     from replay.diff.model import CaseStatus
 
+_KEYS = orjson.OPT_NON_STR_KEYS
 _STATUSES = ("complete", "diverged", "blocked", "errored", "unreplayable", "invalid")
 
 VERSION = 1
@@ -127,7 +131,7 @@ class Result:
     status: CaseStatus
     why: str
     payloads: tuple[bytes, ...]
-    """Its records; the agent's is the last."""
+    """Its records that are not kept yet; the agent's is the last."""
     spent: bool = False
     """The worker cannot run another case: something of this one goes on in it."""
     behaviour: str = ""
@@ -136,6 +140,22 @@ class Result:
     spend: Spend = NOTHING_SPENT
     infrastructure: str = ""
     """The infrastructure's error that it failed with."""
+    records: tuple[Record, ...] = ()
+    """The records as they were read, where they came from a worker."""
+    whole: tuple[bytes, ...] = ()
+    """All of it, each call in one record, where some of it was kept while it ran; else empty."""
+
+    @property
+    def seen(self) -> tuple[bytes, ...]:
+        """All of its records, for who looks at what it did; the agent's is the last."""
+        return self.whole or self.payloads
+
+
+class Told(NamedTuple):
+    """A record that a worker sent: as it came, and read."""
+
+    payload: bytes
+    read: Record
 
 
 def setup_message(setup: Setup) -> dict[str, Any]:
@@ -171,14 +191,18 @@ def read_ready(message: Mapping[str, Any]) -> Ready:
     return Ready(**fields)
 
 
-def jobs_message(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Say `cases`."""
-    return {"say": "cases", "jobs": [{name: getattr(job, name) for name in Job.__slots__} for job in jobs]}
+def jobs_message(jobs: Sequence[Job]) -> tuple[dict[str, Any], bytes]:
+    """Say `cases`; give the bytes that go with it, too: a text for each case, so that a worker holds one of them at a time."""
+    texts = [orjson.dumps({name: getattr(job, name) for name in Job.__slots__}, option=_KEYS) for job in jobs]
+    return {"say": "cases", "sizes": list(map(len, texts))}, b"".join(texts)
 
 
-def read_jobs(message: Mapping[str, Any]) -> list[Job]:
-    """Understand `cases`."""
-    return [Job(**fields) for fields in message["jobs"]]
+def read_jobs(frame: Frame) -> Iterator[Job]:
+    """Understand `cases`, one after the other."""
+    at = 0
+    for size in frame.message["sizes"]:
+        yield Job(**orjson.loads(memoryview(frame.blob)[at : at + size]))
+        at += size
 
 
 def result_message(case_id: str, result: Result) -> tuple[dict[str, Any], bytes]:
@@ -195,6 +219,20 @@ def result_message(case_id: str, result: Result) -> tuple[dict[str, Any], bytes]
         "spend": list(result.spend),
         "infrastructure": result.infrastructure,
     }, b"".join(result.payloads)
+
+
+def told_message(case_id: str, payloads: Sequence[bytes]) -> tuple[dict[str, Any], bytes]:
+    """Say `told`; give the bytes that go with it, too."""
+    return {"say": "told", "case": case_id, "sizes": list(map(len, payloads))}, b"".join(payloads)
+
+
+def read_told(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> list[Told] | None:
+    """Understand `told`; None where it is not told of this case."""
+    match frame.message:
+        case {"say": "told", "case": case, "sizes": [*sizes]} if case == case_id:
+            return _records(sizes, frame.blob, lineage, ("start", "end"))
+        case _:
+            return None
 
 
 def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Result | None:
@@ -215,24 +253,35 @@ def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Resu
             pass
         case _:
             return None
-    at, payloads = 0, []
-    try:
-        for size in sizes:
-            payloads.append(frame.blob[at : at + size])
-            at += size
-            if not is_own(decode_record(payloads[-1]), lineage):
-                return None
-    except (TypeError, ValueError, FormatError):
-        return None
-    if at != len(frame.blob):
+    records = _records(sizes, frame.blob, lineage, ("start", "span"))
+    if records is None:
         return None
     return Result(
         status,
         why,
-        tuple(payloads),
+        tuple(record.payload for record in records),
         spent,
         behaviour,
         measures,
         Spend(usd, tokens, calls, unpriced, untold),
         infrastructure,
+        tuple(record.read for record in records),
     )
+
+
+def _records(
+    sizes: Sequence[Any], blob: bytes, lineage: Mapping[str, Json], types: tuple[str, ...]
+) -> list[Told] | None:
+    """Take records apart; None where one is none, or not of this execution."""
+    at, found = 0, []
+    try:
+        for size in sizes:
+            payload = blob[at : at + size]
+            at += size
+            record = decode_record(payload)
+            if not is_own(record, lineage, types):
+                return None
+            found.append(Told(payload, record))
+    except (TypeError, ValueError, FormatError):
+        return None
+    return found if at == len(blob) else None

@@ -76,20 +76,19 @@ def retried(payloads: Sequence[bytes], attempt: int, infrastructure: str) -> lis
     return [*payloads[:-1], encode_record(entry, {**agent.parts, "attributes": orjson.dumps(marked)})]
 
 
-def is_own(record: Record, lineage: Mapping[str, Json]) -> bool:
+def is_own(record: Record, lineage: Mapping[str, Json], types: tuple[str, ...] = ("start", "span")) -> bool:
     """Whether a record that a worker sent is of its execution, and is none that only a run writes.
 
     Args:
         record: what it sent.
         lineage: the attributes that every span of its execution has.
+        types: what it may be.
     """
     entry = record.entry
-    if entry["type"] not in ("start", "span") or is_reserved(str(entry.get("kind")), str(entry.get("name"))):
+    if entry["type"] not in types or is_reserved(str(entry.get("kind")), str(entry.get("name"))):
         return False
     attributes = record.json("attributes")
-    return isinstance(attributes, dict) and all(
-        attributes.get(name) == value for name, value in lineage.items()
-    )
+    return isinstance(attributes, dict) and lineage.items() <= attributes.items()
 
 
 def own_records(

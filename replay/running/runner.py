@@ -153,7 +153,7 @@ def _run_in(
             classes = judge.classes
         else:
             store.refresh()
-            classes = judge_rest(store, manifest, lambda payload: _append(writer, payload))
+            classes = judge_rest(store, manifest, lambda payload: _append_one(writer, payload))
         found = ending(store, manifest, under_way.tally)
         end: dict[str, Json] = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
         _append(writer, run_span(RUN_END, plan.run_id, end))
@@ -196,6 +196,8 @@ class _Run:
         self._lost: Counter[Done] = Counter()
         self._alone: set[Done] = set()
         """Executions whose worker was ended from outside; each is handed out by itself."""
+        self._open: set[object] = set()
+        """Calls that were told of while their case runs, and have not ended."""
         self._queues: dict[PlannedTarget, Tasks] = {}
         self._leases: Leases | None = None
         self._budget: Budget | None = None
@@ -300,8 +302,12 @@ class _Run:
                     if answer.lost and self._is_handed_out_again(
                         task, queue, certain=self._cluster is None or len(tasks) == 1
                     ):
+                        if answer.told:
+                            self._spend = self._spend.plus(answer.told.spend)
+                            self._append(answer.told.given_up(result))
                         continue
-                    result = _unrun(task, "errored", result)
+                    begun = answer.told.cut_short("errored", result) if answer.told else None
+                    result = begun or _unrun(task, "errored", result)
                 else:
                     staff.took(answer.seconds)
                 if not self._tries_again(task, result, queue):
@@ -371,7 +377,7 @@ class _Run:
     def _worker(self, launch: Launch) -> Worker | RayWorker:
         if self._cluster is not None:
             return self._cluster.worker(launch, self._environment)
-        return Worker(launch, self._environment, self._lease)
+        return Worker(launch, self._environment, self._lease, self._append)
 
     async def _lease(self) -> float:
         return 0.0 if self._leases is None else await self._leases.take()
@@ -381,7 +387,7 @@ class _Run:
         payloads: list[bytes] = []
         for task, result in kept:
             payloads += result.payloads
-            self.tally.take(task.execution.arm, result.payloads)
+            self.tally.take(task.execution.arm, result.seen)
             if (judgement := self.judge.take(task, result)) is not None:
                 payloads.append(judgement)
             self._count += 1
@@ -401,12 +407,19 @@ class _Run:
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         writer = self._writer
-        if payloads and isinstance(writer, JournalWriter) and all(map(_is_whole, payloads)):
+        if (
+            payloads
+            and isinstance(writer, JournalWriter)
+            and not self._open
+            and all(map(_is_whole, payloads))
+        ):
             if not writer.extend(payloads):
                 raise StoreError(_UNWRITABLE)
             return
         for payload in payloads:
-            _append(writer, payload)
+            entry = _append(writer, payload)
+            # What began while its case ran is ended by whatever record of it comes next.
+            (self._open.add if entry["type"] == "start" else self._open.discard)(entry["span"])
 
     def _look_at_budgets(self) -> None:
         """Stop when a budget is used up."""
@@ -437,12 +450,16 @@ def _unrun(task: Task, status: CaseStatus, why: str) -> Result:
     return Result(status, why, (payload,))
 
 
-def _append(writer: Sink, payload: bytes) -> None:
+def _append_one(writer: Sink, payload: bytes) -> None:
+    _append(writer, payload)
+
+
+def _append(writer: Sink, payload: bytes) -> Mapping[str, Json]:
     entry = entry_of(payload)
-    opens = entry["span"] if entry["type"] == "start" else None
-    closes = entry["span"] if entry["type"] == "end" else None
+    opens, closes = (entry["span"], None) if entry["type"] == "start" else (None, entry["span"])
     if not writer.append(payload, opens=opens, closes=closes):
         raise StoreError(_UNWRITABLE)
+    return entry
 
 
 def _is_whole(payload: bytes) -> bool:

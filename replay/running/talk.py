@@ -43,14 +43,14 @@ class Talk:
         """What is told belongs to it."""
         self._given: deque[Callable[[], None]] = deque()
         """What tells each who waits for a lease that it has it, oldest first."""
-        self._cases: queue.SimpleQueue[dict[str, Any] | None] | None = None
+        self._cases: queue.SimpleQueue[frames.Frame | None] | None = None
 
     def listen(self) -> None:
         """Listen all the time from here on."""
         self._cases = queue.SimpleQueue()
         threading.Thread(target=self._hear, name="auditlog-leases", daemon=True).start()
 
-    def cases(self) -> dict[str, Any] | None:
+    def cases(self) -> frames.Frame | None:
         """Give the next cases to run; None at the end."""
         return frames.read_message(self._reading) if self._cases is None else self._cases.get()
 
@@ -100,11 +100,11 @@ class Talk:
 
     def _hear(self) -> None:
         assert self._cases is not None
-        while (message := frames.read_message(self._reading)) is not None:
-            if message.get("say") == "leased":
+        while (heard := frames.read_message(self._reading)) is not None:
+            if heard.message.get("say") == "leased":
                 self._given.popleft()()
             else:
-                self._cases.put(message)
+                self._cases.put(heard)
         self._cases.put(None)
         if self._given:
             _exit(0)

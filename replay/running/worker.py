@@ -36,7 +36,8 @@ from replay.matching.restore import NotRestorable, restored
 from replay.pinned.case import PinnedCase, prepare
 from replay.pinned.direct_reads import direct_reads
 from replay.running import frames, protocol
-from replay.running.executed import Executed, executed
+from replay.running.calls import CaseCalls
+from replay.running.executed import Executed, executed, payloads_of
 from replay.running.loops import Loops
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.records import OVERRIDDEN, Place, unrun_case
@@ -71,9 +72,10 @@ def main() -> None:
     """Talk to the run until it hangs up."""
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
     kernel.die_with_parent(parent)
-    message = frames.read_message(reading)
-    if message is None:
+    first = frames.read_message(reading)
+    if first is None:
         return
+    message = first.message
     if message.get("protocol") != protocol.VERSION:
         why = (
             f"The worker's own files speak version {protocol.VERSION} of the talk, and the run version "
@@ -122,13 +124,19 @@ def main() -> None:
         talk.listen()
     interceptor, background = interception.installed(), threads.in_background()
     surroundings = Surroundings(guard, setup.paths)
-    if setup.leases and isinstance(interceptor, CaseInterceptor):
-        interceptor.pace_with(talk.lease, talk.lease_later)
+    calls = CaseCalls()
+    recording = _Recording(calls)
+    calls.tell = talk.tell
+    if isinstance(interceptor, CaseInterceptor):
+        interceptor.tell_with(calls.goes_live)
+        if setup.leases:
+            interceptor.pace_with(talk.lease, talk.lease_later)
     # What lives now outlives every case, so a collection after each looks only at what the case left.
     gc.freeze()
-    while (message := talk.cases()) is not None:
-        for job in protocol.read_jobs(message):
-            result = _run_case(target, job, interceptor, background, setup, surroundings)
+    while (given := talk.cases()) is not None:
+        for job in protocol.read_jobs(given):
+            talk.case = job.case_id
+            result = _run_case(target, job, interceptor, background, setup, surroundings, recording)
             talk.say(*protocol.result_message(job.case_id, result))
             if result.spent:
                 return
@@ -167,18 +175,20 @@ def _hold_the_recorder() -> None:
     config.use(Recorder(ListSink()))
 
 
-class _CaseSink(ListSink):
-    """Keeps a case's records, and which calls began."""
+class _Recording:
+    """The one recorder of this process's cases."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: list[str] = []
+    def __init__(self, calls: CaseCalls) -> None:
+        self._calls = calls
+        self._recorder = Recorder(calls, keeper=calls)
 
-    def append(self, payload: bytes, *, opens: str | None = None, closes: str | None = None) -> bool:
-        """Keep one payload."""
-        if opens is not None:
-            self.opened.append(opens)
-        return super().append(payload, opens=opens, closes=closes)
+    def begin(self, job: Job) -> CaseCalls:
+        """Record a case: what an agent put in the recorder's place is put out again."""
+        self._calls.begin(job.lineage)
+        if self._recorder.agent_version != job.agent_version:
+            self._recorder = Recorder(self._calls, agent_version=job.agent_version, keeper=self._calls)
+        config.use(self._recorder)
+        return self._calls
 
 
 def _run_case(
@@ -188,9 +198,9 @@ def _run_case(
     background: frozenset[int],
     setup: Setup,
     surroundings: Surroundings,
+    recording: _Recording,
 ) -> Result:
-    sink = _CaseSink()
-    config.use(Recorder(sink, agent_version=job.agent_version, base_attributes=job.lineage))
+    calls = recording.begin(job)
     pins = PinnedCase(job.pinned, seeds_ids=not setup.modes.live_writes)
     if interceptor is not None:
         _load(interceptor, job, setup, pins)
@@ -199,19 +209,18 @@ def _run_case(
     with pins:
         error = contextvars.copy_context().run(_call, target, job, case)
         apart = surroundings.settle()
-    if interceptor is not None and not interceptor.asked.issuperset(sink.opened):
+    if interceptor is not None and not interceptor.asked.issuperset(calls.opened):
         apart += ("make a call that the replay was not asked about",)
     outliving = threads.outliving(background, PATIENCE_SECONDS) if "threads" in setup.locks else ()
     violations = (*process.end(), *apart)
     early = None if interceptor is None else interceptor.ended_early()
     status, why = _verdict(case, error, violations, outliving, early)
-    payloads = sink.take()
-    found = executed(payloads, status, why, {**pins.facts(), **_overridden(), **_left(surroundings)})
+    found = executed(calls, status, why, {**pins.facts(), **_overridden(), **_left(surroundings)})
     if found is None:
         place = Place(job.conversation_id, job.user_id, job.tags, job.lineage)
         fault = None if error is None else type(error).__qualname__
         unrun = unrun_case(place, target.name, dict(job.arguments), status, why, fault=fault)
-        found = Executed((*payloads, unrun))
+        found = Executed((*payloads_of(calls), unrun))
     return Result(
         status,
         why,

@@ -11,6 +11,7 @@ The rules:
 5. A tool that any recording of the store or the agent calls a write is a write (`effects`).
 6. In a fork, what comes before it is served from the recording whatever the modes are.
 7. After the case has ended, every further call is refused with what ended it.
+8. A body that runs for real is told of before it does.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class CaseInterceptor:
         self._simulator: Simulator = nearest_recorded
         self._lease: Callable[[], None] | None = None
         self._later: Callable[[], Awaitable[None]] | None = None
+        self._tell: Callable[[str], None] | None = None
 
     def believe(self, effects: KnownEffects) -> None:
         """Take what the recordings of the whole store say of tools."""
@@ -104,8 +106,22 @@ class CaseInterceptor:
         """Of a fork: say that the agent ended before it; None where it did not."""
         return None if self._prefix is None else self._prefix.ended_early()
 
+    def tell_with(self, tell: Callable[[str], None]) -> None:
+        """Say which bodies run for real, before they do.
+
+        Args:
+            tell: takes the call's span id.
+        """
+        self._tell = tell
+
     def before(self, call: Call) -> Served | Raised | None:
         """Answer a call; None lets the body run."""
+        answer = self._answered(call)
+        if answer is None and self._tell is not None and call.operation.kind != "agent":
+            self._tell(call.span_id)
+        return answer
+
+    def _answered(self, call: Call) -> Served | Raised | None:
         self.asked.add(call.span_id)
         operation = call.operation
         case = self._process.case
