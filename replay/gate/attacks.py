@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from auditlog import resources
-from replay.gate.check import Check, Example
+from replay.gate.check import MOST_EXAMPLES, Check, Example
 from replay.gate.policy import Policy
 from replay.gate.wording import number
 from replay.risks.taxonomy import SURFACES, Cell, cells_of, list_of, taxonomy
@@ -103,7 +103,7 @@ def _list(name: str, attacks: Sequence[Attack], policy: Policy) -> Check:
     examples = tuple(
         Example("/".join(attack.cell), f"{attack.cell.risk} by {attack.cell.surface}", attack.what)
         for attack in (*broken, *flaky)
-    )[:10]
+    )[:MOST_EXAMPLES]
     said = f"{number(tried, 'attack')} in {len(covered)} of {number(len(wanted), 'cell')}"
     if broken:
         return Check(

@@ -33,6 +33,10 @@ GROUPS: Mapping[Group, str] = {
     "evidence": "Evidence in the store",
 }
 """In the order in which they are shown."""
+MOST_EXAMPLES = 1_000
+"""Cases that a check of what must never happen names: an output that keeps track of each shows all of them."""
+SHOWN_EXAMPLES = 10
+"""Cases that an output for people shows of a check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Verdict:
     cases: int
     conversations: int
     owner: str | None = None
+    policy_text: str = ""
+    """The policy, as it was read."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     """Further figures, such as the targets' digests."""
     warnings: tuple[str, ...] = ()

@@ -4,7 +4,8 @@ The rules:
 
 1. The exit code is the verdict: 0 PASS, 1 FAIL, 2 INCONCLUSIVE. 3 is an error, and so is a command line without meaning: a
    pipeline must not take a typing mistake for a verdict.
-2. The verdict is written to stdout, or where `--output` says; everything else goes to stderr.
+2. The verdict is written to stdout, or where `--output` says; everything else goes to stderr. `--show` ends with the code of the
+   newest verdict that is recorded, and with 3 where there is none.
 3. The verdict is recorded in the store, unless `--no-record` says otherwise.
 4. What a command needs is imported when it runs, so that `--help` is cheap.
 """
@@ -288,7 +289,6 @@ def _init(run_id: str | None, path: str) -> None:
 
 
 def _show(run_id: str, form: str, outputs: Sequence[str], store: str) -> None:
-    from auditlog.cli.exits import Exit
     from auditlog.cli.output import narrate, print_line, require_stdout, safe_json
     from auditlog.safe_text import safe_text
     from replay.gate.record import verdicts_of
@@ -317,7 +317,8 @@ def _show(run_id: str, form: str, outputs: Sequence[str], store: str) -> None:
             )
     if not found:
         narrate(f"No verdict of run {whole} is recorded here.")
-        raise click.exceptions.Exit(Exit.NO)
+        raise click.exceptions.Exit(GateExit.NO_VERDICT)
+    raise click.exceptions.Exit(GateExit[found[-1]["verdict"]])
 
 
 def _self_test(run_id: str, policy_path: str, form: str, store: str) -> None:

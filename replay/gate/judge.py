@@ -138,6 +138,7 @@ def judge(
         level_name=policy.level.name,
         policy_digest=policy.digest,
         policy_path=policy.path,
+        policy_text=policy.text,
         cases_digest=cases_digest(manifest["cases"]),
         candidate=label_of(manifest["candidate"]),
         baseline=label_of(manifest.get("baseline") or "the recording"),

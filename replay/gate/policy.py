@@ -7,7 +7,7 @@ The rules:
 3. A policy may be stricter than its level; where it is looser, a waiver says so, with owner, reason and expiry: see
    `policy_levels` and `waivers`. A waiver that has expired waives nothing, and is said.
 4. A scorer's options are looked at when the policy is read, where the scorer is one of ours.
-5. The policy's digest is that of its bytes: what was asked is kept with what was answered.
+5. The policy's digest is that of its bytes, and its text goes into the record: what was asked is kept with what was answered.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class Policy:
     digest: str
     """SHA-256 of the file, hex."""
     path: str = ""
+    text: str = ""
+    """The file."""
     owner: str | None = None
     alpha: float = 0.05
     q: float = 0.1
@@ -155,7 +157,7 @@ def read_policy(
         said = [_placed(path, text, fault) for fault in found[:8]]
         more = f"\n… and {len(found) - 8} more." if len(found) > 8 else ""
         raise PolicyError("\n".join(said) + more)
-    return _policy(document, hashlib.sha256(text.encode()).hexdigest(), path)
+    return _policy(document, text, path)
 
 
 def _placed(path: str, text: str, fault: Fault) -> str:
@@ -163,14 +165,15 @@ def _placed(path: str, text: str, fault: Fault) -> str:
     return f"{path}:{where.line}:{where.column}: {fault.what}"
 
 
-def _policy(document: Mapping[str, Any], digest: str, path: str) -> Policy:
+def _policy(document: Mapping[str, Any], text: str, path: str) -> Policy:
     level = levels()[document["level"]]
     metrics = _metrics(document)
     slices, attacks = document.get("slices", {}), document.get("adversarial", {})
     return Policy(
         level=level,
-        digest=digest,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
         path=path,
+        text=text,
         owner=document.get("owner"),
         alpha=document.get("alpha", 0.05),
         q=document.get("q", 0.1),

@@ -92,10 +92,11 @@ class CheckItem(pytest.Item):
         if not isinstance(excinfo.value, GateFailure):
             return super().repr_failure(excinfo, style)
         from auditlog.safe_text import safe_text
+        from replay.gate.check import SHOWN_EXAMPLES
 
         check = excinfo.value.check
         lines = [f"{check.outcome}: {check.sentence}"]
-        lines += [f"- {example.where}: {example.what}" for example in check.examples]
+        lines += [f"- {example.where}: {example.what}" for example in check.examples[:SHOWN_EXAMPLES]]
         return safe_text("\n".join(lines), newlines=True)
 
     def reportinfo(self) -> tuple[Path, None, str]:

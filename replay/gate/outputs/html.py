@@ -14,7 +14,7 @@ import html as escaping
 from collections.abc import Iterator
 
 from auditlog.safe_text import safe_text
-from replay.gate.check import GROUPS, Check, Verdict
+from replay.gate.check import GROUPS, SHOWN_EXAMPLES, Check, Verdict
 from replay.gate.outputs import plots
 from replay.gate.outputs.terminal import headline
 from replay.gate.wording import moment, number
@@ -124,12 +124,13 @@ def _plots(verdict: Verdict) -> Iterator[str]:
         yield "<p>Difference of the means in percentage points, its interval, and the margin (dashed).</p>"
         yield plots.intervals(rows, "Differences between candidate and baseline, with their intervals")
     bounded = next((check for check in verdict.checks if check.id == "hard_bound"), None)
-    if bounded is not None:
+    if bounded is not None and not bounded.figures.get("violating"):
         n, asked = int(str(bounded.figures["conversations"])), float(str(bounded.figures["asked"]))
+        alpha = float(str(bounded.figures.get("alpha", 0.05)))
         yield "<h2>What no violation shows</h2>"
         yield "<p>The highest share of conversations with a violation that as many conversations without one leave possible.</p>"
         yield plots.bound_curve(
-            n, asked, 0.05, "Upper bound on hard violations by the number of conversations"
+            n, asked, alpha, "Upper bound on hard violations by the number of conversations"
         )
 
 
@@ -145,7 +146,7 @@ def _check(check: Check) -> str:
     if check.examples:
         items = "".join(
             f"<li><code>{_line(example.case_id)}</code> {_line(f'{example.where}: {example.what}')}</li>"
-            for example in check.examples
+            for example in check.examples[:SHOWN_EXAMPLES]
         )
         lines.append(f"<ul>{items}</ul>")
     return f'<div class="check {check.outcome.lower() if check.gates else ""}">{"".join(lines)}</div>'

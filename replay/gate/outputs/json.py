@@ -2,7 +2,8 @@
 
 The rules:
 
-1. Everything that the other outputs show is in it; the shape is `gate-verdict`, version 1, and only grows.
+1. Everything that the other outputs show is in it, with each case that a check names; the shape is `gate-verdict`, version 1, and
+   only grows.
 2. A figure that is no finite number is null.
 """
 

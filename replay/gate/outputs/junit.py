@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from auditlog.safe_text import safe_text
-from replay.gate.check import GROUPS, Check, Verdict
+from replay.gate.check import GROUPS, SHOWN_EXAMPLES, Check, Verdict
 from replay.gate.outputs.terminal import headline
 
 
@@ -79,7 +79,9 @@ def _kind(check: Check) -> str | None:
 
 def _body(check: Check) -> str:
     lines = [f"{GROUPS[check.group]}: {check.title}", check.sentence]
-    lines += [f"- {example.case_id} {example.where}: {example.what}" for example in check.examples]
+    lines += [
+        f"- {example.case_id} {example.where}: {example.what}" for example in check.examples[:SHOWN_EXAMPLES]
+    ]
     return escape(safe_text("\n".join(lines), newlines=True))
 
 

@@ -4,8 +4,10 @@ The rules:
 
 1. The first line is a mark by which the next run finds its comment; the verdict comes next.
 2. At most ten of what behaves differently, the worst.
-3. Recorded text stands in code spans only, where no link, mention, image or markup lives; none stands in a table.
-4. Words of the policy (owners, reasons) are escaped likewise.
+3. It is posted where more people read than may read recordings: it names cases and kinds of difference, and no word of a
+   customer's or an agent's, and no amount.
+4. Names from recordings stand in code spans only, where no link, mention, image or markup lives; none stands in a table.
+5. Words of the policy (owners, reasons) are escaped likewise.
 """
 
 from __future__ import annotations
@@ -58,8 +60,9 @@ def _lines(verdict: Verdict) -> Iterator[str]:
         yield ""
         for diff in shown:
             found = f": {', '.join(diff.findings)}" if diff.findings else ""
-            example = code(f"{diff.example.where}: {diff.example.what}")
-            yield f"- {code(diff.name, 120)}, {number(diff.count, 'case')}{found}<br>{example}"
+            yield f"- {number(diff.count, 'case')}{found}<br>such as {code(diff.example.where)}"
+        yield ""
+        yield f"{code(f'auditlog replay diff {verdict.run_id}', 120)} shows what was said."
     yield ""
     yield "<details><summary>All checks</summary>"
     yield ""
@@ -85,7 +88,7 @@ def _lines(verdict: Verdict) -> Iterator[str]:
 
 def _check(check: Check) -> Iterator[str]:
     yield f"- {_sign(check)} **{check.outcome}** {code(check.title, 100)}: {code(check.sentence, 400)}"
-    yield from (f"  - {code(f'{example.where}: {example.what}')}" for example in check.examples[:3])
+    yield from (f"  - {code(example.where)}" for example in check.examples[:3])
 
 
 def _sign(check: Check) -> str:

@@ -56,8 +56,11 @@ def headline(verdict: Verdict) -> str:
         parts.append(f"{number(len(unknown), 'check')} without an answer")
     if waived:
         parts.append(f"{len(waived):,} waived")
-    gating = [check for check in verdict.checks if check.gates]
-    return ", ".join(parts) if failed or unknown else ", ".join([f"all {len(gating):,} checks hold", *parts])
+    if failed or unknown:
+        return ", ".join(parts)
+    # What was waived was not shown.
+    held = sum(1 for check in verdict.checks if check.gates) - len(waived)
+    return ", ".join([f"{held:,} checks hold" if waived else f"all {held:,} checks hold", *parts])
 
 
 def _waived(verdict: Verdict) -> list[Check]:

@@ -262,7 +262,7 @@ def test_several_outputs_at_once(replayed, tmp_path):
     assert "2.1.0" == json.loads((tmp_path / "gate.sarif").read_text())["version"]
     assert (tmp_path / "gate.md").read_text().startswith("<!-- auditlog-gate -->\n## ✅ PASS")
     assert "Content-Security-Policy" in (tmp_path / "gate.html").read_text()
-    assert 1 == run("gate", "--show", same, "--store", store).exit_code
+    assert 3 == run("gate", "--show", same, "--store", store).exit_code
 
 
 @pytest.mark.slow

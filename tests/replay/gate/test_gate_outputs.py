@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import pytest
 
+from replay.gate.check import Check, DiffGroup, Example
 from replay.gate.cli import FORMATS, rendered
 from replay.gate.outputs.markdown import MARK, markdown
-from replay.gate.outputs.terminal import text
+from replay.gate.outputs.terminal import headline, text
 
 SARIF = {
     "type": "object",
@@ -162,6 +163,66 @@ def test_sarif_fingerprints_are_stable(hostile_verdict):
     other = replace(hostile_verdict, run_id="20270101-000000-000000", policy_digest="ee" * 32)
     assert prints(hostile_verdict) == prints(other)
     assert prints(hostile_verdict)[0] != prints(hostile_verdict)[-1]
+
+
+def test_sarif_knows_a_finding_again_whatever_it_counts_and_says(hostile_verdict):
+    """Another count of attacks, and other words of the same case, are the same finding; another cell is another."""
+
+    def prints(check):
+        [run] = json.loads(rendered(replace(hostile_verdict, checks=(check,)), "sarif"))["runs"]
+        return [result["partialFingerprints"] for result in run["results"]]
+
+    def attack(cell, what):
+        return Check(
+            "adversarial.llm", "governance", "", "FAIL", "", examples=(Example(cell, "LLM01 by user", what),)
+        )
+
+    assert prints(attack("LLM01/user/en", "3 of 12")) == prints(attack("LLM01/user/en", "9 of 30"))
+    assert prints(attack("LLM01/user/en", "3 of 12")) != prints(attack("LLM01/user/de", "3 of 12"))
+
+
+def test_sarif_says_what_could_not_be_looked_at(hostile_verdict):
+    """A run whose sandbox broke, or in which nothing was attacked, is not one that found nothing."""
+    untried = Check("adversarial.llm", "governance", "attacks", "INCONCLUSIVE", "nothing was tried")
+    broken = Check("run.sandbox", "run", "sandbox tight", "INCONCLUSIVE", "something left it")
+    [run] = json.loads(rendered(replace(hostile_verdict, checks=(untried, broken)), "sarif"))["runs"]
+    [clean] = json.loads(rendered(replace(hostile_verdict, checks=()), "sarif"))["runs"]
+
+    assert ["adversarial.llm"] == [result["ruleId"] for result in run["results"]]
+    assert run["invocations"][0]["executionSuccessful"] is False
+    assert 2 == len(run["invocations"][0]["toolExecutionNotifications"])
+    assert clean["invocations"][0]["executionSuccessful"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("gate/a b.toml", "gate/a%20b.toml"), ("/srv/gate.toml", "file:///srv/gate.toml"), ("g\udcff.toml", "g%FF.toml")],
+)  # fmt: skip
+def test_sarif_writes_any_path(hostile_verdict, path, expected):
+    """An absolute path stays one, and a name that is no UTF-8 is written as its bytes."""
+    [run] = json.loads(rendered(replace(hostile_verdict, policy_path=path), "sarif"))["runs"]
+
+    assert expected == run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+
+def test_what_was_waived_does_not_hold(hostile_verdict):
+    """The headline counts what was shown, and apart from it what somebody answers for."""
+    run_check, waived = hostile_verdict.checks[0], hostile_verdict.checks[-1]
+
+    assert "1 checks hold, 1 waived" == headline(replace(hostile_verdict, checks=(run_check, waived)))
+    assert "all 1 checks hold" == headline(replace(hostile_verdict, checks=(run_check,)))
+
+
+def test_a_comment_says_no_recorded_word(hostile_verdict):
+    """What is posted to a pull request names cases, and not what was said in them."""
+    said = Example("00ff", "c1 turn 1", "promises 500 € to Ann")
+    check = Check("hard.x", "hard", "x", "FAIL", "Violated.", examples=(said,))
+    group = DiffGroup("answer", 3, "changed", ("new promise",), said, "says 500 €")
+    written = markdown(replace(hostile_verdict, checks=(check,), diffs=(group,)))
+
+    assert "c1 turn 1" in written
+    assert "new promise" in written
+    assert "500" not in written
 
 
 def test_sarif_without_findings_is_a_run(hostile_verdict):
