@@ -105,23 +105,24 @@ class Tally:
 
 
 def counted(store: Store, run_id: str) -> Counter[Key]:
-    """Count what a run's records say."""
+    """Count what the records of a run's done executions say; what was tried again, or never ended, is counted nowhere."""
     tally: Counter[Key] = Counter()
+    done = "turn_id IN (SELECT span_id FROM all_spans WHERE replay_run_id = ? AND kind = 'agent' AND replay_status IS NOT NULL)"
     for row in store.query(
         f"SELECT replay_arm AS arm, {_MODEL_COLUMNS}, count(*) AS n FROM all_spans WHERE replay_run_id = ? "
-        "AND kind = 'model' AND replay_match_tier IS NULL AND status <> 'error' GROUP BY ALL",
-        [run_id],
+        f"AND kind = 'model' AND replay_match_tier IS NULL AND status <> 'error' AND {done} GROUP BY ALL",
+        [run_id, run_id],
     ).to_pylist():
         tally[_model_row(str(row["arm"]), row)] += row["n"]
     for row in store.query(
         "SELECT replay_arm AS arm, name, count(*) AS n FROM all_spans WHERE replay_run_id = ? "
-        "AND kind IN ('tool', 'retriever') AND replay_match_tier = 'live' GROUP BY ALL",
-        [run_id],
+        f"AND kind IN ('tool', 'retriever') AND replay_match_tier = 'live' AND {done} GROUP BY ALL",
+        [run_id, run_id],
     ).to_pylist():
         tally["tool", str(row["arm"]), str(row["name"])] += row["n"]
     for row in store.query(
         f"SELECT replay_arm AS arm, decode(attributes) AS text FROM all_spans WHERE replay_run_id = ? AND kind = 'agent' "
-        f"AND contains(decode(attributes), '{NOT_PINNED}')",
+        f"AND replay_status IS NOT NULL AND contains(decode(attributes), '{NOT_PINNED}')",
         [run_id],
     ).to_pylist():
         for name in orjson.loads(row["text"]).get(NOT_PINNED) or ():

@@ -33,7 +33,10 @@ DATA_SUFFIXES = frozenset(
 MOST_FILES = 5_000
 _WHOLE_BYTES = 64 << 20
 """A larger file counts by its size and time: weights and indexes are read by nobody for a digest."""
-_OURS = frozenset({"auditlog", "replay", "tui", "__main__", "__mp_main__"})
+_STARTED = frozenset({"__main__", "__mp_main__"})
+_OURS = frozenset({"auditlog", "replay", "tui"})
+_HOME = os.path.realpath(Path(__file__).parents[2]) + os.sep
+"""Where this program's own packages lie; an agent's package of such a name lies elsewhere."""
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _NOT_BY_HAND = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
@@ -106,7 +109,10 @@ def _sources(modules: Iterable[ModuleType | None]) -> dict[str, list[str]]:
     roots: dict[str, tuple[bool, set[str]]] = {}
     for module in modules:
         name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
-        if not isinstance(file, str) or not isinstance(name, str) or name.partition(".")[0] in _OURS:
+        if not isinstance(file, str) or not isinstance(name, str):
+            continue
+        top = name.partition(".")[0]
+        if top in _STARTED or (top in _OURS and os.path.realpath(file).startswith(f"{_HOME}{top}{os.sep}")):
             continue
         # Most are Python's own or installed, and looking where each really lies would cost more than all the rest.
         if not _is_own(file) or not _is_own(real := os.path.realpath(file)):

@@ -58,6 +58,13 @@ def limited(question: str, history: Any = None) -> str:
     return fail_once(_said(question))
 
 
+@auditlog.agent("paid", version="2")
+def limited_later(question: str, history: Any = None) -> str:
+    """Ask twice, the second time a model that is limited at first."""
+    ask(_said(question))
+    return fail_once(_said(question))
+
+
 @auditlog.agent("paid", version="3")
 def confused(question: str, history: Any = None) -> str:
     """Fail after a model call that went well."""

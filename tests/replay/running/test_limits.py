@@ -13,10 +13,11 @@ import pytest
 import replay
 from auditlog.store import Store
 from replay.errors import RunError
+from replay.pinned.not_pinned import counted
 from replay.running.executed import is_infrastructure
 from replay.running.limits import Limits, Spend, from_json, used_up, with_rates
 from replay.running.rates import Bucket, Leases
-from replay.running.runs import load_manifest, spent
+from replay.running.runs import ends, load_manifest, spent
 
 AGENTS = Path(__file__).parent.parent / "agents"
 
@@ -83,6 +84,15 @@ def test_an_infrastructures_error_is_tried_again_and_one_execution_counts(paid, 
     )
     assert {"RateLimitError 429"} == {span.attributes["auditlog.replay.retried_for"] for span in retried}
     assert len(retried) == 8
+
+
+def test_what_was_tried_again_is_counted_alike_by_who_resumes(paid, monkeypatch):
+    """What was not pinned in a failed attempt is counted neither while the run runs nor by a process that goes on with it."""
+    monkeypatch.setattr("replay.running.runner.BACKOFF_SECONDS", 0.01)
+    summary = replay.run(paid, plan(paid, "limited_later"))
+    told = [one["count"] for one in ends(paid)[summary.run_id]["not_pinned"] if one["kind"] == "model"]
+    found = {key: count for key, count in counted(paid, summary.run_id).items() if key[0] == "model"}
+    assert ([16], [16]) == (told, list(found.values()))
 
 
 @pytest.mark.parametrize(("agent", "limits"), [("confused", {}), ("limited", {"retries": 0})])

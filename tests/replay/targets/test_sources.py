@@ -50,6 +50,16 @@ def test_a_change_beside_the_code_is_a_change(name, tree):
     assert before[0] != look(tree)[0]
 
 
+def test_an_agents_package_may_have_the_name_of_one_of_ours(tmp_path):
+    """What the agent calls `tui` is the agent's, and a change in it is one."""
+    (tmp_path / "tui").mkdir()
+    (tmp_path / "tui" / "__init__.py").write_text("from tui import words\n", encoding="utf-8")
+    (tmp_path / "tui" / "words.py").write_text("WORD = 1\n", encoding="utf-8")
+    before = look(tmp_path, "tui")
+    (tmp_path / "tui" / "words.py").write_text("WORD = 2\n", encoding="utf-8")
+    assert before[0] != look(tmp_path, "tui")[0]
+
+
 @pytest.mark.parametrize(
     "name", [".cache/x.md", "audit/store.toml", "__pycache__/agent.pyc", "out.log", "venv/pyvenv.cfg"]
 )
