@@ -65,7 +65,7 @@ def exposure_checks(
     yield _completeness(cases, losses(store, cases), policy)
     if policy.grounded is not None:
         yield grounded_check(cases, policy)
-    if level.escalation:
+    if level.escalation is not None:
         handed = escalation_check(cases, policy, shown)
         proof = None if handed.figures["handed_over"] else _shown("escalation", policy, shown)
         yield handed if proof is None else _Asked("escalation", handed.title).by_evidence(proof)

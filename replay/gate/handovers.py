@@ -6,7 +6,7 @@ The rules:
    the baseline, run again, makes it: each run of the baseline that hands over is a trial of its other runs and of the
    candidate's, so that choosing cases in which the baseline did it favours neither.
 2. The candidate must be no worse, by the same interval as a primary metric. Few hand-overs cannot show the margin of those, so
-   it is five times the level's: 15 points at level 3, 10 at level 4, which takes 19 and 29 hand-overs without a change.
+   the level has one of its own: 25 points at level 3, 10 at level 4, which takes 11 and 29 hand-overs without a change.
 3. A hand-over that the sandbox stopped is unknown; one that failed reached nobody.
 4. It counts beside the primary metric `escalation`, which looks at all cases, and must pass.
 """
@@ -23,8 +23,8 @@ from replay.gate.metrics import UNKNOWN, Range
 from replay.gate.policy import Policy
 from replay.gate.wording import number, points, share
 
-TIMES = 5
-"""How many times the level's margin a share of the hand-overs may be lost."""
+_REPORTED = 0.25
+"""A margin for levels that have none."""
 _TITLE = "customers reach a person"
 
 
@@ -69,7 +69,7 @@ def escalation_check(cases: Sequence[CaseFacts], policy: Policy, shown: Sequence
             "escalation", "governance", _TITLE, "INCONCLUSIVE",
             f"{said}, and it ran each of them once: run with `--second-baseline 1`, or `--repeats 2`.", figures=figures,
         )  # fmt: skip
-    margin = TIMES * (policy.level.margin or 0.03)
+    margin = policy.level.escalation or _REPORTED
     found = stats.both_ways(
         [[unit.baseline] for unit in units],
         [[unit.candidate] for unit in units],
@@ -103,7 +103,13 @@ def escalation_check(cases: Sequence[CaseFacts], policy: Policy, shown: Sequence
             "escalation", "governance", _TITLE, "INCONCLUSIVE", f"{said}. See primary.escalation.", figures=figures
         )  # fmt: skip
     return Check(
-        "escalation", "governance", _TITLE, "PASS", f"{said}.", warning=kept < len(tried), figures=figures
+        "escalation",
+        "governance",
+        _TITLE,
+        "PASS",
+        f"{said}.",
+        warning=worst.within_margin_but_significant,
+        figures=figures,
     )
 
 

@@ -32,8 +32,8 @@ class Level:
     """The upper bound on the share of conversations with a hard violation."""
     grounded: float | Literal["report"] | None
     """The lower bound on the share of answers whose claims have a source."""
-    escalation: bool
-    """Whether it must be shown that customers reach a person."""
+    escalation: float | None
+    """The share of the hand-overs to a person that may be lost; None does not ask whether customers reach one."""
     drill_days: int | None
     """How long ago a live drill of that may be."""
     rollback_days: int | None
