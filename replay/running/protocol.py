@@ -230,7 +230,7 @@ def read_told(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> list[T
     """Understand `told`; None where it is not told of this case."""
     match frame.message:
         case {"say": "told", "case": case, "sizes": [*sizes]} if case == case_id:
-            return _records(sizes, frame.blob, lineage, ("start", "end"))
+            return _records(sizes, frame.blob, lineage, ("start", "end"), closes=False)
         case _:
             return None
 
@@ -253,7 +253,7 @@ def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Resu
             pass
         case _:
             return None
-    records = _records(sizes, frame.blob, lineage, ("start", "span"))
+    records = _records(sizes, frame.blob, lineage, ("start", "span"), closes=True)
     if records is None:
         return None
     return Result(
@@ -270,16 +270,16 @@ def read_result(case_id: str, lineage: Mapping[str, Json], frame: Frame) -> Resu
 
 
 def _records(
-    sizes: Sequence[Any], blob: bytes, lineage: Mapping[str, Json], types: tuple[str, ...]
+    sizes: Sequence[Any], blob: bytes, lineage: Mapping[str, Json], types: tuple[str, ...], *, closes: bool
 ) -> list[Told] | None:
-    """Take records apart; None where one is none, or not of this execution."""
+    """Take records apart; None where one is none, or not of this execution. The last one may close it, and no other."""
     at, found = 0, []
     try:
         for size in sizes:
             payload = blob[at : at + size]
             at += size
             record = decode_record(payload)
-            if not is_own(record, lineage, types):
+            if not is_own(record, lineage, types, closes=closes and len(found) == len(sizes) - 1):
                 return None
             found.append(Told(payload, record))
     except (TypeError, ValueError, FormatError):

@@ -76,19 +76,28 @@ def retried(payloads: Sequence[bytes], attempt: int, infrastructure: str) -> lis
     return [*payloads[:-1], encode_record(entry, {**agent.parts, "attributes": orjson.dumps(marked)})]
 
 
-def is_own(record: Record, lineage: Mapping[str, Json], types: tuple[str, ...] = ("start", "span")) -> bool:
+def is_own(
+    record: Record,
+    lineage: Mapping[str, Json],
+    types: tuple[str, ...] = ("start", "span"),
+    *,
+    closes: bool = False,
+) -> bool:
     """Whether a record that a worker sent is of its execution, and is none that only a run writes.
 
     Args:
         record: what it sent.
         lineage: the attributes that every span of its execution has.
         types: what it may be.
+        closes: whether it is the one that says how the execution ended: a second one would be a second execution.
     """
     entry = record.entry
     if entry["type"] not in types or is_reserved(str(entry.get("kind")), str(entry.get("name"))):
         return False
     attributes = record.json("attributes")
-    return isinstance(attributes, dict) and lineage.items() <= attributes.items()
+    if not isinstance(attributes, dict) or (STATUS in attributes and not closes):
+        return False
+    return lineage.items() <= attributes.items()
 
 
 def own_records(

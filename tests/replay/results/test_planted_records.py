@@ -16,7 +16,7 @@ from replay.gate.record import VERDICT
 from replay.results.trials import case_trials
 from replay.risks.tried import CAMPAIGN, CAMPAIGN_END, CELL
 from replay.running.case_lists import without_cases
-from replay.running.records import MANIFEST, RUN, is_own, own_records, run_span
+from replay.running.records import MANIFEST, RUN, STATUS, is_own, own_records, run_span
 from replay.running.runs import load_manifest, manifests, manifests_of
 from replay.scorers.judge.calibration import CALIBRATION
 from replay.scorers.keeping import SCORES, load_run_scores
@@ -112,6 +112,7 @@ def test_an_agent_cannot_write_records_of_the_run_that_it_runs_in(recorded, agen
         ({"type": "gap", "kind": "tool", "name": "x"}, LINEAGE, False),
         ({"type": "span", "kind": "tool", "name": "x"}, {**LINEAGE, RUN: "r2"}, False),
         ({"type": "span", "kind": "tool", "name": "x"}, {RUN: "r1"}, False),
+        ({"type": "span", "kind": "agent", "name": "x"}, {**LINEAGE, STATUS: "complete"}, False),
     ],
 )  # fmt: skip
 def test_a_record_is_an_executions_own_by_its_lineage_and_kind(entry, attributes, expected):
