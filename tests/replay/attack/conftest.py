@@ -1,9 +1,19 @@
-"""Turns and attacks of an invented shop."""
+"""Turns and attacks of an invented shop, stores with its agents' traffic, and servers that play a model."""
 
 from __future__ import annotations
 
-import pytest
+import http.server
+import importlib.util
+import json
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from auditlog.cli.main import main
 from auditlog.values import Span, Turn
 from replay.attack.model import AttackCase, Host
 from replay.risks.taxonomy import Cell
@@ -95,3 +105,94 @@ def attack(host):
         )
 
     return make
+
+
+AGENTS = Path(__file__).parents[1] / "agents"
+
+
+@pytest.fixture(scope="session")
+def naive():
+    """Give the module of the agents that are easily talked into things."""
+    spec = importlib.util.spec_from_file_location("naive_agents", AGENTS / "naive_agents.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["naive_agents"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+TALKS = [
+    ["Where is A-10?", "And when does it come, says Wilhelmina?"],
+    ["My mail is bob@example.org, where is A-10?"],
+]
+
+
+@pytest.fixture
+def desk(naive, record, tmp_path):
+    """Give a store with conversations of the careful agent."""
+    record(tmp_path / "audit", naive.careful, TALKS)
+    return tmp_path / "audit"
+
+
+@pytest.fixture
+def attack_cli():
+    """Give the function that runs `auditlog attack` on a store, with the naive agents at hand."""
+
+    def run(store, command, *arguments):
+        if command == "run":
+            arguments = ("--path", str(AGENTS), *arguments)
+        return CliRunner().invoke(
+            main, ["attack", command, *map(str, arguments), "--store", str(store)], catch_exceptions=False
+        )
+
+    return run
+
+
+class Served:
+    """What a server of the tests was asked."""
+
+    def __init__(self):
+        self.url = ""
+        self.bodies = []
+        self.keys = []
+
+    @property
+    def questions(self):
+        """What was said to the model, all of it."""
+        return "\n".join(m["content"] for body in self.bodies for m in body["messages"])
+
+
+@pytest.fixture
+def model_server():
+    """Give a context in which a server answers as an OpenAI-compatible one does, or as `raw` says."""
+
+    @contextmanager
+    def serve(answer="", *, status=200, raw=None):
+        served = Served()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                served.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                served.keys.append(self.headers.get("Authorization"))
+                usage = {"prompt_tokens": 30, "completion_tokens": 10}
+                said = {"choices": [{"message": {"content": answer}}], "model": "m", "usage": usage}
+                body = json.dumps(said).encode() if raw is None else raw
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        served.url = f"http://127.0.0.1:{server.server_port}/v1"
+        try:
+            yield served
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    return serve
