@@ -73,15 +73,16 @@ def format_option(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
             help="Write to FILE instead of stdout.",
             type=click.Path(dir_okay=False),
         )(command)
-        return click.option(
-            "--format",
-            type=click.Choice(names or FORMATS),
-            default=(names or FORMATS)[0],
-            show_default=True,
-            help="How to write it.",
-        )(command)
+        return format_choice(*(names or FORMATS))(command)
 
     return decorate
+
+
+def format_choice(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give the option `--format`, whose default is the first of the names."""
+    return click.option(
+        "--format", type=click.Choice(names), default=names[0], show_default=True, help="How to write it."
+    )
 
 
 def write_rows(

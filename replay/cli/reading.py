@@ -5,21 +5,13 @@ from __future__ import annotations
 import click
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.formats import format_choice, format_option
 from auditlog.cli.options import open_store, record_access, store_option, store_words
 
 
 @click.command()
 @click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N, the newest.")
-@click.option(
-    "--format",
-    type=click.Choice(("table", "json", "jsonl", "csv", "parquet")),
-    default="table",
-    show_default=True,
-    help="How to write it.",
-)
-@click.option(
-    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
-)
+@format_option()
 @store_option
 def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
     """List runs, newest first."""
@@ -40,13 +32,7 @@ def ls(limit: int | None, format: str, output: str | None, store: str) -> None:
 
 @click.command(short_help="Show what a run found.")
 @click.argument("run_id", metavar="RUN")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
+@format_choice("text", "json")
 @store_option
 def show(run_id: str, format: str, store: str) -> None:
     """Show what a run was and what it found; RUN is an id, a beginning of one, or `last`."""
@@ -133,13 +119,7 @@ def diff(
     metavar="TAG",
     help="The tag that pairs them, or `conversation` for their ids.",
 )
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
+@format_choice("text", "json")
 @store_option
 def compare(baseline: str, candidate: str, by: str, format: str, store: str) -> None:
     """Compare two sets of recorded conversations, without running anything.

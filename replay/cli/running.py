@@ -1,275 +1,100 @@
-"""`auditlog replay run` and `verify`: run recorded turns again."""
+"""`auditlog replay run` and `verify`: run recorded turns again.
+
+The rules:
+
+1. Options reach the plan by their groups, and by no other way.
+2. A store without recordings is refused before anything is planned.
+3. `--resume` goes on with a run as it was begun: what may be another from here on is taken, and the rest is refused.
+4. What a run is, what it can show and what it may cost is said before it begins.
+5. A budget that is used up ends the command with 4, Ctrl-C with 130, a `verify` that is not identical with 1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.options import (
-    filter_options,
-    open_store,
-    record_access,
-    selection,
-    store_option,
-    store_words,
-)
-from replay.cli.candidate_options import candidate_options
-from replay.cli.limit_options import engine_options, limit_options
-from replay.cli.match_options import match_option, rules_of
-from replay.cli.mode_options import mode_options
+from auditlog.cli.formats import format_choice
+from auditlog.cli.options import open_store, record_access, store_option, store_words
+from replay.cli.option_groups import Given, SectionedCommand, options_of
 from replay.cli.outlook import outlook
-from replay.cli.pinning_options import pinning_options
-from replay.cli.sample_options import sample_options
+from replay.cli.run_options import Baseline, Filter, Most, Repeats, Sample, SecondBaseline, Target
+from replay.cli.serving_options import EVERY_RUN, Engine, Served
 
 if TYPE_CHECKING:
     from auditlog.store import Store
     from replay.results.report import RunSummary
     from replay.running.planning import RunPlan
-    from replay.sandbox.modes import Modes
 
-
-_ON_RESUME = ("limits", "engine", "ray_address", "allow_builds", "say")
+_ON_RESUME = ("limits", "engine", "ray_address", "allow_builds", "say", "path", "workers")
 """What of a plan may be another from here on."""
 WITH_RESUME = frozenset(
     {
-        *("resume", "store", "format", "path", "concurrency", "allow_builds", "engine", "ray_address"),
+        *("resume", "store", "format", "path", "concurrency", "allow_builds", "ray"),
         *("deadline", "memory", "max_usd", "max_tokens", "max_time", "rate", "retries"),
         *("live_writes", "allow_live_writes"),
     }
 )
 """The options that mean something beside `--resume`, by their parameters' names."""
 
-
-def target_options(command: Any) -> Any:
-    """Add the options that say what runs, on which turns, what is held still, where, and what it may take."""
-    return candidate_options(limit_options(engine_options(pinning_options(turn_options(command)))))
-
-
-def turn_options(command: Any) -> Any:
-    """Add the options that say what runs on which turns, and what it may reach."""
-    for option in (
-        click.option(
-            "--concurrency",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Worker processes at most; one a core where it is not given. Well past the cores pays where models are live.",
-        ),
-        click.option(
-            "--env",
-            multiple=True,
-            metavar="NAME",
-            help="A variable that the agent gets, such as OPENAI_API_KEY; may be repeated.",
-        ),
-        click.option(
-            "--allow-host",
-            "hosts",
-            multiple=True,
-            metavar="HOST",
-            help="A model's host that may be reached, as name:port or address; may be repeated.",
-        ),
-        click.option(
-            "--path",
-            metavar="DIR",
-            type=click.Path(exists=True, file_okay=False),
-            help="Where the agent is imported from and runs; the current directory where it is not given.",
-        ),
-        click.option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most N cases."),
-        filter_options,
-        match_option,
-        click.option(
-            "--adapter",
-            metavar="MODULE:FUNCTION",
-            help="Instead of an agent: a function of the recorded arguments as one mapping.",
-        ),
-        click.option(
-            "--agent",
-            metavar="MODULE:ATTR",
-            help="The decorated agent to run, such as examples.support_bot:v2.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-@click.command(short_help="Run recorded turns with a candidate.")
-@target_options
-@mode_options
-@sample_options
-@click.option(
-    "--baseline",
-    metavar="SPEC",
-    help="The version in production, run again to compare with: MODULE:ATTR, git:REV, . or FILE.toml. "
-    "The recording where it is not given.",
+fresh_option = click.option(
+    "--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished."
 )
-@click.option("--baseline-adapter", metavar="MODULE:FUNCTION", help="The same, as an adapter.")
-@click.option(
-    "--second-baseline",
-    "sample",
-    type=click.FloatRange(0, 1),
-    default=0.2,
-    show_default=True,
-    metavar="SHARE",
-    help="The share of the cases that the baseline runs a second time, to show its noise; a gate wants 1.",
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="K",
-    help="How often each case runs in each arm.",
-)
-@click.option(
-    "--verify",
-    "verifies",
-    is_flag=True,
-    help="Serve the model too, and compare with the recording: the same as `replay verify`.",
-)
+
+
+@click.command(cls=SectionedCommand, short_help="Run recorded turns with a candidate.")
+@options_of(Target, Baseline, SecondBaseline, Repeats, Filter, Most, Sample, Served, *EVERY_RUN, Engine)
 @click.option("--resume", metavar="RUN", help="Go on with this unfinished run; `last` for the newest.")
-@click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write the summary.",
-)
+@fresh_option
+@format_choice("text", "json")
 @store_option
-def run(
-    agent: str | None,
-    adapter: str | None,
-    planning: dict[str, Any],
-    baseline: str | None,
-    baseline_adapter: str | None,
-    where: str | None,
-    since: str | None,
-    until: str | None,
-    limit: int | None,
-    path: str | None,
-    hosts: Sequence[str],
-    env: Sequence[str],
-    concurrency: int | None,
-    match: str | None,
-    modes: Modes,
-    sample: float,
-    repeats: int,
-    verifies: bool,
-    resume: str | None,
-    fresh: bool,
-    format: str,
-    store: str,
-) -> None:
+def run(given: Given, resume: str | None, fresh: bool, format: str, store: str) -> None:
     """Run recorded turns with a candidate, and with the version in production.
 
     The same command goes on with its run where it was interrupted.
     """
     import replay as engine
 
-    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=resume is None)
-    compared, is_baseline_adapter = one_of("--baseline", baseline, "--baseline-adapter", baseline_adapter)
-    chosen = selection(where, None, since, until)
+    if resume is None:
+        given[Target].require()
+    planning = given.planning()
     with open_store(store) as opened:
         if resume is not None:
             refuse_ignored(f"Run {resume}", WITH_RESUME)
-            execute_plan(
-                opened,
-                engine.resume(
-                    opened,
-                    resume,
-                    path=path,
-                    workers=concurrency,
-                    live_writes=modes.live_writes,
-                    **{name: planning[name] for name in _ON_RESUME if name in planning},
-                ),
-                format,
-                store_words(store),
-            )
-            return
-        refuse_empty(opened)
-        planned = engine.plan(
-            opened,
-            candidate,
-            baseline=compared or None,
-            adapter=is_adapter,
-            baseline_adapter=is_baseline_adapter,
-            kind="verify" if verifies else "replay",
-            modes=modes,
-            where=chosen.where,
-            since=chosen.since,
-            until=chosen.until,
-            limit=limit or None,
-            sample=sample,
-            repeats=repeats,
-            hosts=hosts,
-            env=env,
-            path=path,
-            workers=concurrency,
-            matching=rules_of(match),
-            fresh=fresh,
-            **planning,
-        )
+            planned = engine.resume(opened, resume, **on_resume(given), live_writes=given[Served].live_writes)
+        else:
+            refuse_empty(opened)
+            planned = engine.plan(opened, **planning, fresh=fresh)
         execute_plan(opened, planned, format, store_words(store))
 
 
-@click.command(short_help="Test the harness: the recorded version must come out identical.")
-@target_options
-@click.option("--fresh", is_flag=True, help="Begin anew, even where the same run is unfinished.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write the summary.",
+@click.command(
+    cls=SectionedCommand, short_help="Test the harness: the recorded version must come out identical."
 )
+@options_of(Target, Filter, Most, *EVERY_RUN, Engine)
+@fresh_option
+@format_choice("text", "json")
 @store_option
-def verify(
-    agent: str | None,
-    adapter: str | None,
-    planning: dict[str, Any],
-    where: str | None,
-    since: str | None,
-    until: str | None,
-    limit: int | None,
-    path: str | None,
-    hosts: Sequence[str],
-    env: Sequence[str],
-    concurrency: int | None,
-    match: str | None,
-    fresh: bool,
-    format: str,
-    store: str,
-) -> None:
+def verify(given: Given, fresh: bool, format: str, store: str) -> None:
     """Test the harness: the recorded version with recorded model and tools must come out identical.
 
     Exits with 1 where a case does not.
     """
     import replay as engine
 
-    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=True)
-    chosen = selection(where, None, since, until)
+    given[Target].require()
     with open_store(store) as opened:
         refuse_empty(opened)
-        planned = engine.plan(
-            opened,
-            candidate,
-            adapter=is_adapter,
-            kind="verify",
-            where=chosen.where,
-            since=chosen.since,
-            until=chosen.until,
-            limit=limit or None,
-            hosts=hosts,
-            env=env,
-            path=path,
-            workers=concurrency,
-            matching=rules_of(match),
-            fresh=fresh,
-            **planning,
-        )
+        planned = engine.plan(opened, **given.planning(), kind="verify", fresh=fresh)
         execute_plan(opened, planned, format, store_words(store))
+
+
+def on_resume(given: Given) -> dict[str, Any]:
+    """Give what of a plan may be another when a run goes on."""
+    return {name: value for name, value in given.planning().items() if name in _ON_RESUME}
 
 
 def refuse_ignored(what: str, meant: Collection[str]) -> None:
@@ -291,19 +116,6 @@ def refuse_ignored(what: str, meant: Collection[str]) -> None:
             f"{what} goes on as it was begun, so {', '.join(sorted(given))} would be ignored. Leave it out, or start a "
             "new one without --resume."
         )
-
-
-def one_of(
-    name: str, value: str | None, other: str, other_value: str | None, *, required: bool = False
-) -> tuple[str, bool]:
-    """Give the target that one of two options names, and whether it is an adapter."""
-    if value is not None and other_value is not None:
-        raise click.UsageError(f"{name} and {other} each name one: give one of them.")
-    if required and value is None and other_value is None:
-        raise click.UsageError(
-            f"Name what to run with {name} MODULE:ATTR, such as {name} examples.support_bot:v2, or with {other}."
-        )
-    return (other_value, True) if other_value is not None else (value or "", False)
 
 
 def refuse_empty(store: Store) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.formats import format_choice
 from auditlog.cli.options import open_store, record_access, store_option
 
 if TYPE_CHECKING:
@@ -71,13 +72,7 @@ def scorer_options(command: Any) -> Any:
     "--concurrency", type=click.IntRange(min=1), metavar="N", help="Processes for each group of scorers."
 )
 @click.option("--again", is_flag=True, help="Judge anew what is scored already; nothing is overwritten.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write the summary.",
-)
+@format_choice("text", "json")
 @store_option
 def score(
     run_id: str,
@@ -174,13 +169,7 @@ def scorers(format: str, output: str | None) -> None:
     metavar="N",
     help="With --sheet: at most N executions.",
 )
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write the result.",
-)
+@format_choice("text", "json")
 @store_option
 def calibrate(
     run_id: str, labels: str | None, name: str, sheet: str | None, limit: int, format: str, store: str

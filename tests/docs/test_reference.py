@@ -40,10 +40,14 @@ SECTIONS = {
 }
 
 
+def _links(path: str, title: str) -> bool:
+    return f"](#{title.lower().replace(' ', '-')})" in SECTIONS[path]
+
+
 def section_of(path: str) -> str:
     """Give the part of the reference below a command's heading, with the shared parts that it links to."""
     assert path in SECTIONS, f"docs/cli.md has no heading `## {path}`"
-    shared = [title for title in SECTIONS if f"](#{title.lower().replace(' ', '-')})" in SECTIONS[path]]
+    shared = [title for title in SECTIONS if _links(path, title)]
     return "\n".join(SECTIONS[title] for title in (path, *shared, "Every command"))
 
 
@@ -123,3 +127,31 @@ def test_every_dependency_has_its_line(name: str) -> None:
         return  # Only there with the real model, and with the extras `names` and `ray`.
     stated = metadata(name)["License-Expression"]
     assert stated is None or stated in line
+
+
+EVERYWHERE = {"--help", "-h", "--version", "--verbose", "-v", "--store"}
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_no_section_lists_an_option_that_the_command_lacks(path: str) -> None:
+    """Each option in a table of a command's section, or of a shared one that it names, is one of the command."""
+    linked = [title for title in SECTIONS if not title.startswith("auditlog ") and _links(path, title)]
+    tables = "\n".join(SECTIONS[title] for title in (path, *linked))
+    listed = re.findall(r"^\| (`-[^|]*) \|", tables, re.MULTILINE)
+    known = {
+        name for parameter in COMMANDS[path].params for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+    shown = {name for cell in listed for name in re.findall(r"`(--?[a-z][a-z-]*)", cell)}
+    assert set() == shown - known - EVERYWHERE
+
+
+def test_every_built_in_metric_is_documented() -> None:
+    """The gate's page has a table that names each built-in metric with its roles."""
+    from replay.gate.metrics import BUILT_IN
+    from replay.gate.policy import ROLES
+
+    page = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([a-z, ]+) \|", page, re.MULTILINE)
+    listed = {name: set(roles.split(", ")) for names, roles in rows for name in re.findall(r"`(\w+)`", names)}
+    shown = {name: roles for name, roles in listed.items() if roles <= set(ROLES)}
+    assert {name: set(metric.roles) for name, metric in BUILT_IN.items()} == shown

@@ -72,7 +72,7 @@ def test_a_verify_is_identical(recorded):
 
 def test_a_verify_that_is_not_identical_is_a_no(recorded):
     """Where the recorded version comes out otherwise, the harness does not hold, and the exit code is 1."""
-    done = run("run", "--verify", "--agent", "shop_agents:generous", "--path", AGENTS)
+    done = run("verify", "--agent", "shop_agents:generous", "--path", AGENTS)
     assert done.exit_code == Exit.NO
     assert "verify" in done.stdout
     assert "cannot be trusted yet" in done.stderr

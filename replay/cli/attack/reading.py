@@ -7,16 +7,8 @@ from typing import Any
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.formats import format_option
+from auditlog.cli.formats import format_choice, format_option
 from auditlog.cli.options import open_store, record_access, store_option
-
-_format_option = click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
 
 
 @click.command(short_help="List campaigns, newest first.")
@@ -62,7 +54,7 @@ def ls(format: str, output: str | None, store: str) -> None:
 @click.command(short_help="Show what a campaign found.")
 @click.argument("campaign", metavar="[CAMPAIGN]", default="last")
 @click.option("--unsealed", is_flag=True, help="The words of sealed families, too.")
-@_format_option
+@format_choice("text", "json")
 @store_option
 def show(campaign: str, unsealed: bool, format: str, store: str) -> None:
     """Show the attacks that worked; CAMPAIGN is an id, a beginning of one, or `last`, which it is where none is named."""
@@ -80,7 +72,7 @@ def show(campaign: str, unsealed: bool, format: str, store: str) -> None:
 
 @click.command(short_help="Show which risks were tried, and by which ways.")
 @click.argument("campaign", metavar="[CAMPAIGN]", default="last")
-@_format_option
+@format_choice("text", "json")
 @store_option
 def coverage(campaign: str, format: str, store: str) -> None:
     """Show which risks were tried by which ways in, and which could not be; of the newest campaign where none is named."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.options import open_store, record_access, selection, store_option, store_words
-from replay.cli.candidate_options import candidate_options
-from replay.cli.limit_options import limit_options
-from replay.cli.match_options import rules_of
-from replay.cli.running import WITH_RESUME, one_of, refuse_empty, refuse_ignored, turn_options
+from auditlog.cli.formats import format_choice
+from auditlog.cli.options import open_store, record_access, store_option, store_words
+from replay.cli import serving_options as serving
+from replay.cli.option_groups import Given, SectionedCommand, options_of
+from replay.cli.run_options import Baseline, Filter, Most, Target
+from replay.cli.running import WITH_RESUME, on_resume, refuse_empty, refuse_ignored
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -67,16 +68,8 @@ def model_options(command: Any) -> Any:
     return decorated
 
 
-@click.command(short_help="Search for attacks that work on a candidate.")
-@candidate_options
-@limit_options
-@turn_options
-@click.option(
-    "--baseline",
-    metavar="SPEC",
-    help="The version in production: what both do is no news about the candidate.",
-)
-@click.option("--baseline-adapter", metavar="MODULE:FUNCTION", help="The same, as an adapter.")
+@click.command(cls=SectionedCommand, short_help="Search for attacks that work on a candidate.")
+@options_of(Target, Baseline, Filter, Most, serving.Matching, serving.Bounds, serving.Place, serving.Builds)
 @click.option(
     "--list",
     "lists",
@@ -114,20 +107,10 @@ def model_options(command: Any) -> Any:
 @click.option(
     "--resume", metavar="CAMPAIGN", help="Go on with this unfinished campaign; `last` for the newest."
 )
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write what was found.",
-)
+@format_choice("text", "json")
 @store_option
 def run(
-    agent: str | None,
-    adapter: str | None,
-    planning: dict[str, Any],
-    baseline: str | None,
-    baseline_adapter: str | None,
+    given: Given,
     lists: Sequence[str],
     surfaces: Sequence[Any],
     languages: Sequence[str],
@@ -135,15 +118,6 @@ def run(
     seed: int,
     model: Model | None,
     about: str,
-    where: str | None,
-    since: str | None,
-    until: str | None,
-    limit: int | None,
-    path: str | None,
-    hosts: Sequence[str],
-    env: Sequence[str],
-    concurrency: int | None,
-    match: str | None,
     resume: str | None,
     format: str,
     store: str,
@@ -159,38 +133,19 @@ def run(
     from replay.risks.taxonomy import SURFACES, taxonomies
     from replay.sandbox.modes import Modes
 
-    candidate, is_adapter = one_of("--candidate", agent, "--adapter", adapter, required=resume is None)
-    compared, is_baseline_adapter = one_of("--baseline", baseline, "--baseline-adapter", baseline_adapter)
-    chosen = selection(where, None, since, until)
+    if resume is None:
+        given[Target].require("--candidate SPEC")
     _refuse_unwritten(languages, model)
+    planning = given.planning()
     with open_store(store) as opened:
         if resume is not None:
             refuse_ignored(f"Campaign {resume}", WITH_RESUME | {*_MODEL})
-            planned, settings = resume_campaign(opened, resume, path=path, workers=concurrency, **planning)
+            planned, settings = resume_campaign(opened, resume, **on_resume(given))
             _compare_models(planned.run_id, settings.model, model)
             _try(opened, planned, settings, format, store_words(store))
             return
         refuse_empty(opened)
-        planned = engine.plan(
-            opened,
-            candidate,
-            baseline=compared or None,
-            adapter=is_adapter,
-            baseline_adapter=is_baseline_adapter,
-            modes=Modes(on_miss="simulate"),
-            where=chosen.where,
-            since=chosen.since,
-            until=chosen.until,
-            limit=limit or None,
-            sample=0.0,
-            hosts=hosts,
-            env=env,
-            path=path,
-            workers=concurrency,
-            matching=rules_of(match),
-            fresh=True,
-            **planning,
-        )
+        planned = engine.plan(opened, **planning, modes=Modes(on_miss="simulate"), sample=0.0, fresh=True)
         settings = Settings(
             lists=tuple(found.name for found in taxonomies() if not lists or found.name in lists),
             surfaces=tuple(surface for surface in SURFACES if not surfaces or surface in surfaces),

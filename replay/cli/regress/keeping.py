@@ -1,44 +1,29 @@
-"""`auditlog regress`: keeps a set of recorded turns that must go on going right, and replays it.
+"""`auditlog regress add`, `ls`, `show`, `rm` and `history`: what is in the set, and what is expected of it.
 
 The rules:
 
-1. `regress run` ends with its verdict as `gate` does: 0 PASS, 1 FAIL, 2 INCONCLUSIVE; 3 is an error, a mistyped command among
-   them.
-2. Of a sealed case nothing is shown but that it is there and how it came out. `show --unseal` shows it, and the ledger keeps
-   who did that.
-3. What a command needs is imported when it runs, so that `--help` is cheap.
+1. A turn that cannot be a case is left out and said; where it was the only one, it is an error.
+2. What is expected comes from the turn, from a person's change of a draft, and from the words of whoever adds it.
+3. An empty set or a set without history is an answer, and its exit code is 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from auditlog.cli.exits import Exit, GateCommand, GateExit
+from auditlog.cli.exits import Exit
 from auditlog.cli.formats import Column, format_option, moment, write_rows
-from auditlog.cli.options import open_store, record_access, store_option, store_words
+from auditlog.cli.options import open_store, record_access, store_option
 from auditlog.cli.output import narrate, print_line
 from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
-from replay.cli.groups import OrderedGroup
-from replay.cli.match_options import rules_of
-from replay.cli.mode_options import mode_options
-from replay.cli.running import execute, one_of, refuse_unfinished, target_options
+from replay.cli.regress.writing import case_row, say_case
 
 if TYPE_CHECKING:
     from replay.regress.expectations import Expectations
-    from replay.regress.judging import RegressionResults
-    from replay.regress.keeping import RegressionCase
-    from replay.sandbox.modes import Modes
-
-_SEALED = "(sealed)"
-
-
-@click.group(cls=OrderedGroup)
-def regress() -> None:
-    """Keep recorded turns that must go on going right, with what is expected of each, and replay them."""
 
 
 @click.command(short_help="Put a recorded conversation into the set.")
@@ -126,7 +111,7 @@ def add(
                 narrate(f"Turn {one.index + 1} of {one.agent.conversation_id} is left out: {error}")
                 continue
             added += 1
-            _say_case(promoted.case, {"add": "Added", "edit": "Changed"}[promoted.event], promoted.version)
+            say_case(promoted.case, {"add": "Added", "edit": "Changed"}[promoted.event], promoted.version)
             if promoted.held:
                 narrate(f"It is not held against pruning: {promoted.held}")
         if not turns:
@@ -154,7 +139,7 @@ def ls(format: str, output: str | None, store: str) -> None:
         found = load_set(opened)
         record_access(opened, "regress ls", rows=len(found.cases))
     if found.cases or format != "table":
-        write_rows([_row(case) for case in found.cases], columns, format, output)
+        write_rows([case_row(case) for case in found.cases], columns, format, output)
     gone = f"; {found.erased} changes were erased" if found.erased else ""
     narrate(f"Version {found.version}, digest {found.digest[:12]}, {len(found.cases)} cases{gone}.")
     if not found.cases:
@@ -238,154 +223,6 @@ def history(format: str, output: str | None, store: str) -> None:
         raise click.exceptions.Exit(Exit.NO)
 
 
-@click.command(cls=GateCommand, short_help="Replay the set with a candidate, and judge each case.")
-@target_options
-@mode_options
-@click.option(
-    "--baseline",
-    metavar="SPEC",
-    help="The version in production, run again: what it fails, too, is unstable.",
-)
-@click.option("--baseline-adapter", metavar="MODULE:FUNCTION", help="The same, as an adapter.")
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="K",
-    help="How often each case runs in each arm.",
-)
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@store_option
-def run(
-    agent: str | None,
-    adapter: str | None,
-    planning: dict[str, Any],
-    baseline: str | None,
-    baseline_adapter: str | None,
-    where: str | None,
-    since: str | None,
-    until: str | None,
-    limit: int | None,
-    match: str | None,
-    concurrency: int | None,
-    modes: Modes,
-    format: str,
-    store: str,
-    **given: Any,
-) -> None:
-    """Replay the regression set with a candidate. Exits with 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 where there is no verdict."""
-    from replay.regress.running import judged, plan_set
-
-    for name, value in (("where", where), ("since", since), ("until", until), ("limit", limit)):
-        if value is not None:
-            raise click.UsageError(f"All of the set is run; --{name} has no meaning here.")
-    candidate, is_adapter = one_of("--agent", agent, "--adapter", adapter, required=True)
-    compared, is_baseline_adapter = one_of("--baseline", baseline, "--baseline-adapter", baseline_adapter)
-    with open_store(store) as opened:
-        planned = plan_set(
-            opened,
-            candidate,
-            baseline=compared or None,
-            adapter=is_adapter,
-            baseline_adapter=is_baseline_adapter,
-            modes=modes,
-            workers=concurrency,
-            matching=rules_of(match),
-            **given,
-            **planning,
-        )
-        record_access(opened, "regress run", ids=[planned.run_id], rows=len(planned.cases))
-        words = store_words(store)
-        summary = execute(opened, planned, " of the regression set")
-        refuse_unfinished(summary, words, f" Then `auditlog regress judge {summary.run_id}{words}`.")
-        results = judged(opened, planned.run_id)
-        opened.seal(wait=False)
-    _write_results(results, format)
-    raise click.exceptions.Exit(GateExit[results.verdict])
-
-
-@click.command(cls=GateCommand, short_help="Judge a run by the set.")
-@click.argument("run_id", metavar="RUN")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@store_option
-def judge(run_id: str, format: str, store: str) -> None:
-    """Judge a run that is there by the regression set; RUN is an id, a beginning of one, or `last`. Exits as `run` does."""
-    from replay.regress.running import judged
-
-    with open_store(store) as opened:
-        results = judged(opened, run_id)
-        record_access(opened, "regress judge", ids=[results.run_id], rows=len(results.cases))
-    _write_results(results, format)
-    raise click.exceptions.Exit(GateExit[results.verdict])
-
-
-def _write_results(results: RegressionResults, format: str) -> None:
-    import json
-
-    if format == "json":
-        print_line(json.dumps(_object(results), indent=1, ensure_ascii=False))
-        return
-    counts = results.counts
-    said = ", ".join(
-        f"{counts[name]} {name}" for name in ("failed", "unstable", "unjudged", "passed") if counts.get(name)
-    )
-    print_line(
-        f"{results.verdict} · {said or 'no cases'} · version {results.version}, digest {results.digest[:12]}"
-    )
-    if results.unstable_too_often:
-        print_line(
-            f"The unstable cases fail more often than their known rates explain (p = {results.excess_p:.2g})."
-        )
-    for verdict in results.cases:
-        if verdict.status == "passed":
-            continue
-        case = verdict.case
-        if case.sealed:
-            print_line(f"  {verdict.status:<9} {case.case_id} {_SEALED}")
-            continue
-        where = f"{safe_text(case.conversation_id)} turn {case.turn_index + 1}"
-        print_line(f"  {verdict.status:<9} {case.case_id} {where}: {safe_text(verdict.why)}")
-
-
-def _object(results: RegressionResults) -> dict[str, Any]:
-    return {
-        "run_id": results.run_id,
-        "verdict": results.verdict,
-        "version": results.version,
-        "digest": results.digest,
-        "counts": dict(results.counts),
-        "excess_p": results.excess_p,
-        "cases": [
-            {
-                "case": verdict.case.case_id,
-                "conversation": None if verdict.case.sealed else verdict.case.conversation_id,
-                "sealed": verdict.case.sealed,
-                "status": verdict.status,
-                "level": verdict.level or None,
-                "why": verdict.why,
-                "evidence": list(verdict.evidence),
-                "candidate": verdict.candidate._asdict(),
-                "baseline": verdict.known._asdict(),
-                "flake_rate": verdict.flake_rate,
-            }
-            for verdict in results.cases
-        ],
-    }
-
-
 def _read_expectations(path: str) -> Expectations:
     from pathlib import Path
 
@@ -396,29 +233,3 @@ def _read_expectations(path: str) -> Expectations:
         return from_toml(Path(path).read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"The expectations in {path} cannot be read: {error}.") from None
-
-
-def _say_case(case: RegressionCase, done: str, version: int) -> None:
-    from replay.regress.expectations import words
-
-    where = _SEALED if case.sealed else f"{safe_text(case.conversation_id)} turn {case.turn_index + 1}"
-    print_line(f"{done} {case.case_id} · {where} · version {version}")
-    for said in () if case.sealed else words(case.expected):
-        print_line(f"  {safe_text(said)}")
-
-
-def _row(case: RegressionCase) -> dict[str, object]:
-    if case.sealed:
-        return {"case": case.case_id, "conversation": _SEALED}
-    return {
-        "case": case.case_id,
-        "conversation": case.conversation_id,
-        "turn": case.turn_index + 1,
-        "expected": case.expected.count,
-        "reviewed": "yes" if case.reviewed else "",
-        "reason": case.reason,
-    }
-
-
-for _command in (add, ls, show, rm, history, run, judge):
-    regress.add_command(_command)
