@@ -10,17 +10,15 @@ The rules:
    password, a key or a token is masked (`http_secrets`), with a digest that lets a replay tell two values apart.
 4. A response is recorded as its reader reads it, and handed on as it comes.
 5. Below the clients: httpx (and what is built on it, the clients of OpenAI and Anthropic among them) and urllib3 (requests, and
-   what is built on that) are met where they would open a connection. A process that does not opt in loads and changes nothing.
+   what is built on that) are met where they would open a connection, when somebody has imported them. Nothing is imported for
+   it; a process that does not opt in changes nothing.
 6. The place of a request is its context: branches of `gather` and `to_thread` are told apart. On a thread that lost the context
    nothing is recorded, and in a replay nothing is served.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -29,6 +27,7 @@ from auditlog.call import ActiveCall
 from auditlog.decorators import begin, given
 from auditlog.http_content import exchange, response_of, told_response
 from auditlog.http_models import ModelReading, begun_model, served_model
+from auditlog.late_import import when_imported
 from auditlog.recorder import log
 
 _INSIDE = frozenset({"tool", "retriever", "model", "embedding", "guardrail"})
@@ -54,18 +53,14 @@ class _State:
 def record_http() -> None:
     """Record undecorated HTTP of this process's turns from here on."""
     masks.want()
-    _State.on = True
-    for name in _MODULES:
-        with contextlib.suppress(ImportError):
-            _patch(importlib.import_module(name))
+    serve_http()
 
 
 def serve_http() -> None:
-    """The same for a replay's case, in which nothing can be imported: of the libraries that are loaded."""
+    """The same for a replay's case."""
     _State.on = True
     for name in _MODULES:
-        if (module := sys.modules.get(name)) is not None:
-            _patch(module)
+        when_imported(name, _patch)
 
 
 def forget_http() -> None:
