@@ -28,13 +28,14 @@ def quantities(turns: Sequence[Turn]) -> dict[str, float | None]:
     """Give every measure of one behaviour by name; None where nobody reported it, or there is no turn."""
     if not turns:
         return dict.fromkeys(MEASURES)
+    reporting = [(turn.of_kind("model", "embedding"), (turn.agent,)) for turn in turns]
     return {
-        "cost_usd": _reported(turns, lambda span: span.cost_usd),
+        "cost_usd": _reported(reporting, lambda span: span.cost_usd),
         "latency_ms": _sum_if_all(turn.agent.duration_ms for turn in turns),
-        "input_tokens": _reported(turns, lambda span: span.usage.input_tokens),
-        "output_tokens": _reported(turns, lambda span: span.usage.output_tokens),
-        "model_calls": float(sum(len(turn.of_kind("model")) for turn in turns)),
-        "tool_calls": float(sum(len(turn.of_kind("tool")) for turn in turns)),
+        "input_tokens": _reported(reporting, lambda span: span.usage.input_tokens),
+        "output_tokens": _reported(reporting, lambda span: span.usage.output_tokens),
+        "model_calls": float(sum(span.kind == "model" for models, _ in reporting for span in models)),
+        "tool_calls": float(sum(span.kind == "tool" for turn in turns for span in turn.spans)),
     }
 
 
@@ -48,13 +49,17 @@ def tool_errors(turns: Iterable[Turn]) -> int:
     )
 
 
-def _reported(turns: Sequence[Turn], quantity: Callable[[Span], float | None]) -> float | None:
-    totals = [total for turn in turns if (total := _of_turn(turn, quantity)) is not None]
+_Reporting = tuple[Sequence[Span], Sequence[Span]]
+"""A turn's calls of models, and its agent."""
+
+
+def _reported(reporting: Iterable[_Reporting], quantity: Callable[[Span], float | None]) -> float | None:
+    totals = [total for sides in reporting if (total := _of_turn(sides, quantity)) is not None]
     return sum(totals) if totals else None
 
 
-def _of_turn(turn: Turn, quantity: Callable[[Span], float | None]) -> float | None:
-    for spans in (turn.of_kind("model", "embedding"), (turn.agent,)):
+def _of_turn(sides: _Reporting, quantity: Callable[[Span], float | None]) -> float | None:
+    for spans in sides:
         found = [value for span in spans if (value := quantity(span)) is not None]
         if found:
             return sum(found)

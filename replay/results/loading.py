@@ -109,7 +109,10 @@ def judge_rest(
     classes = Counter(judgement.diff.case_class for judgement in known.values())
     rest = [case for case in _cases(manifest) if case.span_id not in known]
     executions = executions_of(store, manifest["run_id"]) if rest else {}
-    for case, result in zip(rest, full_results(store, manifest, rest), strict=False):
+    by_id = {case.case_id: case for case in rest}
+    for result in full_results(store, manifest, rest):
+        # An execution that was erased while the run ran has no result, and is not in the classes.
+        case = by_id[result.case_id]
         source = result.recorded[0].agent if result.recorded else None
         kept = Judgement(
             case.span_id,

@@ -69,7 +69,8 @@ class Call:
     def columns(self) -> Mapping[str, Any]:
         """What a row of it would hold."""
         if self._whole is None:
-            self._whole = normalise.filled({**self.entry, "start": self.entry["time"]}, self.parts)
+            entry = {"status": "incomplete", "end": None, **self.entry, "start": self.entry["time"]}
+            self._whole = normalise.filled(entry, self.parts)
         return self._whole
 
     def end(self, time: int, status: str, parts: Mapping[str, bytes]) -> None:

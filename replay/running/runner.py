@@ -156,6 +156,8 @@ def _run_in(
             classes = judge_rest(store, manifest, lambda payload: _append_one(writer, payload))
         found = ending(store, manifest, under_way.tally)
         end: dict[str, Json] = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
+        if missing := len(plan.cases) - sum(classes.values()):
+            end["missing"] = missing
         _append(writer, run_span(RUN_END, plan.run_id, end))
         _flush(writer)
         return end

@@ -14,6 +14,7 @@ Started as `python -P -m replay.running.worker READ WRITE PARENT`, with two pipe
 from __future__ import annotations
 
 import contextvars
+import functools
 import gc
 import inspect
 import os
@@ -274,7 +275,7 @@ def _call(target: Target, job: Job, case: CaseState) -> BaseException | None:
 
 def _drain(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
     """Call an agent of any kind, and take all that it gives."""
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+    if _is_async(function):
         _loops.run(_drain_async(function, args, kwargs))
         return
     given = function(*args, **kwargs)
@@ -283,6 +284,11 @@ def _drain(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
             pass
     elif inspect.isawaitable(given) or inspect.isasyncgen(given):
         _loops.run(_finish(given))
+
+
+@functools.lru_cache(1)
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 async def _drain_async(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:

@@ -52,12 +52,26 @@ class Target:
         """
         if self.adapter:
             return [], dict(recorded)
+        names = _named(self.function)
+        if names and recorded.keys() == names.keys():
+            # All of them and no other, as recordings mostly have it.
+            return [], {name: recorded[name] for name in names}
         return _laid_out(self.path, _signature(self.function), recorded)
 
 
 @functools.lru_cache(8)
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
+
+
+@functools.lru_cache(8)
+def _named(function: Callable[..., Any]) -> dict[str, None]:
+    """Give the names of a function's parameters where each can be given by name; empty where one cannot."""
+    parameters = _signature(function).parameters.values()
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if any(parameter.kind not in by_name for parameter in parameters):
+        return {}
+    return dict.fromkeys(parameter.name for parameter in parameters)
 
 
 def resolve(path: str, *, adapter: bool = False, within: str = "") -> Target:
