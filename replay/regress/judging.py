@@ -227,10 +227,9 @@ def _judged_cases(
     if manifest["kind"] == "compare":
         return tallies, first
     has_baseline = manifest.get("baseline") is not None
-    for tried in case_trials(store, manifest):
-        case = by_span.get(tried.case.span_id)
-        if case is None:
-            continue
+    listed = [case for case in manifest["cases"] if case[3] in by_span]
+    for tried in case_trials(store, {**manifest, "cases": listed}):
+        case = by_span[tried.case.span_id]
         for subject in subjects_of(tried, has_baseline=has_baseline, expectations=expected):
             found = judge(subject)
             arms = tallies[case.case_id]
