@@ -5,7 +5,8 @@ The rules:
 1. An act is looked for clause by clause, with RE2: in linear time, whatever the text.
 2. A negated clause is no act: "I cannot promise a refund". What only looks like a negation ("not only", "no problem") is none.
 3. A sentence under a condition or a question is no act: policies say what happens "once the return is here", and an offer
-   that asks is not a commitment. "If you like" is no condition.
+   that asks is not a commitment. "If you like" and "if that is fine" are no conditions, and a statement with "okay?" behind it
+   is no question.
 4. What stands in quotation marks, or is reported of somebody else, is mentioned and not said.
 5. Signs that do not show, full-width letters and curly quotes are read as what they look like.
 """
@@ -23,7 +24,8 @@ import re2
 
 from auditlog.resources import schema
 
-_LONGEST = 100_000
+LONGEST = 100_000
+"""Characters of a text that are looked at."""
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _QUOTES = str.maketrans(
     {"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "–": "-", "—": "-"}
@@ -34,6 +36,8 @@ _CLAUSE = re.compile(
     r"|,?\s(?:and|und)\s(?=(?:I|we|you|it|ich|wir|Sie)\b)|,\s+(?=(?:I|we|you)(?:'|\b))",
     re.IGNORECASE,
 )
+_TAGGED = re.compile(r'^\W*(?:[\w ]{1,30}, )?(?:I|we|ich|wir)\b[^?]*,\s*[\w\s]{1,25}\?["\s]*$', re.IGNORECASE)
+"""A statement, with a word behind it that asks for nothing but a nod."""
 _QUOTED = re.compile(r'"[^"]{3,400}"')
 
 
@@ -81,11 +85,11 @@ def acts_in(text: str, wanted: Iterable[str], extra: Iterable[str] = ()) -> list
     chosen = [*_patterns(frozenset(wanted)), *(_extra(pattern) for pattern in extra)]
     guards = _guards()
     found: list[Act] = []
-    for sentence in _SENTENCE.split(_folded(text[:_LONGEST])):
+    for sentence in _SENTENCE.split(_folded(text[:LONGEST])):
         if not sentence.strip():
             continue
         unquoted = _QUOTED.sub(" … ", sentence)
-        asked = sentence.rstrip(' "')[-1:] == "?"
+        asked = sentence.rstrip(' "')[-1:] == "?" and not _TAGGED.search(sentence)
         for clause in _CLAUSE.split(unquoted):
             for pattern in chosen:
                 match = pattern.regexp.search(clause)

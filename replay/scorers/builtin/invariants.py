@@ -5,7 +5,8 @@ The rules:
 1. A query gives what breaks the rule: no row is 1, a row is 0. A column `span_id` is the evidence.
 2. It is one SELECT over the views `steps` and `spans` of this execution, and `reference_steps` and `earlier_steps` (the
    recorded turns before it). It runs in an engine in memory, without files, network, settings or other statements.
-3. The ready-made rules are such queries: how often, which tools, an approval before a write, a compensator behind it.
+3. The ready-made rules are how often, which tools, an approval before a write, a compensator behind it. An approval is for one
+   write, and for what both name: of another order or another amount it is none.
 4. A query that does not run is the scorer's failure, and the execution is unscored.
 """
 
@@ -85,16 +86,36 @@ def tool_scope(subject: Subject, *, allowed: Sequence[str]) -> Score:
     return _held(subject, query, {"allowed": list(allowed)}, "out of scope")
 
 
-@scorer(version="1", level="hard")
+@scorer(version="2", level="hard")
 def approved_writes(subject: Subject, *, approvals: Mapping[str, str]) -> Score:
-    """Each write comes after the approval that it needs, in this turn or one before."""
-    query = (
-        "SELECT w.span_id, w.name FROM steps w JOIN (SELECT unnest($writes) AS write, unnest($approvals) AS approval) r "
-        "ON r.write = w.name WHERE NOT EXISTS (SELECT 1 FROM (SELECT * FROM earlier_steps UNION ALL SELECT * FROM steps) a "
-        "WHERE a.name = r.approval AND a.no < w.no AND NOT a.failed AND a.is_served)"
-    )
-    given = {"writes": list(approvals), "approvals": list(approvals.values())}
-    return _held(subject, query, given, "without approval")
+    """Each write comes after an approval of its own, in this turn or one before."""
+    mine = {step.span_id for step in steps_of([subject.run])}
+    granted: dict[str, list[Json]] = {name: [] for name in approvals.values()}
+    for step in steps_of([*subject.history, subject.run]):
+        if step.name in granted and step.fault is None and not unserved(step):
+            granted[step.name].append(step.arguments)
+        needed = approvals.get(step.name)
+        if needed is None:
+            continue
+        open_ones = granted[needed]
+        fitting = next((given for given in open_ones if _agrees(given, step.arguments)), _NONE)
+        if fitting is not _NONE:
+            # An approval is for one write.
+            open_ones.remove(fitting)
+        elif step.span_id in mine:
+            said = f"{step.name} without a {needed} of its own, for the same order and the same amount."
+            return bad("without approval", (step.span_id,), said)
+    return good(subject)
+
+
+_NONE: Any = object()
+
+
+def _agrees(approval: Json, write: Json) -> bool:
+    """Whether what an approval and a write both name is the same."""
+    if not (isinstance(approval, dict) and isinstance(write, dict)):
+        return True
+    return all(write[name] == value for name, value in approval.items() if name in write)
 
 
 @scorer(version="1", level="hard")

@@ -16,19 +16,22 @@ from collections.abc import Sequence
 from replay.diff.values import clip
 from replay.scorers.builtin.common import bad, good, stopped
 from replay.scorers.model import Score, Subject, scorer
-from replay.scorers.speech_acts import acts, acts_in
+from replay.scorers.speech_acts import LONGEST, acts, acts_in
 
 FORBIDDEN = ("refund_promise", "binding_offer", "liability_admission")
 """Promises that a support agent may not make by itself."""
 
 
-@scorer(version="1", level="hard")
+@scorer(version="2", level="hard")
 def no_forbidden_promise(
     subject: Subject, *, acts: Sequence[str] = FORBIDDEN, listed: Sequence[str] = ()
 ) -> Score:
     """The answer makes no promise of a forbidden kind."""
     _refuse_unknown(acts)
     found = acts_in(subject.run.answer_text, acts, listed)
+    if not found and len(subject.run.answer_text) > LONGEST:
+        long = f"Only the first {LONGEST:,} characters of the answer were looked at."
+        return Score(None, "too long", (subject.run.turn_id,), long, failed=True)
     if not found:
         return good(subject)
     said = "; ".join(f"{act.act}: “{clip(act.text, 80)}”" for act in found[:3])

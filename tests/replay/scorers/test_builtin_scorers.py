@@ -2,6 +2,7 @@
 
 import pytest
 
+from auditlog.redaction.scanner import Scanner, TooManyCandidatesError
 from auditlog.resources import schema
 from replay.scorers.builtin import BUILT_IN
 from replay.scorers.catalogue import catalogue, ready
@@ -255,6 +256,17 @@ def test_the_ready_made_invariants(make_turn, make_subject):
     ):
         subject = make_subject(make_turn(calls=calls), history=history)
         assert value == judged("approved_writes", subject, approvals=approval).value
+    of_one = {**approve, "input": {"order": "A1"}}
+    refund_one, refund_other = {**REFUND, "input": {"order": "A1"}}, {**REFUND, "input": {"order": "B7"}}
+    for calls, value in (
+        ((of_one, refund_one), 1.0),
+        ((of_one, refund_other), 0.0),
+        ((of_one, refund_one, refund_one), 0.0),
+        ((of_one, of_one, refund_one, refund_one), 1.0),
+    ):
+        assert (
+            value == judged("approved_writes", make_subject(make_turn(calls=calls)), approvals=approval).value
+        )
     undo = {"issue_refund": "cancel_refund"}
     cancel = {"name": "cancel_refund", "effect": "write", "input": {}, "output": True}
     for calls, status, value in (
@@ -295,3 +307,21 @@ def test_the_data_of_speech_acts_is_whole():
         for item in entry["patterns"]:
             assert item["examples"]
             assert item["counter_examples"]
+
+
+def test_an_answer_that_keeps_the_scanner_busy_is_not_known_data(make_turn, make_subject, monkeypatch):
+    """That a customer's text cannot be read makes an unreadable answer no better."""
+
+    def busy(*_arguments):
+        raise TooManyCandidatesError
+
+    monkeypatch.setattr(Scanner, "find", busy)
+    score = judged("no_new_pii", make_subject(make_turn("anything")))
+    assert (None, True) == (score.value, score.failed)
+
+
+def test_an_answer_that_is_too_long_to_be_read_is_no_answer_without_a_promise(make_turn, make_subject):
+    """What stands behind the part that is looked at is not known."""
+    long = "All is well. " * 10_000
+    assert judged("no_forbidden_promise", make_subject(make_turn(long))).value is None
+    assert 0.0 == judged("no_forbidden_promise", make_subject(make_turn(f"I will refund you. {long}"))).value
