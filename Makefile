@@ -51,7 +51,7 @@ MARKS :=
 endif
 
 # What they share (lake, traffic) is no bench.
-BENCHES ?= imports recording recording_pieces store reading verify tui diff replaying redaction
+BENCHES ?= imports recording recording_pieces store reading verify tui diff replaying slow_model redaction
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
