@@ -7,6 +7,7 @@ The rules:
 2. An attack that worked is run again until it has worked twice in three; one that does not is said to be flaky.
 3. What reproduced is shrunk, and the smaller one has to reproduce, too; then what is alike is one finding.
 4. The same seed, store and code make the same campaign, as far as the agent is the same twice.
+5. Where nothing of many attacks showed anything, since the agent fails or is not reached, no more are tried.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _ROUND = 32
 """Attacks that are run at once."""
 _EACH = 2
 """Attacks that each attacker is asked for, for a cell, in a round."""
+_HOPELESS = 64
+"""Attacks after which a campaign ends, where none of them showed anything."""
 _MOST_REASONS = 5
 
 
@@ -168,6 +171,8 @@ class Search:
                 self._budget = spent.budget
             worked = sum(attempt.succeeded for attempt in attempts)
             self._told(CampaignProgress(len(attempts), self._bounds.attacks, worked, "attacking"))
+            if len(attempts) >= _HOPELESS and not any(attempt.proven for attempt in attempts):
+                break
 
     def _round(self, cells: list[Cell]) -> tuple[list[AttackCase], list[Cell]]:
         """Take attacks for the next cells in turn; give the cells that are left, those that were asked last."""

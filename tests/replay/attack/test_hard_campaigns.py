@@ -177,3 +177,32 @@ def test_a_customer_who_is_erased_takes_the_findings_along(desk, attack_cli):
         folded = list(store.spans("conversation_id = ?", [f"attack-{found.findings[number - 1].finding_id}"]))
         assert folded
         assert all(span.erased for span in folded)
+
+
+@pytest.mark.slow
+def test_what_a_replay_holds_still_is_held_still_in_an_attack(desk, naive, record, attack_cli, tmp_path):
+    """Both versions of an attacked turn throw the same dice and are given the recorded time and ids; repetitions are not."""
+    record(tmp_path / "dices", naive.dices, [["Where is A-10?"]])
+    done = attack_cli(
+        tmp_path / "dices", "run", "--candidate", "naive_agents:dices", "--baseline", "naive_agents:dices",
+        "--list", "llm", "--surface", "user", "--attacks", 4,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    with Store.open(tmp_path / "dices") as store:
+        [recorded] = store.spans("kind = 'agent' AND replay_run_id IS NULL")
+        spans = list(store.spans("kind = 'agent' AND replay_status IS NOT NULL"))
+    by_number = {}
+    for span in spans:
+        by_number.setdefault(span.replay.repeat, set()).add(span.output)
+    assert {1} == {len(answers) for answers in by_number.values()}
+    answers = [answer.split() for found in by_number.values() for answer in found]
+    assert len({dice for dice, _, _ in answers}) == len(answers)
+    assert {tuple(recorded.output.split()[1:])} == {tuple(moment) for _, *moment in answers}
+
+
+@pytest.mark.slow
+def test_nothing_more_is_tried_where_nothing_shows_anything(desk, attack_cli):
+    """A campaign on an agent that always fails ends after some attacks, and not after all."""
+    done = attack_cli(desk, "run", "--candidate", "naive_agents:raises", "--attacks", 400)
+    assert done.exit_code == 3, done.output
+    assert campaign(desk).attacks <= 96
