@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from auditlog.cli.exits import Exit, NoAnswerError
-from auditlog.cli.plugins import plugins
+from auditlog.cli.plugins import Plugin, plugins
 from auditlog.errors import AuditlogError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,13 +64,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Our commands, in the order of `--help`."""
 
 _KNOWN_PLUGINS = {
-    "attack": "Try what an attacker could say, and see what works.",
-    "gate": "Judge a run by a policy: PASS, FAIL or INCONCLUSIVE.",
-    "regress": "Keep recorded turns that must go on going right, and replay them.",
     "replay": "Run recorded turns against another version, and see what differs.",
+    "attack": "Try what an attacker could say, and see what works.",
+    "regress": "Keep recorded turns that must go on going right, and replay them.",
+    "gate": "Judge a run by a policy: PASS, FAIL or INCONCLUSIVE.",
     "tui": "Look around in the terminal.",
 }
-
+"""What ships beside this package, in the order in which one uses it; what others add comes behind it."""
 
 _PLAIN = frozenset(("ls", "show", "find", "index", "sql", "seal", "verify", "prove"))
 """Commands that run nobody else's code."""
@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
         """Give the names of our commands, then those of other packages."""
-        return [*COMMANDS, *sorted(set(plugins()) - set(COMMANDS))]
+        return [*COMMANDS, *_added()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
         """Import one command."""
@@ -122,9 +122,7 @@ class LazyGroup(click.Group):
         """List the commands with their one-line helps, importing none."""
         rows = [(name, help) for name, (_, help) in COMMANDS.items()]
         rows += [
-            (name, _KNOWN_PLUGINS.get(name, f"From {plugin.package}."))
-            for name, plugin in sorted(plugins().items())
-            if name not in COMMANDS
+            (name, _KNOWN_PLUGINS.get(name, f"From {plugin.package}.")) for name, plugin in _added().items()
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -150,6 +148,16 @@ class LazyGroup(click.Group):
             _let_go_of_stdout(error)
             sys.exit(code)
         sys.exit(found if isinstance(found, int) else Exit.OK)
+
+
+def _added() -> dict[str, Plugin]:
+    """Give the commands of other packages: those that ship with this one first."""
+    found = {name: plugin for name, plugin in plugins().items() if name not in COMMANDS}
+    order = [
+        *(name for name in _KNOWN_PLUGINS if name in found),
+        *sorted(found.keys() - _KNOWN_PLUGINS.keys()),
+    ]
+    return {name: found[name] for name in order}
 
 
 def _do_without_numpy() -> None:

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -14,6 +16,8 @@ from click.testing import CliRunner
 from auditlog.cli.exits import Exit
 from auditlog.cli.main import COMMANDS, main
 from auditlog.errors import StoreError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_help_lists_every_command_and_imports_none(run_apart):
@@ -204,6 +208,20 @@ def test_another_package_adds_a_command(plugged_in, run_apart):
     assert run_apart("helo").stderr.startswith(
         "error: There is no command 'helo'. The nearest is `auditlog hello`."
     )
+
+
+def test_what_ships_beside_the_recorder_says_what_it_does_in_the_order_of_use(plugged_in, run_apart):
+    """Each command that the project's own packages add has its help in the list, before those of strangers."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        ours = tomllib.load(file)["project"]["entry-points"]["auditlog.commands"]
+    listed = re.findall(
+        r"^  (\w+) +(\S.*)$", run_apart("--help").stdout.partition("Commands:")[2], re.MULTILINE
+    )
+
+    assert set(ours) <= {name for name, said in listed if not said.startswith("From ")}
+    assert ["replay", "attack", "regress", "gate", "tui", "broken", "hello"] == [name for name, _ in listed][
+        -7:
+    ]
 
 
 def test_a_command_that_does_not_import_is_a_sentence(plugged_in, run_apart):
