@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import struct
 from collections.abc import Mapping
@@ -27,7 +28,9 @@ import orjson
 HEAD = struct.Struct("<II")
 MAX_MESSAGE_BYTES = 1 << 30
 
-NAP_SECONDS = 0.005
+NAP_SECONDS = 0.02
+PIPE_BYTES = 1 << 20
+"""What a pipe holds while nobody looks, as far as the system gives it: a worker goes on meanwhile."""
 
 
 class Frame(NamedTuple):
@@ -65,6 +68,12 @@ def read_message(descriptor: int) -> Frame | None:
     body = _read_exactly(descriptor, size)
     blob = _read_exactly(descriptor, more) if more else b""
     return None if body is None or blob is None else Frame(orjson.loads(body), blob)
+
+
+def widen(descriptor: int) -> None:
+    """Let a pipe hold what comes between two looks at it; where it may not, it holds less."""
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class Pipes(asyncio.Protocol):

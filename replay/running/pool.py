@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from replay.errors import RunError, TargetError
-from replay.running import protocol
+from replay.running import frames, protocol
 from replay.running.frames import Frame, Pipes
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.runs import process_birth
@@ -145,6 +145,8 @@ class Worker:
         )
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
+        frames.widen(ours_in)
+        frames.widen(ours_out)
         log = Path(scratch) / "worker.log"
         try:
             with log.open("wb") as errors:

@@ -63,7 +63,7 @@ START_ATTEMPTS = 3
 """How often a worker is started before its run gives up."""
 SHARD = 50
 """Cases that an actor of a Ray cluster is given together."""
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 256
 """Cases that a worker is given together."""
 MOST_LOSSES = 1
 """How often an execution is handed out again whose worker, with nothing else to do, was ended from outside."""
