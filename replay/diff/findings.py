@@ -23,7 +23,7 @@ from auditlog.values import Fault, Json, Turn
 from replay.diff.grounding import Claim, Sources
 from replay.diff.json_diff import pointer_segments
 from replay.diff.model import CaseStatus, Finding, PathChange, Step, StepDiff
-from replay.diff.steps import is_escalation, is_write, unserved
+from replay.diff.steps import is_escalation, is_write, steps_of, unserved
 from replay.diff.values import clip, show
 
 _MONEY = frozenset(
@@ -164,20 +164,34 @@ def unsupported_claims(turns: Sequence[Turn]) -> Iterator[tuple[Turn, Claim]]:
 
 
 def _sources(turn: Turn) -> Iterator[Json]:
-    """Give what the turn's answer may rest on, likeliest first."""
+    """Give what the turn's answer may rest on, likeliest first.
+
+    What an agent asks for is its own word, and supports nothing: else a number that it made up is supported by looking it up.
+    A write or hand-over that was served is something that happened, and what it was of supports what is said of it.
+    """
+    done = {
+        step.span_id
+        for step in steps_of([turn])
+        if (is_write(step) or is_escalation(step)) and step.fault is None and not unserved(step)
+    }
     for span in turn.of_kind("tool", "retriever", "handoff", "embedding", "guardrail", "other"):
-        yield from (span.output, span.input, span.fault.message if span.fault else None)
+        yield from (span.output, span.fault.message if span.fault else None)
+        if span.span_id in done:
+            yield span.input
         for document in span.documents:
             yield from (document.content, document.id, document.source)
-    agents_and_models = turn.of_kind("agent", "model")
     yield turn.user_text
-    for span in agents_and_models:
+    for span in turn.of_kind("agent", "model"):
         if span.kind == "agent":
             yield span.input
-        for message in span.input_messages:
+        last_user = max(
+            (place for place, message in enumerate(span.input_messages) if message.role == "user"), default=-1
+        )
+        for place, message in enumerate(span.input_messages):
+            own = message.role == "assistant" and place > last_user
             for part in message.parts:
-                yield from (part.content, part.arguments, part.response)
-        if span.kind == "model":
+                yield from (None if own else part.content, part.response)
+        if span.kind == "model" and not span.input_messages:
             yield span.input
         yield span.system_instructions
 

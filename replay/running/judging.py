@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from replay.diff.compare import Forgiven
     from replay.running.cases import Case
 
-JUDGEMENT_VERSION = 1
+JUDGEMENT_VERSION = 2
 """Of what `replay.diff` finds; another one makes what was kept before worthless."""
 
 JUDGED = "replay_case"

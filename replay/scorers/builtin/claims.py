@@ -3,7 +3,8 @@
 The rules:
 
 1. Claims are numbers, ids, dates and times, as `replay.diff.grounding` finds them, which also says what supports one.
-2. An execution's sources are its tool results, retrieved documents, prompts and inputs, and the conversation before it.
+2. An execution's sources are its tool results, retrieved documents, prompts and inputs, what it wrote, and the conversation
+   before it. What it asked tools for, and what it said to itself, is no source.
 3. The value is the share of claims that are supported; `strict` makes it 0 where one is not. An answer that claims nothing
    checkable is unscored, and not grounded.
 """
@@ -19,7 +20,7 @@ from replay.scorers.builtin.common import stopped
 from replay.scorers.model import Score, Subject, scorer
 
 
-@scorer(version="1", level="primary")
+@scorer(version="2", level="primary")
 def grounded(subject: Subject, *, strict: bool = True) -> Score:
     """Every number, date and id in the answer stands in what the agent saw."""
     claims = claims_in(subject.run.answer_text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auditlog.values import Message, Part
+from auditlog.values import Fault, Message, Part
 from replay.diff import compare
 
 
@@ -191,14 +191,14 @@ def test_what_the_baseline_invents_too_is_not_the_candidates(make):
     "place", ["result", "arguments", "document", "user", "system", "messages", "history"]
 )
 def test_every_source_of_the_turn_supports(make, place):
-    """Results, arguments, documents, the customer, the prompt, the messages and the history support a claim."""
+    """Results, what was written, documents, the customer, the prompt, the messages and the history support a claim."""
     fact, answer = "The fee is 12.50.", "You pay 12.50."
     calls, fields = [], {}
     match place:
         case "result":
             calls = [make.call("get_fee", {}, {"note": fact}, effect="read")]
         case "arguments":
-            calls = [make.call("get_fee", {"expected": 12.5}, effect="read")]
+            calls = [make.call("charge_fee", {"amount": 12.5}, effect="write")]
         case "document":
             calls = [make.search("fee") | {"documents": (make.document("art-1", fact),)}]
         case "user":
@@ -214,6 +214,27 @@ def test_every_source_of_the_turn_supports(make, place):
     earlier = [make.turn(answer="x", user=fact, number=3)] if place == "history" else []
     assert "unsupported number" not in kinds(compare([make.turn(answer="x")], [*earlier, after]))
     assert "unsupported number" in kinds(compare([make.turn(answer="x")], [make.turn(answer=answer)]))
+
+
+@pytest.mark.parametrize("place", ["read", "failed write", "blocked write", "tool call", "thinking"])
+def test_what_the_agent_itself_says_supports_nothing(make, place):
+    """Looking a number up, trying to write it, or thinking it aloud makes it no fact."""
+    asked = Message("user", (Part("text", content="What is the fee?"),))
+    match place:
+        case "read":
+            calls = [make.call("get_fee", {"expected": 12.5}, effect="read")]
+        case "failed write":
+            calls = [make.call("charge_fee", {"amount": 12.5}, effect="write", fault=Fault("ValueError"))]
+        case "blocked write":
+            calls = [make.call("charge_fee", {"amount": 12.5}, effect="write", tier="blocked")]
+        case "tool call":
+            own = Message("assistant", (Part("tool_call", name="get_fee", arguments={"expected": 12.5}),))
+            calls = [make.call("llm", kind="model", input_messages=(asked, own))]
+        case _:
+            own = Message("assistant", (Part("text", content="It must be 12.50."),))
+            calls = [make.call("llm", kind="model", input_messages=(asked, own))]
+    after = make.turn(*calls, answer="You pay 12.50.")
+    assert "unsupported number" in kinds(compare([make.turn(answer="x")], [after]))
 
 
 def test_an_agent_that_newly_fails(make):
