@@ -67,7 +67,7 @@ def fork(source: str, at: int, turn: int | None, given: Given, format: str, stor
     from dataclasses import replace
 
     import replay as engine
-    from replay.running.forking import source_of
+    from replay.running.fork_source import source_of
 
     planning = given.planning()
     with open_store(store) as opened:

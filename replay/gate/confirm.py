@@ -21,7 +21,7 @@ from replay.gate.scoring import scores_of
 from replay.gate.wording import number
 from replay.matching.rules import rules_from_json
 from replay.results.trials import case_trials
-from replay.running.again import follow_up, plan_again
+from replay.running.follow_ups import follow_up, plan_again
 from replay.running.runs import load_manifest
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.matching.rules import rules_to_json
 from replay.pinned.model_cache import CACHED
-from replay.running.cached import refuse_changed
+from replay.running.cached_answers import refuse_changed
 from replay.running.pool import probe
 from replay.running.protocol import Ready
 from replay.running.run_plan import RunPlan

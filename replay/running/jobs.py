@@ -21,7 +21,7 @@ from replay.matching.recorded import recorded_calls, to_json, types_of
 from replay.pinned.case import given_for
 from replay.pinned.model_cache import Answers
 from replay.pinned.pinning import draw_of
-from replay.running.cached import Cache
+from replay.running.cached_answers import Cache
 from replay.running.cases import Case, case_key, unreplayable
 from replay.running.protocol import Job
 from replay.running.records import (

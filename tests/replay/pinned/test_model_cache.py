@@ -16,7 +16,7 @@ from auditlog.redaction import for_store
 from replay.cli import replay as command
 from replay.errors import RunError
 from replay.pinned.model_cache import KEY, answers_of, cache_key, is_answer
-from replay.running.again import plan_again
+from replay.running.follow_ups import plan_again
 from replay.running.runs import load_manifest
 from replay.sandbox.modes import Modes
 

@@ -8,7 +8,7 @@ import pytest
 
 from auditlog.errors import NotFoundError
 from replay.errors import RunError
-from replay.running.forking import source_of
+from replay.running.fork_source import source_of
 from replay.sandbox.modes import Modes
 
 AGENTS = Path(__file__).parent.parent / "agents"
