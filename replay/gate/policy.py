@@ -13,7 +13,6 @@ The rules:
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,11 +20,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from auditlog import resources
+from auditlog.nearest import unknown
+from auditlog.schema_faults import Fault, as_date, faults
+from auditlog.toml_file import parse_toml
 from replay.errors import PolicyError, ScorerError
 from replay.gate.levels import Level, levels
 from replay.gate.policy_levels import looser
-from replay.gate.policy_shape import Fault, as_date, faults, unknown
-from replay.gate.toml_places import place_of
 from replay.gate.waivers import Waiver, waiver_faults
 from replay.risks.taxonomy import SURFACES
 from replay.scorers.builtin import BUILT_IN, OF_SETS
@@ -136,15 +136,12 @@ def read_policy(
     text: str, known_metrics: Mapping[str, Collection[Role]], *, today: date, path: str = "policy"
 ) -> Policy:
     """Read a policy's text; see `load_policy`."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{path} is no TOML: {error}.") from None
+    file = parse_toml(text, path, PolicyError)
+    document = file.document
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
-        where = place_of(text, ("version",))
         msg = (
-            f"{path}:{where.line}:{where.column}: this policy is of version {version}, and this program reads "
+            f"{file.at(('version',))}: this policy is of version {version}, and this program reads "
             f"{VERSION}. Upgrade auditlog-replay, or write the policy for version {VERSION}."
         )
         raise PolicyError(msg)
@@ -154,15 +151,10 @@ def read_policy(
             looser(document, _metrics(document), today)
         )
     if found:
-        said = [_placed(path, text, fault) for fault in found[:8]]
+        said = [f"{file.at(fault.path)}: {fault.what}" for fault in found[:8]]
         more = f"\n… and {len(found) - 8} more." if len(found) > 8 else ""
         raise PolicyError("\n".join(said) + more)
     return _policy(document, text, path)
-
-
-def _placed(path: str, text: str, fault: Fault) -> str:
-    where = place_of(text, fault.path)
-    return f"{path}:{where.line}:{where.column}: {fault.what}"
 
 
 def _policy(document: Mapping[str, Any], text: str, path: str) -> Policy:

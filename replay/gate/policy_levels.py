@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from auditlog.schema_faults import Fault
 from replay.gate.levels import Level, levels
-from replay.gate.policy_shape import Fault
 from replay.gate.waivers import loosened
 from replay.risks.taxonomy import SURFACES
 

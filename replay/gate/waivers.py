@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from replay.gate.policy_shape import Fault, as_date, unknown
+from auditlog.nearest import unknown
+from auditlog.schema_faults import Fault, as_date
 
 LONGEST = timedelta(days=90)
 ADVERSARIAL = "adversarial"

@@ -22,21 +22,20 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from auditlog.nearest import nearest, unknown
+from auditlog.toml_file import TomlFile, parse_toml
 from auditlog.values import Json
 from replay.canonical import match_key
 from replay.errors import RunError
 from replay.matching.normalising import EVERY_TOOL, HOWS, How, MatchRule, applied
-from replay.matching.toml_lines import line_of
 
 _MOST_DIGITS = 15
 
@@ -122,26 +121,22 @@ def parse_rules(text: str, name: str = "match.toml") -> MatchRules:
     Raises:
         RunError: as `read_rules`.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RunError(f"{name} is no TOML: {error}.") from None
-    return MatchRules(tuple(_Reader(text, name).rules(document)))
+    file = parse_toml(text, name, RunError)
+    return MatchRules(tuple(_Reader(file).rules(file.document)))
 
 
 class _Reader:
     """Reads one file, and says where in it something is wrong."""
 
-    def __init__(self, text: str, name: str) -> None:
-        self._text = text
-        self._name = name
+    def __init__(self, file: TomlFile) -> None:
+        self._file = file
 
     def rules(self, document: Mapping[str, Any]) -> Iterator[MatchRule]:
         if "match" not in document:
-            near = _nearest("match", document)
+            near = nearest("match", document)
             hint = f" It has [{near}]: did you mean [match]?" if near else ""
             raise RunError(
-                f'{self._name} has no section [match]. Write one such as [match.TOOL] with lower = ["/name"].{hint}'
+                f'{self._file.name} has no section [match]. Write one such as [match.TOOL] with lower = ["/name"].{hint}'
             )
         section = document["match"]
         if not isinstance(section, dict):
@@ -160,9 +155,7 @@ class _Reader:
         at = ("match", tool, how)
         known = next((name for name in HOWS if name == how), None)
         if known is None:
-            near = _nearest(how, HOWS)
-            said = f"The nearest is {near!r}" if near else f"There are {', '.join(HOWS)}"
-            raise self._wrong(f"[match.{tool}] cannot have {how!r}. {said}", *at)
+            raise self._wrong(f"in [match.{tool}] {unknown('key', how, HOWS)}", *at)
         match content:
             case [*paths] if known != "round":
                 yield from (self._rule(tool, known, path, None, at) for path in paths)
@@ -188,14 +181,12 @@ class _Reader:
         if how == "timezone" and option is not None:
             zones = zoneinfo.available_timezones()
             if option not in zones:
-                near = _nearest(str(option), zones)
-                said = f"The nearest is {near!r}" if near else "One is 'Europe/Berlin'"
-                raise self._wrong(f"{option!r} is no time zone that is known here. {said}", *at, path)
+                near = nearest(str(option), zones) or "Europe/Berlin"
+                raise self._wrong(f"time zone {option!r} is unknown; nearest {near!r}", *at, path)
         return MatchRule(tool, how, path, option)
 
     def _wrong(self, what: str, *at: object) -> RunError:
-        line = line_of(self._text, [str(part) for part in at])
-        return RunError(f"{self._name}, line {line}: {what}.")
+        return RunError(f"{self._file.at([str(part) for part in at])}: {what}.")
 
 
 def _wanted(how: How) -> str:
@@ -208,7 +199,3 @@ def _wanted(how: How) -> str:
             )
         case _:
             return f'a list of pointers, such as {how} = ["/name"]'
-
-
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.5)), None)

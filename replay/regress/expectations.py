@@ -11,19 +11,18 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import re2
 
+from auditlog.nearest import nearest, unknown
+from auditlog.toml_file import parse_toml
 from auditlog.values import Json
 from replay.canonical import digest_of
 from replay.errors import RunError
-from replay.matching.toml_lines import line_of
 
 
 class CallPattern(NamedTuple):
@@ -161,21 +160,16 @@ def from_toml(text: str, name: str = "expectations.toml") -> Expectations:
     Raises:
         RunError: it is no TOML, or says something unknown; the message names the line.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RunError(f"{name} is no TOML: {error}.") from None
+    file = parse_toml(text, name, RunError)
     known = [field.name for field in fields(Expectations)]
-    for key, value in document.items():
+    for key, value in file.document.items():
         if key not in known:
-            raise RunError(
-                f"{name}, line {line_of(text, [key])}: there is no {key!r}. {_nearest(key, known)}"
-            )
+            raise RunError(f"{file.at([key])}: {unknown('key', key, known)}.")
         try:
             _check(key, value)
         except RunError as error:
-            raise RunError(f"{name}, line {line_of(text, [key])}: {error}") from None
-    return from_json(document)
+            raise RunError(f"{file.at([key])}: {error}") from None
+    return from_json(file.document)
 
 
 def _word(text: str, *, good: bool) -> Expectations:
@@ -199,8 +193,9 @@ def _word(text: str, *, good: bool) -> Expectations:
             _check("not_acts", [act])
             return Expectations(not_acts=(act,))
     kinds = ["tool:NAME", "escalation", "refusal", "write", "text:PATTERN", "fact:VALUE", "act:NAME"]
-    near = _nearest(kind, [name.partition(":")[0] for name in kinds])
-    raise RunError(f"{text!r} is no expectation. {near} Write one of {', '.join(kinds)}.")
+    near = nearest(kind, [name.partition(":")[0] for name in kinds])
+    hint = f"; nearest {near!r}" if near is not None else ""
+    raise RunError(f"{text!r} is no expectation{hint}. Write one of {', '.join(kinds)}.")
 
 
 def _call(text: str) -> CallPattern:
@@ -253,7 +248,7 @@ def _check_texts(key: str, items: Sequence[str]) -> None:
 
         for act in items:
             if act not in acts():
-                raise RunError(f"There is no speech act {act!r}. {_nearest(act, acts())}")
+                raise RunError(f"{unknown('speech act', act, acts())}.")
 
 
 def _is_call(item: Any) -> bool:
@@ -262,9 +257,3 @@ def _is_call(item: Any) -> bool:
             return isinstance(rest.get("arguments"), dict | None)
         case _:
             return False
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(word, known, 1, 0.4)
-    return f"The nearest is {near[0]!r}." if near else f"There are {', '.join(known)}."

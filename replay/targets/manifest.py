@@ -14,8 +14,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,13 +22,12 @@ from typing import Any, NoReturn
 
 from auditlog.overrides import Overrides, PromptOverride, ToolOverride
 from auditlog.resources import schema
+from auditlog.schema_faults import faults
+from auditlog.toml_file import TomlFile, parse_toml
 from replay.canonical import digest_of
 from replay.errors import TargetError
-from replay.matching.toml_lines import line_of
 from replay.targets.planned import NOTHING
 
-_SAID = {"object": "a table", "array": "a list", "string": "a text"}
-_TYPES = {"object": dict, "array": list, "string": str}
 _SECRET = re.compile(
     r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH)($|_)", re.IGNORECASE
 )
@@ -72,23 +70,20 @@ def read_manifest(path: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(_missing(path, error)) from None
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TargetError(f"{path.name} is no TOML: {error}.") from None
-    return _Reader(path, text).read(content)
+    file = parse_toml(text, path.name, TargetError)
+    return _Reader(path, file).read(file.document)
 
 
 class _Reader:
     """One file, for messages."""
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: Path, file: TomlFile) -> None:
         self._path = path
-        self._text = text
+        self._file = file
 
     def read(self, content: Mapping[str, Any]) -> Manifest:
-        for at, what in _faults(content, _schema(), ()):
-            self._refuse(at, what)
+        for fault in faults(content, _schema()):
+            self._refuse(fault.path, fault.what)
         if "agent" in content and "adapter" in content:
             self._refuse(("adapter",), "agent and adapter each name what to run: give one of them")
         variables = content.get("environment", {})
@@ -157,46 +152,8 @@ class _Reader:
         if _RESERVED.fullmatch(name):
             self._refuse(at, f"{name} is not the agent's to set: it changes how a replay's process starts")
 
-    def _refuse(self, at: Sequence[str], what: str) -> NoReturn:
-        line = line_of(self._text, list(at)) if at else 1
-        raise TargetError(f"{self._path.name}, line {line}: {what}.")
-
-
-def _faults(
-    value: Any, wanted: Mapping[str, Any], at: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give what is wrong with a value, by the part of JSON Schema that the schema uses."""
-    kind = wanted.get("type")
-    name = ".".join(at)
-    if kind is not None and not isinstance(value, _TYPES[kind]):
-        yield at, f"{name} is {_SAID[kind]}, and not {json.dumps(value, default=str)[:60]}"
-        return
-    if isinstance(value, str):
-        if len(value) < wanted.get("minLength", 0):
-            yield at, f"{name} is empty"
-        elif "pattern" in wanted and not re.search(wanted["pattern"], value):
-            yield at, f"{name} is {wanted['$comment']}, and not {value[:60]!r}"
-    elif isinstance(value, list):
-        for item in value:
-            yield from _faults(
-                item, wanted.get("items", {}), (*at, str(item)) if isinstance(item, str) else at
-            )
-    elif isinstance(value, dict):
-        known, others = wanted.get("properties", {}), wanted.get("additionalProperties", True)
-        for key, item in value.items():
-            if key in known:
-                yield from _faults(item, known[key], (*at, key))
-            elif isinstance(others, Mapping):
-                yield from _faults(item, others, (*at, key))
-            elif not others:
-                yield (*at, key), _unknown(key, at, known)
-
-
-def _unknown(key: str, at: tuple[str, ...], known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, 1, 0.5)
-    said = f"The nearest is {near[0]!r}" if near else f"There are {', '.join(known)}"
-    where = f" in {'.'.join(at)}" if at else ""
-    return f"{key!r} is no key{where}. {said}"
+    def _refuse(self, at: Sequence[str | int], what: str) -> NoReturn:
+        raise TargetError(f"{self._file.at(at)}: {what}.")
 
 
 def _missing(path: Path, error: Exception) -> str:

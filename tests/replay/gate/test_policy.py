@@ -14,7 +14,6 @@ from replay.gate.first_policy import FIRST_POLICY
 from replay.gate.levels import levels
 from replay.gate.metrics import known_metrics
 from replay.gate.policy import load_policy, read_policy
-from replay.gate.toml_places import place_of
 from replay.scorers.builtin import BUILT_IN
 
 TODAY = date(2026, 11, 23)
@@ -303,20 +302,3 @@ def test_policy_schema_is_a_json_schema():
     found = tomllib.loads(FIRST_POLICY)
 
     assert [] == list(jsonschema.Draft202012Validator(schema).iter_errors(found))
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        (("a",), (1, 1)),
-        (("t", "k"), (4, 1)),
-        (("t", "list", 1), (5, 16)),
-        (("arr", 1, "x"), (9, 2)),
-        (("none",), (1, 1)),
-    ],
-)
-def test_places(path, expected):
-    """Keys, items of arrays and tables in arrays are found; a comment or a string that looks like one is not."""
-    text = 'a = "[t]"\n# [t]\n[t]\nk = 1\nlist = ["x,]", "y"] # "z"\n[[arr]]\nx = 1\n[[arr]]\n x = 2\n'
-
-    assert expected == place_of(text, path)

@@ -139,14 +139,14 @@ def test_words_of_a_command_line_are_read():
 @pytest.mark.parametrize(
     ("expect", "forbid", "said"),
     [
-        (["tol:x"], [], "'tol:x' is no expectation. The nearest is 'tool'."),
+        (["tol:x"], [], "'tol:x' is no expectation; nearest 'tool'."),
         (["tool:"], [], "is no expectation"),
         (["tool:x {a}"], [], "The arguments of 'x' are no JSON object"),
         (["act:refund_promise"], [], "is no expectation"),
         (
             [],
             ["act:refund_promis"],
-            "There is no speech act 'refund_promis'. The nearest is 'refund_promise'.",
+            "speech act 'refund_promis' is unknown; nearest 'refund_promise'.",
         ),
         (["text:("], [], "is no regular expression in RE2 syntax"),
     ],
@@ -174,12 +174,12 @@ def test_a_file_says_all_that_is_expected():
     [
         (
             "escalation = false\nmust_cal = []",
-            "e.toml, line 2: there is no 'must_cal'. The nearest is 'must_call'.",
+            "e.toml:2:1: key 'must_cal' is unknown; nearest 'must_call'.",
         ),
-        ("escalation = 1", "e.toml, line 1: escalation is true or false."),
-        ("facts = 'x'", "e.toml, line 1: facts is a list of texts."),
-        ("\n[[must_call]]\ntol = 'x'", "e.toml, line 2: must_call is a list of tables"),
-        ("must_match = ['(']", "e.toml, line 1: The pattern '(' is no regular expression"),
+        ("escalation = 1", "e.toml:1:1: escalation is true or false."),
+        ("facts = 'x'", "e.toml:1:1: facts is a list of texts."),
+        ("\n[[must_call]]\ntol = 'x'", "e.toml:2:3: must_call is a list of tables"),
+        ("must_match = ['(']", "e.toml:1:1: The pattern '(' is no regular expression"),
         ("x", "e.toml is no TOML"),
     ],
 )

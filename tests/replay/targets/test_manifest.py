@@ -72,29 +72,32 @@ def test_the_digest_covers_what_a_file_holds_and_no_comment(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('agent = "bot:answer"\n\nmodel = "x"\n', r"line 3: 'model' is no key. The nearest is 'models'"),
-        ('[models]\n"a" = "b"\n"c" = 3\n', r"line 3: models.c is a text, and not 3"),
+        (
+            'agent = "bot:answer"\n\nmodel = "x"\n',
+            r"candidate.toml:3:1: key 'model' is unknown; nearest 'models'",
+        ),
+        ('[models]\n"a" = "b"\n"c" = 3\n', r":3:1: models.c is a text, and not 3"),
         (
             '[tools.refund]\ndescripton = "x"\n',
-            r"line 2: 'descripton' is no key in tools.refund. The nearest is 'descript",
+            r":2:1: key 'descripton' is unknown; nearest 'descript",
         ),
-        ('agent = "bot"\n', r"line 1: agent is module:attribute, and not 'bot'"),
-        ('agent = "a:b"\nadapter = "a:c"\n', r"line 2: agent and adapter each name"),
-        ('[prompts.x]\nversion = "1"\n', r"line 1: the prompt x has a text or a file"),
+        ('agent = "bot"\n', r":1:1: agent is module:attribute, not 'bot'"),
+        ('agent = "a:b"\nadapter = "a:c"\n', r":2:1: agent and adapter each name"),
+        ('[prompts.x]\nversion = "1"\n', r":1:2: the prompt x has a text or a file"),
         (
             '[prompts.x]\nfile = "nope.md"\n',
-            r"line 2: the prompt's file nope.md cannot be read: No such file",
+            r":2:1: the prompt's file nope.md cannot be read: No such file",
         ),
-        ("[tools.x]\n", r"line 1: the tool x replaces nothing"),
+        ("[tools.x]\n", r":1:2: the tool x replaces nothing"),
         (
             '[environment]\nset = { OPENAI_API_KEY = "sk-1" }\n',
-            r'line 2: .*looks like a secret.*pass = \["OPENAI_API_KEY"\]',
+            r':2:9: .*looks like a secret.*pass = \["OPENAI_API_KEY"\]',
         ),
-        ('[environment]\nset = { LD_PRELOAD = "x.so" }\n', r"line 2: LD_PRELOAD is not the agent's to set"),
+        ('[environment]\nset = { LD_PRELOAD = "x.so" }\n', r":2:9: LD_PRELOAD is not the agent's to set"),
         ('[environment]\nset = { PYTHONSTARTUP = "x" }\n', r"PYTHONSTARTUP is not the agent's"),
-        ('[environment]\npass = ["A=B"]\n', r"line 2: environment.pass.A=B is the name of a variable"),
+        ('[environment]\npass = ["A=B"]\n', r":2:9: environment.pass\[0\] is the name of a variable"),
         ("agent = \n", r"candidate.toml is no TOML: .*line 1"),
-        ('lock = ""\n', r"line 1: lock is empty"),
+        ('lock = ""\n', r":1:1: lock is empty"),
     ],
 )
 def test_what_no_manifest_says_is_refused_with_its_line(text, message, tmp_path):
@@ -124,7 +127,7 @@ def test_no_file_from_elsewhere_becomes_a_prompt(tmp_path):
     (tmp_path / "secret").write_text("s3cret", encoding="utf-8")
     (tmp_path / "bot").mkdir()
     text = '[prompts.x]\nfile = "../secret"\n'
-    with pytest.raises(TargetError, match="line 2: .* neither below this file nor in its repository"):
+    with pytest.raises(TargetError, match=":2:1: .* neither below this file nor in its repository"):
         read(tmp_path / "bot", text)
     (tmp_path / ".git").mkdir()
     assert "s3cret" == read(tmp_path / "bot", text).overrides.prompts[0].text

@@ -1,17 +1,22 @@
-"""Where something stands in a TOML file, so that an error can name its line and column.
+"""Reads a TOML file that people write, and says where in it something stands: `gate.toml:6:23`.
 
 The rules:
 
-1. Only finds; what the file means is `tomllib`'s to say. Where a place is not found, that of what is around it is given.
+1. What the file means is `tomllib`'s to say. Where a place is not found, that of what is around it is given.
 2. Text in strings and comments is not taken for keys or tables.
 3. Lines and columns count from 1.
+4. Which error a reader raises is its own; every reader names a place in the same way.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from auditlog.errors import AuditlogError
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _HEADER = re.compile(rf"^\s*(\[\[?)\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
@@ -20,6 +25,9 @@ _PART = re.compile(_KEY)
 _STRING = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|' r"'''.*?'''|" r'"(?:[^"\\\n]|\\.)*"|' r"'[^'\n]*'|" r"#[^\n]*", re.DOTALL
 )
+
+_BEGINS = re.compile(r"^[ \t\w.-]*=|^[ \t]*\[\[?[\s\w.-]+\]", re.MULTILINE)
+"""Where the next key or table begins, where strings are blank."""
 
 Path = Sequence[str | int]
 
@@ -31,12 +39,41 @@ class Place(NamedTuple):
     column: int
 
 
+@dataclass(frozen=True, slots=True)
+class TomlFile:
+    """A file that was read."""
+
+    name: str
+    text: str
+    document: Mapping[str, Any]
+
+    def at(self, path: Path) -> str:
+        """Say where a key, or a value of an array, stands."""
+        where = place_of(self.text, path)
+        return f"{self.name}:{where.line}:{where.column}"
+
+
+def parse_toml(text: str, name: str, error: type[AuditlogError]) -> TomlFile:
+    """Read a file's text.
+
+    Args:
+        text: the file's.
+        name: what messages call the file.
+        error: what is raised where it is no TOML.
+    """
+    try:
+        return TomlFile(name, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as wrong:
+        raise error(f"{name} is no TOML: {wrong}.") from None
+
+
 def place_of(text: str, path: Path) -> Place:
     """Find where a key, or a value of an array, stands.
 
     Args:
         text: the file.
-        path: keys, and indexes into arrays, from the outermost on.
+        path: keys, and indexes into arrays, from the outermost on; the last may be a text in an array, or a key of an inline
+            table.
     """
     blank = _without_strings(text)
     best, depth = Place(1, 1), 0
@@ -59,10 +96,10 @@ def place_of(text: str, path: Path) -> Place:
             offset += len(line)
             continue
         shared = _shared(found, path)
-        if shared == len(found) and shared > depth:
+        if shared in (len(found), len(path)) and shared > depth:
             best, depth = Place(number, at + 1), shared
-            if shared == len(path) - 1 and isinstance(path[-1], int):
-                best = _item(text, offset + line.find("=") + 1, path[-1]) or best
+            if shared == len(path) - 1:
+                best = _inside(text, blank, offset + line.find("=") + 1, path[-1]) or best
         offset += len(line)
     return best
 
@@ -80,6 +117,21 @@ def _parts(key: str) -> list[str | int]:
     return [part.strip("\"'") for part in _PART.findall(key)]
 
 
+def _inside(text: str, blank: str, start: int, last: str | int) -> Place | None:
+    """Find what a path ends with in the value that begins at `start`."""
+    if isinstance(last, int):
+        return _item(text, start, last)
+    end = _BEGINS.search(blank, text.find("\n", start) + 1 or len(text))
+    found = re.compile(rf"""(["'])?(?<![\w-]){re.escape(last)}(?![\w-])""").search(
+        text, start, end.start() if end else len(text)
+    )
+    return None if found is None else _place(text, found.start())
+
+
+def _place(text: str, offset: int) -> Place:
+    return Place(text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
 def _item(text: str, start: int, index: int) -> Place | None:
     """Find an item of an array of strings."""
     opening = text.find("[", start)
@@ -93,8 +145,7 @@ def _item(text: str, start: int, index: int) -> Place | None:
             return None
         seen += 1
         if seen == index:
-            line = text.count("\n", 0, found.start()) + 1
-            return Place(line, found.start() - (text.rfind("\n", 0, found.start()) + 1) + 1)
+            return _place(text, found.start())
     return None
 
 

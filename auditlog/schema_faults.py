@@ -1,19 +1,20 @@
-"""Checks a policy against `schemas/policy.schema.json`, and says what is wrong in one sentence each.
+"""Checks what a TOML file says against its JSON Schema, and says what is wrong in one sentence each.
 
 The rules:
 
-1. The schema is the one definition of what a policy may say; this reads the part of JSON Schema that it uses.
+1. A schema in `schemas/` is the one definition of what a file may say; this reads the part of JSON Schema that ours use.
 2. An unknown key names the nearest one. A date may be a TOML date, or the same as text.
 3. Every fault names its place in the document, as keys and indexes.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
+
+from auditlog.nearest import unknown
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -85,9 +86,11 @@ def _limits(value: Any, schema: Mapping[str, Any], path: tuple[str | int, ...], 
         if len(value.strip()) < schema.get("minLength", 0):
             yield Fault(path, f"{name} is empty")
         elif "pattern" in schema and not re.search(schema["pattern"], value):
-            yield Fault(
-                path, f"{name} is {schema.get('description', 'of another form')}, not {_shown(value)}"
-            )
+            yield Fault(path, f"{name} is {_form(schema)}, not {_shown(value)}")
+
+
+def _form(schema: Mapping[str, Any]) -> str:
+    return str(schema.get("$comment") or schema.get("description") or "of another form")
 
 
 def _table(
@@ -105,14 +108,6 @@ def _table(
             yield from faults(item, others, (*path, key))
         elif others is False:
             yield Fault((*path, key), unknown("key", key, known))
-
-
-def unknown(kind: str, name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """Say that a name is unknown, and which is nearest."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"nearest '{near[0]}'" if near else f"there are {', '.join(sorted(names))}"
-    return f"{kind} '{name}' is unknown; {hint}"
 
 
 def as_date(value: Any) -> date:
@@ -137,7 +132,7 @@ def _name(path: tuple[str | int, ...]) -> str:
     said = ""
     for part in path:
         said += f"[{part}]" if isinstance(part, int) else f".{part}" if said else part
-    return said or "the policy"
+    return said or "the file"
 
 
 def _shown(value: Any) -> str:
