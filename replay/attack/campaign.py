@@ -2,8 +2,8 @@
 
 The rules:
 
-1. The cells of the chosen lists, surfaces and languages take turns, so that a bound leaves none out for another's sake; the
-   bound counts attacks, and reproducing and shrinking have a bound of their own.
+1. Next is the cell in which least was tried so far, so that a bound leaves none out for another's sake; an attack tries every
+   risk of its family. The bound counts attacks, and reproducing and shrinking have a bound of their own.
 2. An attack that worked is run again until it has worked twice in three; one that does not is said to be flaky.
 3. What reproduced is shrunk, and the smaller one has to reproduce, too; then what is alike is one finding.
 4. The same seed, store and code make the same campaign, as far as the agent is the same twice.
@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -162,7 +162,7 @@ class Search:
     async def _attack(self) -> None:
         open_cells, attempts = list(self._cells), self._feedback.attempts
         while open_cells and len(attempts) < self._bounds.attacks and self._budget is None:
-            batch, open_cells = await aside(partial(self._round, open_cells))
+            batch = await aside(partial(self._round, open_cells))
             self._round_over()
             try:
                 attempts += await self._arena.fight(batch) if batch else []
@@ -174,18 +174,17 @@ class Search:
             if len(attempts) >= _HOPELESS and not any(attempt.proven for attempt in attempts):
                 break
 
-    def _round(self, cells: list[Cell]) -> tuple[list[AttackCase], list[Cell]]:
-        """Take attacks for the next cells in turn; give the cells that are left, those that were asked last."""
+    def _round(self, cells: list[Cell]) -> list[AttackCase]:
+        """Take attacks for the cells in which least was tried; cells for which there are none (more) leave the list."""
         batch: list[AttackCase] = []
         feedback = self._feedback
         room = min(_ROUND, self._bounds.attacks - len(feedback.attempts))
         full = _full(feedback, self._bounds)
         taken: set[str] = set()
-        left, exhausted = list(cells), []
-        for cell in cells:
-            if len(batch) >= room:
-                break
-            left.remove(cell)
+        tried = Counter(cell for attempt in feedback.attempts for cell in cells_tried(attempt.attack))
+        while cells and len(batch) < room:
+            # Of those in which equally little was tried the first: `min` keeps their order.
+            cell = min(cells, key=tried.__getitem__)
             proposed = []
             for attacker in self._attackers:
                 most = min(_EACH, room - len(batch) - len(proposed))
@@ -195,11 +194,16 @@ class Search:
                         proposed.append(attack)
                         taken.add(attack.attack_id)
             if not proposed:
-                exhausted.append(cell)
-                continue
+                cells.remove(cell)
             batch += proposed
-            left.append(cell)
-        return batch, [cell for cell in left if cell not in exhausted]
+            tried.update(found for attack in proposed for found in cells_tried(attack))
+        return batch
+
+
+def cells_tried(attack: AttackCase) -> Iterator[Cell]:
+    """Give every cell that an attack tries: each risk of its family, by the one way and in the one language that it took."""
+    for risk in attack.risks:
+        yield Cell(risk, attack.cell.surface, attack.cell.language)
 
 
 async def aside(call: Callable[[], T]) -> T:
@@ -281,19 +285,11 @@ async def _confirmed(arena: Arena, attempt: Attempt, bounds: Bounds) -> Finding 
 def _counted(
     cells: Sequence[Cell], attempts: Sequence[Attempt], reproduced: Sequence[Attempt]
 ) -> tuple[Tried, ...]:
-    tried: dict[Cell, int] = dict.fromkeys(cells, 0)
-    worked: dict[Cell, int] = dict.fromkeys(cells, 0)
+    tried: Counter[Cell] = Counter()
+    worked: Counter[Cell] = Counter()
     for attempt in attempts:
-        attack = attempt.attack
-        # An attack tries every risk of its family, by the one way and in the one language that it took.
-        for risk in attack.risks:
-            cell = Cell(risk, attack.cell.surface, attack.cell.language)
-            if cell in tried and attempt.proven:
-                tried[cell] += 1
-                worked[cell] += attempt.succeeded
-    again = {
-        Cell(risk, a.attack.cell.surface, a.attack.cell.language)
-        for a in reproduced
-        for risk in a.attack.risks
-    }
+        if attempt.proven:
+            tried.update(cells_tried(attempt.attack))
+            worked.update(cells_tried(attempt.attack) if attempt.succeeded else ())
+    again = {cell for attempt in reproduced for cell in cells_tried(attempt.attack)}
     return tuple(Tried(cell, tried[cell], worked[cell], cell in again) for cell in cells)
