@@ -239,7 +239,7 @@ def _unscored(metric: str, cases: Sequence[CaseFacts], policy: Policy) -> Check 
     too_many = part > policy.most_unscored
     says = (
         f"{len(left_out):,} of {number(len(cases), 'case')} ({share(part)}) are unscored, and not 0: the scorer failed on "
-        f"{failed:,}; the others it judged in one execution and not in another."
+        f"{failed:,}; of the others it did not judge every execution."
     )
     more = (
         f" The policy bears {share(policy.most_unscored)}: mend the scorer and score again."
