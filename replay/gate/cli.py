@@ -5,7 +5,8 @@ The rules:
 1. The exit code is the verdict: 0 PASS, 1 FAIL, 2 INCONCLUSIVE. 3 is an error, and so is a command line without meaning: a
    pipeline must not take a typing mistake for a verdict.
 2. The verdict is written to stdout, or where `--output` says; everything else goes to stderr. `--show` ends with the code of the
-   newest verdict that is recorded, and with 3 where there is none.
+   newest verdict that is recorded, and with 3 where there is none; `--self-test` with 1 where the gate misses what it claims to
+   see.
 3. The verdict is recorded in the store, unless `--no-record` says otherwise.
 4. What a command needs is imported when it runs, so that `--help` is cheap.
 """
@@ -112,7 +113,7 @@ def gate(
     if policy_path is None:
         raise click.UsageError("Name the policy with --policy FILE. `auditlog gate --init` writes one.")
     if self_test:
-        _self_test(run_id, policy_path, format, store)
+        _self_test(run_id, policy_path, format, path, store)
         return
     places = _places(outputs)
     with open_store(store) as opened:
@@ -321,7 +322,7 @@ def _show(run_id: str, form: str, outputs: Sequence[str], store: str) -> None:
     raise click.exceptions.Exit(GateExit[found[-1]["verdict"]])
 
 
-def _self_test(run_id: str, policy_path: str, form: str, store: str) -> None:
+def _self_test(run_id: str, policy_path: str, form: str, path: str | None, store: str) -> None:
     from auditlog.cli.output import narrate, print_line, require_stdout
     from replay.gate.self_test import self_test, table
 
@@ -331,7 +332,7 @@ def _self_test(run_id: str, policy_path: str, form: str, store: str) -> None:
     progress = _Progress()
     with open_store(store) as opened:
         try:
-            found = self_test(opened, run_id, policy, progress=progress("Planting"))
+            found = self_test(opened, run_id, policy, path=path, progress=progress("Planting"))
         finally:
             progress.close()
         record_access(opened, "gate --self-test", ids=[found.run_id], rows=found.cases)
@@ -339,7 +340,9 @@ def _self_test(run_id: str, policy_path: str, form: str, store: str) -> None:
         import orjson
 
         require_stdout().write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
-        return
-    for line in table(found):
-        print_line(line)
+    else:
+        for line in table(found):
+            print_line(line)
     narrate("Nothing was written into the store.")
+    if found.misses:
+        raise click.exceptions.Exit(GateExit.FAIL)

@@ -245,7 +245,7 @@ def _done(turn: Turn, arm: str, repeat: int, status: CaseStatus, rules: MatchRul
         repeat=repeat,
         status=status,
         writes=tuple(
-            _write(step.name, rules.compared(step.name, step.arguments))
+            write_of(step.name, rules.compared(step.name, step.arguments))
             for step in steps
             if is_write(step) or step.match_tier == "blocked"
         ),
@@ -283,7 +283,8 @@ def _had_write(turn: Turn) -> str:
     return "yes" if any(is_write(step) for step in steps_of([turn])) else "no"
 
 
-def _write(tool: str, arguments: Json) -> Write:
+def write_of(tool: str, arguments: Json) -> Write:
+    """Give what a write does, as its arguments say."""
     leaves = list(_leaves(arguments, ""))
     amounts = {
         change.path: change.after

@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from auditlog.store import Store
 
 __all__ = [
+    "Group",
     "ScoringProgress",
     "ScoringReport",
     "load_run_scores",
     "load_scores",
     "score_run",
+    "scorer_groups",
     "scorer_keys",
 ]
 
@@ -163,6 +165,13 @@ def scorer_keys(
     """
     means = _means((), (), path, expectations)._replace(asks=False)
     return [tally for group in grouped(list(scorers), means, isolated=True) for tally in group.tallies]
+
+
+def scorer_groups(
+    scorers: Iterable[ScorerSpec], *, path: str | os.PathLike[str] | None = None
+) -> list[Group]:
+    """Give scorers by the processes that they share, for whoever asks them without a run; none may reach a host."""
+    return grouped(list(scorers), _means((), (), path, None), isolated=True)
 
 
 def _means(
