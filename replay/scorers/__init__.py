@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from replay.scorers.keeping import load_scores
     from replay.scorers.model import (
         LEVELS,
         Level,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         scorer,
         set_scorer,
     )
+    from replay.scorers.scoring import score_run
 
 __all__ = [
     "LEVELS",
@@ -35,11 +37,13 @@ __all__ = [
     "ScorerKey",
     "ScorerReturn",
     "Subject",
+    "load_scores",
+    "score_run",
     "scorer",
     "set_scorer",
 ]
 
-_HOME = dict.fromkeys(__all__, "model")
+_HOME = {**dict.fromkeys(__all__, "model"), "load_scores": "keeping", "score_run": "scoring"}
 
 
 def __getattr__(name: str) -> Any:
