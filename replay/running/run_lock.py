@@ -6,7 +6,8 @@ The rules:
    held it, however that ended, and holds between containers and hosts that share the store's directory.
 2. It lies beside the store's other locks, under a name made of the run's id: what an id says is no path. It stays there until
    the run is complete.
-3. Where a file system has no locks, who wrote the newest manifest says whether it lives, as far as this machine can tell.
+3. Where there can be no lock (a file system that has none, a ledger that whoever replays may not write into), the newest
+   manifest's process says whether the run is under way, as far as this machine can tell.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from replay.errors import RunError
 
 _PATIENCE_SECONDS = 0.5
 """Somebody who only looks holds the lock for a moment."""
-_WITHOUT = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-"""What a file system says that has no locks."""
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -37,11 +37,14 @@ def held(layout: Layout, run_id: str) -> Iterator[None]:
     Raises:
         RunError: somebody runs it, or the store cannot be written into.
     """
-    path = _path(layout, run_id)
-    descriptor = _taken(path, run_id)
+    descriptor = _taken(_path(layout, run_id), run_id)
+    if descriptor is None:
+        yield
+        return
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -75,22 +78,20 @@ def is_held(layout: Layout, run_id: str) -> bool | None:
     return False
 
 
-def _taken(path: Path, run_id: str) -> int:
+def _taken(path: Path, run_id: str) -> int | None:
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            msg = f"{path} cannot be opened: {error.strerror}. A run writes into the store; check its owner and mode."
-            raise RunError(msg) from None
+        if (descriptor := _opened(path)) is None:
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _WITHOUT:
-                return descriptor
+            if not isinstance(error, BlockingIOError):
+                os.close(descriptor)
+                return None
             said = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
             os.close(descriptor)
-            if not isinstance(error, BlockingIOError) or time.monotonic() > until:
+            if time.monotonic() > until:
                 msg = f"Run {run_id} is under way in {said or 'another process'}. Wait for it, or start a new one with --fresh."
                 raise RunError(msg) from None
             time.sleep(0.02)
@@ -99,6 +100,20 @@ def _taken(path: Path, run_id: str) -> int:
             return descriptor
         # Whoever held it took it away with the end of the run.
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int | None:
+    try:
+        # Another user may look whether somebody runs it, and take it over when nobody does.
+        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in _MAY_NOT:
+            msg = f"{path} cannot be opened: {error.strerror}. A run writes into the store; check its owner and mode."
+            raise RunError(msg) from None
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -6,14 +6,16 @@ import asyncio
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import replay
 from auditlog.store import Store
-from replay.errors import TargetError
+from replay.errors import RunError, TargetError
 from replay.running.limits import Limits
-from replay.running.pool import Worker
+from replay.running.on_ray import MOST_LOSSES, RayWorker
+from replay.running.pool import Answer, Worker
 from replay.running.rates import Leases
 from replay.running.tasks import Tasks
 from replay.sandbox.modes import Modes
@@ -80,6 +82,50 @@ def test_where_writes_are_live_nothing_is_handed_out_again_and_one_case_at_a_tim
         assert "complete" == replay.run(recorded, planned).status
     assert (1, {1}) == (given["refund A1"], set(together))
     assert "errored" == statuses(recorded, planned.run_id)["refund A1"][0]
+
+
+def test_what_a_lost_actor_was_given_comes_back_case_by_case(recorded, monkeypatch):
+    """A shard of which nothing came back is handed out again one case at a time, and every case is there once."""
+    sizes = []
+
+    class Lost(Worker):
+        async def run_all(self, jobs):
+            sizes.append(len(jobs))
+            if len(jobs) > 1:
+                await self.kill()
+                yield [Answer("it was lost", 0.0, lost=True)] * len(jobs)
+                return
+            async for answers in super().run_all(jobs):
+                yield answers
+
+    monkeypatch.setattr("replay.running.runner.Worker", Lost)
+    monkeypatch.setattr("replay.running.staff.Staff.at_once", 4)
+    planned = replay.plan(recorded, "shop_agents:v1", path=AGENTS, workers=1)
+    assert "complete" == replay.run(recorded, planned).status
+    assert {4: 1, 2: 1, 1: 6} == Counter(sizes)
+    assert 6 == len(replay.load_report(recorded, planned.run_id).cases)
+    assert ["crash"] == [
+        said for said, (status, _) in statuses(recorded, planned.run_id).items() if status != "complete"
+    ]
+
+
+def test_a_lost_actor_answers_for_its_whole_shard_and_a_broken_cluster_ends_the_run():
+    """Each case of a lost actor is said to be lost; a cluster that only loses ends the run with a sentence."""
+
+    async def gone(_jobs):
+        raise ConnectionError("gone")
+
+    cluster = SimpleNamespace(losses=0, is_loss=lambda error: isinstance(error, ConnectionError))
+
+    async def lose():
+        worker = RayWorker(cluster, SimpleNamespace(env=()), {})
+        worker._actor = SimpleNamespace(run=SimpleNamespace(remote=gone))
+        return [answer async for answers in worker.run_all([None, None]) for answer in answers]
+
+    assert [True, True] == [answer.lost for answer in asyncio.run(lose())]
+    cluster.losses = MOST_LOSSES
+    with pytest.raises(RunError, match="were lost one after the other: gone"):
+        asyncio.run(lose())
 
 
 def test_a_directory_that_is_gone_is_said_and_loses_nothing(recorded, tmp_path):

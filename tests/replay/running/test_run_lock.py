@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -116,3 +119,17 @@ def test_a_lock_is_kept_until_it_is_forgotten_and_is_no_path(recorded):
     forget(recorded.layout, name)
     assert is_held(recorded.layout, name) is None
     assert [] == list(recorded.layout.ledger.glob("run-*"))
+
+
+@pytest.mark.parametrize(("call", "number"), [("open", errno.EACCES), ("flock", errno.ENOLCK)])
+def test_where_there_can_be_no_lock_a_run_runs_without(recorded, monkeypatch, call, number):
+    """A ledger that may not be written, or a file system without locks, keeps nobody from a run."""
+
+    def refuse(*_args):
+        raise OSError(number, os.strerror(number))
+
+    place = {"open": os, "flock": fcntl}[call]
+    with monkeypatch.context() as patched:
+        patched.setattr(place, call, refuse)
+        with held(recorded.layout, "r"):
+            assert is_held(recorded.layout, "r") is None
