@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -253,16 +254,45 @@ def test_scorer_under_a_name_of_its_own():
     ]
 
 
+_EXAMPLE = re.compile(r"# (\[+\w+\]+|\w+ = .*)")
+
+
+def examples():
+    """Give what the first policy shows behind a `#`: single keys, and tables with their keys."""
+    found: list[list[str]] = []
+    joins = False
+    for number, line in enumerate(FIRST_POLICY.splitlines()):
+        shown = _EXAMPLE.fullmatch(line)
+        if shown is None:
+            joins = False
+        elif joins:
+            found[-1].append(str(number))
+        else:
+            found.append([str(number)])
+            joins = shown[1].startswith("[")
+    return ["+".join(numbers) for numbers in found]
+
+
+def uncommented(numbers):
+    """Give the first policy with these lines taken out of their comments."""
+    lines = FIRST_POLICY.splitlines()
+    return "\n".join(line[2:] if str(at) in numbers else line for at, line in enumerate(lines))
+
+
+@pytest.mark.parametrize("example", examples())
+def test_each_example_of_the_first_policy_is_one(example):
+    """Whatever `--init` shows behind a `#` can be used as it is."""
+    assert 2 == read(uncommented(example.split("+"))).level.number
+
+
 def test_first_policy_is_in_order():
-    """What `--init` writes is a policy, and so is what its comments show."""
+    """What `--init` writes is a policy, and so is all that its comments show."""
     assert 2 == read(FIRST_POLICY).level.number
-    shown = "\n".join(
-        line[2:]
-        if line.startswith("# ") and ("=" in line or line.startswith("# [")) and "`" not in line
-        else line
-        for line in FIRST_POLICY.splitlines()
-    )
-    assert {"rollback", "drill"} == set(tomllib.loads(shown)["rehearsals"])
+    every = read(uncommented([number for example in examples() for number in example.split("+")]))
+    assert 12 <= len(examples())
+    assert {"rollback", "drill"} == set(every.rehearsals)
+    assert (("en", "de"), 2) == (every.languages, len(every.waivers))
+    assert [("no_forbidden_promise", "no_discount")] == [(use.use, use.name) for use in every.scorers]
 
 
 def test_example_policy_is_in_order():
