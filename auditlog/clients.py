@@ -48,6 +48,8 @@ _LEFT_OUT = frozenset({"Omit", "NotGiven", "NotGivenOr"})
 _WORD = re.compile(r"[a-z_]+")
 """A piece of a path that is no id."""
 _RAW_HEADER = "x-stainless-raw-response"
+_SERVER_PATH = "auditlog.server.path"
+"""On a call: where below its host the client's requests go, where that is not as usual."""
 _ADDED = "auditlog.request.added_digest"
 """On a call: the digest of the headers and the query that it adds; so that two requests that differ there can be told apart."""
 
@@ -134,6 +136,10 @@ def _server(client: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"server.address": host} if isinstance(host, str) and host else {}
     if found and isinstance(port, int):
         found["server.port"] = port
+    path = getattr(url, "path", None)
+    if found and isinstance(path, str) and path.strip("/") not in ("", "v1"):
+        # Behind one gateway another path is another deployment.
+        found[_SERVER_PATH] = path
     own = [getattr(client, name, None) or {} for name in ("_custom_headers", "_custom_query")]
     try:
         return found | _added(*own)

@@ -3,15 +3,18 @@
 The rules:
 
 1. What is recorded is HTTP in a turn that stands in no recorded tool, retriever or model call: that is part of those. Requests
-   to a model's own paths are model calls (`http_models`); through urllib3, and to embeddings, they are left out.
+   to a model are model calls (`http_models`); through urllib3, and to embeddings and old completions, they are left out. In a
+   replay only an allowed host is a model's: what is sent to another, and everything else that is sent to an allowed one, is a
+   tool's.
 2. A request is a call of kind `tool` whose name is its method, its host and its path with ids left out; GET and HEAD read,
    everything else writes. A replay serves, misses and blocks it like any tool, and the body is never sent then.
 3. Of a request's headers only its content type is recorded, of a response's those that hold no credential. What is called a
    password, a key or a token is masked (`http_secrets`), with a digest that lets a replay tell two values apart.
-4. A response is recorded as its reader reads it, and handed on as it comes.
+4. A response is recorded as its reader reads it, and handed on as it comes. Of one that is longer than anybody looks at, the
+   record says only that: nothing is held in memory for it.
 5. Below the clients: httpx (and what is built on it, the clients of OpenAI and Anthropic among them) and urllib3 (requests, and
-   what is built on that) are met where they would open a connection, when somebody has imported them. Nothing is imported for
-   it; a process that does not opt in changes nothing.
+   what is built on that) are met where they would open a connection, whether they are loaded already or only later. A process
+   that does not opt in changes nothing, and one that does loads none of them.
 6. The place of a request is its context: branches of `gather` and `to_thread` are told apart. On a thread that lost the context
    nothing is recorded, and in a replay nothing is served.
 """
@@ -25,14 +28,17 @@ from typing import Any, NamedTuple
 from auditlog import context, interception, masks
 from auditlog.call import ActiveCall
 from auditlog.decorators import begin, given
+from auditlog.encoding.encode import MARK
 from auditlog.http_content import exchange, response_of, told_response
-from auditlog.http_models import ModelReading, begun_model, served_model
+from auditlog.http_models import ModelReading, begun_model, is_to_model, served_model
 from auditlog.late_import import when_imported
 from auditlog.recorder import log
 
 _INSIDE = frozenset({"tool", "retriever", "model", "embedding", "guardrail"})
-_MODEL_PATHS = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings")
+_LEFT_OUT = ("/completions", "/embeddings")
 _MODULES = ("httpx", "httpx2", "urllib3")
+MOST_BYTES = 16 << 20
+"""Of a body that is longer the record says only that it was."""
 
 
 class Begun(NamedTuple):
@@ -46,8 +52,8 @@ class Begun(NamedTuple):
 
 class _State:
     on = False
-    passes: Callable[[str, int], bool] | None = None
-    """In a replay: whether a host and port are a model's, and left to the locks."""
+    is_model: Callable[[str, int], bool] | None = None
+    """In a replay: whether a host and port may be a model's."""
 
 
 def record_http() -> None:
@@ -60,7 +66,7 @@ def serve_http() -> None:
     """The same for a replay's case."""
     _State.on = True
     for name in _MODULES:
-        when_imported(name, _patch)
+        when_imported(name, _met)
 
 
 def forget_http() -> None:
@@ -68,13 +74,13 @@ def forget_http() -> None:
     _State.on = False
 
 
-def route(passes: Callable[[str, int], bool] | None) -> None:
-    """Say for a replay which hosts are no tool's but a model's, and are left to its locks.
+def route(is_model: Callable[[str, int], bool] | None) -> None:
+    """Say for a replay which hosts may be a model's.
 
     Args:
-        passes: says it of a host and a port.
+        is_model: says it of a host and a port.
     """
-    _State.passes = passes
+    _State.is_model = is_model
 
 
 def is_on() -> bool:
@@ -108,13 +114,15 @@ def begun(method: str, url: str, headers: Any, body: bytes | None, *, models: bo
             raise
         log.warning("auditlog could not record an HTTP request; it goes on.")
         return None
-    if method.upper() == "POST" and asked.path.rstrip("/").endswith(_MODEL_PATHS):
-        if not models or frame is None:
+    at_model = not intercepted or _State.is_model is None or _State.is_model(asked.host, asked.port)
+    if method.upper() == "POST" and at_model:
+        if is_to_model(asked.path, body):
+            if not models or (frame is None and not intercepted):
+                return None
+            found = begun_model(asked, body)
+            return None if found is None else Begun(*found, is_model=True)
+        if asked.path.rstrip("/").endswith(_LEFT_OUT):
             return None
-        found = begun_model(asked.path, body)
-        return None if found is None else Begun(*found, is_model=True)
-    if intercepted and _State.passes is not None and _State.passes(asked.host, asked.port):
-        return None
     call = begin(asked.site, (), asked.arguments)
     return None if call is None else Begun(call)
 
@@ -122,29 +130,39 @@ def begun(method: str, url: str, headers: Any, body: bytes | None, *, models: bo
 class Reading:
     """Records one response while its reader reads it."""
 
-    __slots__ = ("_call", "_ended", "_headers", "_pieces", "_status")
+    __slots__ = ("_call", "_ended", "_headers", "_held", "_pieces", "_status")
 
     def __init__(self, call: ActiveCall, status: int, headers: Any) -> None:
         """Begin with nothing read."""
         self._call, self._status = call, status
         self._headers = [(str(name), str(value)) for name, value in headers]
         self._pieces: list[bytes] = []
+        self._held = 0
         self._ended = False
 
     def read(self, piece: bytes) -> None:
-        """Keep what was read."""
-        self._pieces.append(piece)
+        """Keep what was read, up to a bound."""
+        self._held += len(piece)
+        if self._held <= MOST_BYTES:
+            self._pieces.append(piece)
+        else:
+            self._pieces.clear()
 
     def failed(self, error: BaseException) -> None:
         """End the record with what the reading raised."""
-        self._ended = True
-        self._call.fail(error)
+        if not self._ended:
+            self._ended = True
+            self._call.fail(error)
 
     def decoded(self, content: bytes) -> None:
         """End the record with a body that somebody decoded."""
-        self._headers = [(name, value) for name, value in self._headers if name.lower() != "content-encoding"]
-        self._pieces = [content]
+        self.is_decoded()
+        self.read(content)
         self.end()
+
+    def is_decoded(self) -> None:
+        """Know that what is read is decoded."""
+        self._headers = [(name, value) for name, value in self._headers if name.lower() != "content-encoding"]
 
     def end(self, *, abandoned: bool = False) -> None:
         """End the record."""
@@ -152,11 +170,23 @@ class Reading:
             return
         self._ended = True
         told, lossy = told_response(self._status, self._headers, b"".join(self._pieces))
+        if self._held > MOST_BYTES:
+            told["body"], lossy = {MARK: "too long", "bytes": self._held}, True
         if abandoned:
             self._call.facts["auditlog.stream.abandoned"] = True
         if abandoned or lossy:
             self._call.facts["auditlog.lossy"] = self._call.facts["auditlog.lossy_output"] = True
         self._call.succeed(told)
+
+
+def _met(module: Any) -> None:
+    """Stand before a library's connections; one that has others is said, and goes on."""
+    try:
+        _patch(module)
+    except AttributeError:
+        log.warning(
+            "auditlog does not know this version of %s, and records none of its HTTP.", module.__name__
+        )
 
 
 def _patch(module: Any) -> None:

@@ -2,8 +2,9 @@
 
 The rules:
 
-1. A POST with a JSON body to a path of OpenAI's or Anthropic's interfaces is a call of kind `model`, under the name and with the
-   arguments that `auditlog.wrap` would record: an agent whose client nobody wrapped is recorded, and replayed, like one that is.
+1. A POST with a JSON body that names a `model`, to a path of OpenAI's or Anthropic's interfaces, is a call of kind `model`, under
+   the name and with the arguments that `auditlog.wrap` would record: an agent whose client nobody wrapped is recorded, and
+   replayed, like one that is. Other interfaces have such paths, too (a helpdesk's `/messages`), and are no models.
 2. An answer is recorded as its reader reads it: a stream's events one by one, anything else whole.
 3. An answer that is an error is recorded as one, with its status and its text, and is an answer with that status again.
 4. What a replay's candidate asks for in another's place (its model's name, its tools) is put into the body that is sent.
@@ -14,13 +15,14 @@ from __future__ import annotations
 import functools
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from auditlog import overrides
 from auditlog.call import ActiveCall, Site
 from auditlog.decorators import begin, given
-from auditlog.http_content import decoded
+from auditlog.http_content import Exchange, decoded
 from auditlog.operation import Operation
 
 _NAMES = {
@@ -32,6 +34,8 @@ OVER_HTTP = "auditlog.http"
 """On a model call: it was recorded from its HTTP."""
 _REFUSED = re.compile(r"Error code: (\d{3})(?: - (.*))?", re.DOTALL)
 _EVENTS = "text/event-stream"
+MOST_BYTES = 64 << 20
+"""An answer that is longer is recorded as one that was left half-way."""
 _MOST_CHARACTERS = 4000
 
 
@@ -45,35 +49,52 @@ def model_name(path: str) -> tuple[str, str] | None:
     return next((found for end, found in _NAMES.items() if path.endswith(end)), None)
 
 
-def begun_model(path: str, body: bytes | None) -> tuple[ActiveCall, bytes | None] | None:
+def is_to_model(path: str, body: bytes | None) -> bool:
+    """Whether a request is one to a model.
+
+    Args:
+        path: its path.
+        body: its body; None where it is streamed.
+    """
+    return model_name(path) is not None and _request(body) is not None
+
+
+def _request(body: bytes | None) -> dict[str, Any] | None:
+    """Give what a body asks of a model; None where it names none."""
+    try:
+        asked = orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return None
+    return asked if isinstance(asked, dict) and isinstance(asked.get("model"), str) else None
+
+
+def begun_model(to: Exchange, body: bytes | None) -> tuple[ActiveCall, bytes | None] | None:
     """Begin the record of a request to a model; None where nothing records, or where it is no such request.
 
     Args:
-        path: its path, for which `model_name` gives a name.
+        to: where it goes.
         body: its body; None where it is streamed.
 
     Returns:
         The call, and the body to send in place of this one, if any.
     """
-    found = model_name(path)
-    try:
-        asked = orjson.loads(body) if body else None
-    except orjson.JSONDecodeError:
-        asked = None
-    if found is None or not isinstance(asked, dict):
+    found, asked = model_name(to.path), _request(body)
+    if found is None or asked is None:
         return None
     instead = None
     if (placed := overrides.installed()) is not None and (changed := placed.request(asked)):
         asked = {**asked, **changed}
         instead = orjson.dumps(asked)
-    call = begin(_site(*found), (), asked)
+    # As it is recorded: without what looks like a secret.
+    path = urlsplit(str(to.arguments["url"])).path
+    call = begin(_site(*found, to.host, to.port, path), (), asked)
     return None if call is None else (call, instead)
 
 
 class ModelReading:
     """Records one answer of a model while its reader reads it."""
 
-    __slots__ = ("_call", "_encoding", "_ended", "_pieces", "_rest", "_status", "_streams")
+    __slots__ = ("_call", "_encoding", "_ended", "_held", "_pieces", "_rest", "_status", "_streams")
 
     def __init__(self, call: ActiveCall, status: int, headers: Any) -> None:
         """Begin with nothing read."""
@@ -83,12 +104,17 @@ class ModelReading:
         self._streams = _EVENTS in told.get("content-type", "") and status < 400
         self._pieces: list[bytes] = []
         self._rest = b""
+        self._held = 0
         self._ended = False
 
     def read(self, piece: bytes) -> None:
         """Keep what was read; of a stream that is not compressed, event by event."""
         if not self._streams or self._encoding:
-            self._pieces.append(piece)
+            self._held += len(piece)
+            if self._held <= MOST_BYTES:
+                self._pieces.append(piece)
+            else:
+                self._pieces.clear()
             return
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
@@ -96,8 +122,9 @@ class ModelReading:
 
     def failed(self, error: BaseException) -> None:
         """End the record with what the reading raised."""
-        self._ended = True
-        self._call.fail(error)
+        if not self._ended:
+            self._ended = True
+            self._call.fail(error)
 
     def end(self, *, abandoned: bool = False) -> None:
         """End the record."""
@@ -113,7 +140,7 @@ class ModelReading:
             text = content.decode("utf-8", "replace")[:_MOST_CHARACTERS]
             self._call.facts["http.response.status_code"] = self._status
             self._call.fail(ModelRefusedError(f"Error code: {self._status} - {text}"))
-        elif abandoned:
+        elif abandoned or self._held > MOST_BYTES:
             self._call.exhaust(abandoned=True)
         else:
             self._call.succeed(_json(content))
@@ -151,9 +178,17 @@ def served_model(call: ActiveCall) -> tuple[int, list[tuple[str, str]], bytes]:
     return 200, [("content-type", _EVENTS)], b"".join(line + b"\n\n" for line in (*lines, *done))
 
 
-@functools.lru_cache(maxsize=8)
-def _site(name: str, provider: str) -> Site:
-    attributes = {"auditlog.name": name, "gen_ai.provider.name": provider, OVER_HTTP: True}
+@functools.lru_cache(maxsize=64)
+def _site(name: str, provider: str, host: str, port: int, path: str) -> Site:
+    attributes = {
+        "auditlog.name": name,
+        "gen_ai.provider.name": provider,
+        "server.address": host,
+        "server.port": port,
+        # Behind one gateway another path is another deployment.
+        "auditlog.server.path": path,
+        OVER_HTTP: True,
+    }
     return Site(Operation("model", name, attributes=attributes), _asked)
 
 

@@ -1,13 +1,17 @@
 """Records the HTTP that goes through urllib3: requests, and what is built on it.
 
-The rules are those of `http_calls`, and one more: a response is read whole before it is handed on, since its reader may read it
-in many ways. A stream of events has no end to wait for: it is handed on as it comes, and its body is not recorded.
+The rules are those of `http_calls`, and two more:
+
+1. A response that its reader reads piece by piece is handed on as it is; what is read of it is looked at where all ways of
+   reading meet: `read`, `read1` and `read_chunked`. Nothing is read before the reader asks for it.
+2. One that is read partly decoded and partly not is recorded as left half-way.
 """
 
 from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from auditlog.call import ActiveCall
@@ -40,23 +44,17 @@ def patch(urllib3: Any) -> None:
         try:
             response = original(self, method, url, body, headers, *args, **kwargs)
             reading = Reading(call, response.status, response.headers.items())
-            if "event-stream" in str(response.headers.get("content-type", "")):
-                reading.end(abandoned=True)
-                return response
-            content = (
-                response.data if kwargs.get("preload_content", True) else response.read(decode_content=False)
-            )
+            content = response.data if kwargs.get("preload_content", True) else None
         except BaseException as error:
             call.fail(error)
             raise
         finally:
             call.leave()
-        if kwargs.get("preload_content", True):
+        if content is not None:
             reading.decoded(content)
-            return response
-        reading.read(content)
-        reading.end()
-        return _again(urllib3, response, content, method, url)
+        else:
+            _watch(response, reading)
+        return response
 
     urlopen.__auditlog__ = True  # type: ignore[attr-defined]
     pool.urlopen = urlopen
@@ -81,23 +79,100 @@ def _bytes(body: Any) -> bytes | None:
             return None
 
 
-def _again(urllib3: Any, response: Any, content: bytes, method: str, url: str) -> Any:
-    """Make a response like the one that was read."""
-    made = urllib3.HTTPResponse(
-        body=io.BytesIO(content),
-        headers=response.headers,
-        status=response.status,
-        version=response.version,
-        reason=response.reason,
-        preload_content=False,
-        decode_content=response.decode_content,
-        retries=response.retries,
-        request_method=method,
-        request_url=url,
-    )
-    # Whoever looks for cookies looks for them there.
-    made._original_response = response._original_response  # noqa: SLF001 - where requests finds it
-    return made
+class _Watched:
+    """One response, and what was read of it."""
+
+    def __init__(self, response: Any, reading: Reading) -> None:
+        self._response, self._reading = response, reading
+        self._decodes: bool | None = None
+        self._inside = False
+        self._mixed = False
+
+    def piece(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Read a piece; one way of reading is made of another, and only the outermost is looked at."""
+        if self._inside:
+            return function(*args, **kwargs)
+        self._inside = True
+        try:
+            found = function(*args, **kwargs)
+        except BaseException as error:
+            self._reading.failed(error)
+            raise
+        finally:
+            self._inside = False
+        self.take(found, kwargs.get("decode_content", args[1] if len(args) > 1 else None))
+        return found
+
+    def take(self, found: Any, decodes: bool | None) -> None:
+        """Look at a piece, and end the record where it was the last."""
+        decodes = bool(self._response.decode_content if decodes is None else decodes)
+        self._mixed = self._mixed or self._decodes not in (None, decodes)
+        self._decodes = decodes
+        if isinstance(found, bytes) and found:
+            self._reading.read(found)
+        if not self.goes_on():
+            self.end()
+
+    def goes_on(self) -> bool:
+        """Whether there is more to read."""
+        left = getattr(self._response, "_decoded_buffer", None)
+        source = getattr(self._response, "_fp", None)
+        return bool(left is not None and len(left)) or not (source is None or _is_closed(source))
+
+    def end(self, *, abandoned: bool = False) -> None:
+        """End the record."""
+        if self._decodes:
+            self._reading.is_decoded()
+        self._reading.end(abandoned=abandoned or self._mixed)
+
+
+def _watch(response: Any, reading: Reading) -> None:
+    """Have a response looked at while it is read."""
+    watched = _Watched(response, reading)
+    if not watched.goes_on():
+        watched.end()
+        return
+
+    def watching(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def read(*args: Any, **kwargs: Any) -> Any:
+            return watched.piece(function, args, kwargs)
+
+        return read
+
+    for name in ("read", "read1"):
+        if hasattr(response, name):
+            setattr(response, name, watching(getattr(response, name)))
+    chunked, close = response.read_chunked, response.close
+
+    @functools.wraps(chunked)
+    def read_chunked(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        decodes = kwargs.get("decode_content", args[1] if len(args) > 1 else None)
+        try:
+            for found in chunked(*args, **kwargs):
+                watched.take(found, decodes)
+                yield found
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            reading.failed(error)
+            raise
+        watched.end()
+
+    @functools.wraps(close)
+    def closed() -> None:
+        close()
+        watched.end(abandoned=True)
+
+    response.read_chunked, response.close = read_chunked, closed
+
+
+def _is_closed(source: Any) -> bool:
+    for name in ("isclosed", "closed"):
+        found = getattr(source, name, None)
+        if found is not None:
+            return bool(found() if callable(found) else found)
+    return False
 
 
 def _served(urllib3: Any, call: ActiveCall, method: str, url: str, *, preload: bool) -> Any:

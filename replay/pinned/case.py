@@ -64,9 +64,12 @@ def prepare(pinning: Pinning, hosts: Iterable[Host]) -> None:
 
     Args:
         pinning: the run's.
-        hosts: the model hosts that may be reached: HTTP to them is no tool's.
+        hosts: the model hosts that may be reached: a request to a model at any other host is a tool's.
     """
     models = {(host.name, host.port) for host in hosts}
+    if models:
+        # What may be reached for a model is a door for everything else, too.
+        http_calls.serve_http()
     if pinning.freeze_time:
         # Nothing is imported any more once a case runs.
         try:
@@ -74,7 +77,7 @@ def prepare(pinning: Pinning, hosts: Iterable[Host]) -> None:
         except ImportError:
             msg = "--freeze-time needs time-machine in this target's environment: add it to its lock."
             raise TargetError(msg) from None
-    http_calls.route(lambda name, port: (name, port) in models)
+    http_calls.route(lambda name, port: not models or (name, port) in models)
     if pinning.seeds:
         seeds.install()
 

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from auditlog.http_models import OVER_HTTP
 from auditlog.interception import Call, Served
 from auditlog.values import Json, Span
 from replay.canonical import canonical, lost_something
@@ -72,8 +73,10 @@ def cache_key(call: Call, place: str, code: str, number: int) -> str:
         "name": operation.name,
         "of": attributes,
         "request": dict(call.arguments),
-        # A wrapped client has no definition: its request is all there is.
-        "code": code if operation.digest or "server.address" not in attributes else "",
+        # A wrapped client has no definition: its request is all there is. Of one that nobody wrapped the headers are not known.
+        "code": code
+        if operation.digest or OVER_HTTP in attributes or "server.address" not in attributes
+        else "",
         "number": number,
     }
     return _digest(said)

@@ -47,9 +47,8 @@ class Cache:
         """
         if not self._on:
             return {}
-        names = {*self._plan.env, *target.env}
-        variables = {name: digest for name, digest in self._plan.environment if name in names}
-        serves = model_cache.serves(self._plan.hosts, variables | dict(target.variables))
+        variables = dict(self._plan.environment) | dict(target.variables)
+        serves = model_cache.serves(self._plan.hosts, variables)
         return {"cache": model_cache.cache_for(answers, span_id, draw, serves=serves, code=target.digest)}
 
 

@@ -71,12 +71,17 @@ def described(
         refuse_changed(store)
     draft, notes = _found_again(draft, allow_builds=allow_builds, say=say)
     environment = dict(os.environ)
+    for target in (draft.candidate, draft.baseline):
+        _refuse_what_nobody_gave(target, draft.env)
+    notes += [
+        f"{name} is let through: a proxy that may be reached reaches whatever it likes."
+        for name in draft.env
+        if name.lower().endswith("_proxy") and draft.hosts
+    ]
     draft = _with_what_the_store_knows(store, draft, environment)
     notes += [
         f"The variable {name} is not set here, so the agent does not get it."
-        for name in dict.fromkeys(
-            (*draft.env, *draft.candidate.env, *(draft.baseline.env if draft.baseline else ()))
-        )
+        for name in dict.fromkeys(draft.env)
         if name not in environment
     ]
     targets = [
@@ -189,15 +194,25 @@ def config_digest(plan: RunPlan) -> str:
     )
 
 
+def _refuse_what_nobody_gave(target: PlannedTarget | None, env: Iterable[str]) -> None:
+    """Refuse a target that asks for variables which whoever starts the run did not name: its author does not decide that."""
+    wanted = [] if target is None else [name for name in target.env if name not in env]
+    if target is not None and wanted:
+        msg = (
+            f"{target.spec or target.path} asks for {', '.join(wanted)}, and only whoever starts the run lets a variable "
+            f"through: add {' '.join(f'--env {name}' for name in wanted)}, or take it out of its [environment]."
+        )
+        raise RunError(msg)
+
+
 def _with_what_the_store_knows(store: Store, draft: RunPlan, environment: Mapping[str, str]) -> RunPlan:
     """Give the plan with what only the store says: its tools' effects, and what its key says of values without telling them."""
-    names = (*draft.env, *draft.candidate.env, *(draft.baseline.env if draft.baseline is not None else ()))
-    key = masks.ensure_key(store.layout) if names else masks.find_key(store.layout)
+    key = masks.ensure_key(store.layout) if draft.env else masks.find_key(store.layout)
     return replace(
         draft,
         effects=recorded_effects(store).joined(draft.effects),
         mask_key=key.hex() if key else "",
-        environment=value_digests(key or b"", names, environment),
+        environment=value_digests(key or b"", draft.env, environment),
     )
 
 

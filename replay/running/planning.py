@@ -124,8 +124,7 @@ def plan(
         raise RunError(f"Each case runs at least once in each arm, and not {repeats} times.")
     # What is wrong with the words is said before a process is started for them.
     parse(where)
-    for host in hosts:
-        parse_host(host)
+    hosts = tuple(str(parse_host(host)) for host in hosts)
     directory = run_directory(path)
     modes = check(modes.only_served() if kind == "verify" else modes)
     tried = locate(Wanted(candidate, adapter, agent, adapter), directory, allow_builds=allow_builds, say=say)

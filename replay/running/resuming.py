@@ -143,9 +143,7 @@ def begun_again(
             "and its halves would not compare. Start a new run."
         )
         raise RunError(msg)
-    env = dict.fromkeys(
-        (*before.env, *before.candidate.env, *(before.baseline.env if before.baseline else ()))
-    )
+    env = before.env
     given = [f"reach {', '.join(before.hosts)}"] * bool(before.hosts) + [f"have {', '.join(env)}"] * bool(env)
     notes += [f"As when it was begun, the agent may {' and '.join(given)}."] * bool(given)
     notes += before.modes.warnings(before.hosts)

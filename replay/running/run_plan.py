@@ -119,8 +119,7 @@ class RunPlan:
             effects=self.effects,
             mask_key=self.mask_key,
         )
-        env = (*self.env, *target.env)
-        return Launch(setup, place, env, self.limits.case_seconds, target.sources)
+        return Launch(setup, place, self.env, self.limits.case_seconds, target.sources)
 
     def manifest(self) -> dict[str, Json]:
         """Give what the store keeps of it."""

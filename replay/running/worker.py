@@ -196,7 +196,7 @@ def _run_case(
     target: Target,
     job: Job,
     interceptor: Any,
-    background: frozenset[int],
+    background: threads.Background,
     setup: Setup,
     surroundings: Surroundings,
     recording: _Recording,
@@ -226,12 +226,20 @@ def _run_case(
         status,
         why,
         found.records,
-        spent=bool(outliving) or bool(apart) or setup.modes.fresh_worker,
+        spent=bool(outliving)
+        or bool(apart)
+        or setup.modes.fresh_worker
+        or _is_elsewhere(found.infrastructure, setup),
         behaviour=found.behaviour,
         measures=found.measures,
         spend=found.spend,
         infrastructure=found.infrastructure,
     )
+
+
+def _is_elsewhere(infrastructure: str, setup: Setup) -> bool:
+    """Whether a model's host may have moved: its addresses are pinned for as long as a worker lives, and a new one asks anew."""
+    return bool(setup.hosts) and "connect" in infrastructure.lower()
 
 
 def _overridden() -> dict[str, Json]:

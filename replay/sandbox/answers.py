@@ -9,11 +9,10 @@ The rules:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from auditlog import config, context
+from auditlog import clock, config, context
 from auditlog.encoding.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Json
@@ -102,8 +101,8 @@ def _hand_off_again(call: Call, handoffs: tuple[Handoff, ...]) -> None:
         if frame is not None:
             frame.turn_facts.update(facts)
         entry = {
-            "time": time.time_ns(),
-            "end": time.time_ns(),
+            "time": clock.time_ns(),
+            "end": clock.time_ns(),
             "trace": call.trace_id,
             "span": context.new_span_id(),
             "parent": call.span_id,

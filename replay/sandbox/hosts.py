@@ -4,12 +4,13 @@ The rules:
 
 1. A host is allowed by name and port, exactly as the user named it; nothing is allowed by default.
 2. Names are resolved once, before the agent is imported, and the answers are what the agent gets afterwards: a name
-   cannot come to mean another address while a case runs.
+   cannot come to mean another address while a case runs. A worker that cannot connect is replaced, and the next one asks anew.
 3. A connection is allowed to a pinned address and port, and to nothing else.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ class Host:
     name: str
     port: int
 
+    def __str__(self) -> str:
+        """Give it as one writes it; what else stood in its address, a password perhaps, is not kept."""
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
 
 def parse_host(text: str) -> Host:
     """Read `name:port`, `[v6]:port`, or an http(s) address, of which host and port count.
@@ -33,13 +38,13 @@ def parse_host(text: str) -> Host:
         RunError: it is none of these.
     """
     scheme, separator, rest = text.partition("://")
-    where = rest.split("/", 1)[0] if separator else text
+    where = re.split(r"[/?#]", rest if separator else text, maxsplit=1)[0].rpartition("@")[2]
     name, colon, port = where.rpartition(":")
     if not colon or "]" in port or (name.count(":") and not name.startswith("[")):
         name, port = where, {"https": "443", "http": "80"}.get(scheme, "") if separator else ""
     name = name.strip("[]").lower()
     if not name or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        msg = f"{text!r} is no host. Write name:port, such as api.openai.com:443, or an address such as http://127.0.0.1:8080/v1."
+        msg = f"{where!r} is no host. Write name:port, such as api.openai.com:443, or an address such as http://127.0.0.1:8080/v1."
         raise RunError(msg)
     return Host(name, int(port))
 

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _POLL_SECONDS = 0.005
@@ -49,13 +49,31 @@ def notice_bare_starts() -> None:
             setattr(_thread, name, noticing(getattr(_thread, name)))
 
 
-def in_background() -> frozenset[int]:
-    """Give the threads that run, idle workers of executors left out, by identity; asked once, before the first case."""
-    frames = _frames()
-    return frozenset(ident for ident, frame in frames.items() if not _is_idle_worker(frame))
+class Background:
+    """The threads that are no case's; one that has ended is forgotten, since the system gives its number to another."""
+
+    def __init__(self, idents: Iterable[int]) -> None:
+        """Know the threads with these numbers, as they are now."""
+        self._threads = {ident: _thread_of(ident) for ident in idents}
+
+    def without(self, frames: Mapping[int, types.FrameType]) -> dict[int, types.FrameType]:
+        """Give what runs and is none of these."""
+        for ident, known in list(self._threads.items()):
+            if ident not in frames or ((now := _thread_of(ident)) is not known and now is not None):
+                del self._threads[ident]
+        return {ident: frame for ident, frame in frames.items() if ident not in self._threads}
 
 
-def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
+def _thread_of(ident: int) -> threading.Thread | None:
+    return threading._active.get(ident)  # type: ignore[attr-defined] # noqa: SLF001 - by number, without a lock
+
+
+def in_background() -> Background:
+    """Give the threads that run, idle workers of executors left out; asked once, before the first case."""
+    return Background(ident for ident, frame in _frames().items() if not _is_idle_worker(frame))
+
+
+def outliving(background: Background, patience: float) -> tuple[str, ...]:
     """Wait for a case's threads to end, and name those that do not.
 
     Args:
@@ -70,7 +88,7 @@ def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
         frames = _frames()
         left = _left(frames, background)
         if not left:
-            if background.issuperset(frames):
+            if not background.without(frames):
                 return ()
             # An idle worker may have been handed its work this very moment.
             _sleep(_HANDOVER_SECONDS)
@@ -87,12 +105,12 @@ def outliving(background: frozenset[int], patience: float) -> tuple[str, ...]:
             known.join(_POLL_SECONDS)
 
 
-def _left(frames: Mapping[int, types.FrameType], background: Collection[int]) -> list[int]:
+def _left(frames: Mapping[int, types.FrameType], background: Background) -> list[int]:
     own = threading.get_ident()
     return [
         ident
-        for ident, frame in frames.items()
-        if ident not in background and ident != own and not _is_idle_worker(frame)
+        for ident, frame in background.without(frames).items()
+        if ident != own and not _is_idle_worker(frame)
     ]
 
 

@@ -3,6 +3,7 @@
 The rules:
 
 1. Made before the run, from the package indexes that the user configured, with uv where it is there, else with venv and pip.
+   What a tree says of uv's settings is not read.
 2. Wheels only, which install without running anything. What has to be built runs code of its own, outside of the sandbox:
    it is refused, unless the user allowed it, and then it is said.
 3. Kept by the lock's digest, the version of Python and the installer. One that is not whole is made again.
@@ -161,7 +162,7 @@ def environment(
 def _make(home: Path, python: Interpreter, lock: Lock, tree: Path, named: str, *, allow_builds: bool) -> None:
     uv = shutil.which("uv")
     if uv:
-        make = [uv, "venv", "--quiet", "--python", python.command, str(home)]
+        make = [uv, *_uv_settings(), "venv", "--quiet", "--python", python.command, str(home)]
     else:
         make = [python.command, "-I", "-m", "venv", *(["--without-pip"] if _has_pip() else []), str(home)]
     _run(
@@ -202,9 +203,7 @@ def _install(
         else "If one of them has no wheel, --allow-builds builds it, outside of the sandbox."
     )
     if uv:
-        # The settings of a tree are not the user's.
-        project = ["--config-file", os.environ["UV_CONFIG_FILE"]] if "UV_CONFIG_FILE" in os.environ else []
-        command = [uv, *project, "pip", "install", "--quiet", "--python", str(_python(home)), *words]
+        command = [uv, *_uv_settings(), "pip", "install", "--quiet", "--python", str(_python(home)), *words]
         command += [] if allow_builds else ["--no-build"]
         command += ["--directory", str(cwd)]
         _run(command, home.parent, failed, hint)
@@ -214,6 +213,20 @@ def _install(
     command += ["install", "--quiet", "--disable-pip-version-check", "--no-input", *words]
     command += [] if allow_builds else ["--only-binary", ":all:"]
     _run(command, cwd, failed, hint)
+
+
+def _uv_settings() -> list[str]:
+    """Let uv read the user's own settings, and none that a tree or a directory has."""
+    homes = [
+        os.environ.get("XDG_CONFIG_HOME") or "~/.config",
+        *os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":"),
+        "/etc",
+    ]
+    named = [Path(os.environ["UV_CONFIG_FILE"])] if os.environ.get("UV_CONFIG_FILE") else []
+    for file in (*named, *(Path(home).expanduser() / "uv" / "uv.toml" for home in homes if home)):
+        if file in named or file.is_file():
+            return ["--config-file", str(file.absolute())]
+    return ["--no-config"]
 
 
 def _has_pip() -> bool:
@@ -309,7 +322,7 @@ def _uv_python(wanted: str) -> str | None:
     if uv is None:
         return None
     done = subprocess.run(
-        [uv, "python", "find", "--no-project", wanted],
+        [uv, *_uv_settings(), "python", "find", "--no-project", wanted],
         capture_output=True,
         check=False,
         text=True,

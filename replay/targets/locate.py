@@ -132,8 +132,7 @@ def _from_manifest(
         env=manifest.env,
         variables=manifest.variables,
     )
-    given = [f"{wanted.spec} lets the agent have {', '.join(manifest.env)}."] * bool(manifest.env)
-    return Located(target, (*found.notes, *given))
+    return Located(target, found.notes)
 
 
 def _from_tree(manifest: Manifest, wanted: Wanted, directory: Path, making: _Making) -> Located:

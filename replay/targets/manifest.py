@@ -89,6 +89,12 @@ class _Reader:
         variables = content.get("environment", {})
         for name in variables.get("set", {}):
             self._refuse_variable(name)
+        for name in variables.get("pass", ()):
+            if _RESERVED.fullmatch(name):
+                self._refuse(
+                    ("environment", "pass"),
+                    f"{name} is not the agent's to have: it changes how a replay's process starts",
+                )
         overrides = Overrides(
             models=tuple(sorted(content.get("models", {}).items())),
             prompts=tuple(

@@ -90,7 +90,7 @@ class PlannedTarget:
     """SHA-256, hex, of the files that are run, as the worker saw them."""
     overrides: Overrides = NOTHING
     env: tuple[str, ...] = ()
-    """Names of variables that it gets."""
+    """Names of variables that its manifest asks for; a run lets through what whoever starts it names."""
     variables: tuple[tuple[str, str], ...] = ()
     """Variables that it gets with these values; no secrets."""
     place: Place | None = field(default=None, compare=False)

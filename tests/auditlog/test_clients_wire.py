@@ -1,5 +1,6 @@
 """Real OpenAI and Anthropic clients, against a server on loopback that speaks as theirs do."""
 
+import contextlib
 import gc
 import json
 import threading
@@ -524,3 +525,18 @@ def test_where_requests_go_and_that_something_is_added_is_recorded(recording, ad
     assert [None, None] == digests[:2]
     assert 3 == len(set(digests[2:5]))
     assert digests[2] == digests[5]
+
+
+def test_two_deployments_behind_one_gateway_are_told_apart(recording, address):
+    """What a client's requests are below its host is recorded where that is not as usual."""
+
+    def path(below):
+        client = openai.OpenAI(api_key="k", base_url=f"{address}{below}", max_retries=0)
+        auditlog.wrap(client)
+        with contextlib.suppress(openai.APIStatusError):
+            client.chat.completions.create(model="small", messages=ASKED)
+        return json.loads(recording.rows[-1]["attributes"]).get("auditlog.server.path")
+
+    assert [None, "/deployments/a/v1/", "/deployments/b/v1/"] == [
+        path(below) for below in ("/v1", "/deployments/a/v1", "/deployments/b/v1")
+    ]

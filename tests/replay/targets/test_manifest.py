@@ -95,6 +95,7 @@ def test_the_digest_covers_what_a_file_holds_and_no_comment(tmp_path):
         ),
         ('[environment]\nset = { LD_PRELOAD = "x.so" }\n', r":2:9: LD_PRELOAD is not the agent's to set"),
         ('[environment]\nset = { PYTHONSTARTUP = "x" }\n', r"PYTHONSTARTUP is not the agent's"),
+        ('[environment]\npass = ["X", "LD_PRELOAD"]\n', r"LD_PRELOAD is not the agent's to have"),
         ('[environment]\npass = ["A=B"]\n', r":2:9: environment.pass\[0\] is the name of a variable"),
         ("agent = \n", r"candidate.toml is no TOML: .*line 1"),
         ('lock = ""\n', r":1:1: lock is empty"),
