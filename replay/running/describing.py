@@ -26,11 +26,12 @@ from replay.running.cached_answers import refuse_changed
 from replay.running.pool import probe
 from replay.running.protocol import Ready
 from replay.running.run_plan import RunPlan
+from replay.running.sameness import as_seen, held_by_all, missing_locks
 from replay.running.sampling import EVERY_TURN
 from replay.sandbox.effects import KnownEffects, known_effects
 from replay.sandbox.environment import value_digests
 from replay.targets.environments import Say
-from replay.targets.locate import relocate, target_digest
+from replay.targets.locate import relocate
 from replay.targets.planned import PlannedTarget
 
 if TYPE_CHECKING:
@@ -102,9 +103,12 @@ def described(
             f"{target.label} loads code from {where}, which is none of its files: both sides may run it."
             for where in ready.outside
         ]
-    notes += _missing_locks(seen[0].locks, draft.hosts)
+    locks = held_by_all(seen)
+    notes += missing_locks(locks, draft.reached)
+    if draft.hosts and not draft.reached:
+        notes.append(f"Everything is served, so {', '.join(draft.hosts)} is not reached.")
     notes += [f"The host {name} has no address here." for name in dict.fromkeys(seen[0].unresolved)]
-    found = [_as_seen(target, ready) for target, ready in zip(targets, seen, strict=True)]
+    found = [as_seen(target, ready) for target, ready in zip(targets, seen, strict=True)]
     if draft.baseline is None and draft.kind in ("replay", "fork"):
         notes.append(
             "No baseline is named, so the candidate is compared with the recording: there is no second run to tell "
@@ -114,7 +118,7 @@ def described(
         draft,
         candidate=found[0],
         baseline=found[1] if draft.baseline is not None else None,
-        locks=seen[0].locks,
+        locks=locks,
         pinning=replace(
             draft.pinning,
             candidate_reads=seen[0].reads,
@@ -136,32 +140,6 @@ def _found_again(draft: RunPlan, *, allow_builds: bool, say: Say | None) -> tupl
     assert sides["candidate"] is not None
     found = replace(draft, candidate=sides["candidate"], baseline=sides["baseline"])
     return found, list(dict.fromkeys(notes))
-
-
-def _as_seen(target: PlannedTarget, ready: Ready) -> PlannedTarget:
-    packages = replace(target.packages, python=ready.python, installed=ready.installed, digest=ready.packages)
-    found = replace(target, name=ready.name, version=ready.version, sources=ready.sources, packages=packages)
-    return replace(found, digest=target_digest(found, ready.digest))
-
-
-def _missing_locks(held: Iterable[str], hosts: tuple[str, ...]) -> list[str]:
-    """Say which of the kernel's locks this machine does not give; Python's hold everywhere."""
-    names = {lock.split(" ")[0] for lock in held}
-    notes = []
-    if "landlock" not in names:
-        notes.append(
-            "This kernel has no Landlock, so native code in the agent is not kept from files and programs."
-        )
-    if "seccomp" not in names:
-        notes.append(
-            "This system filters no system calls, so native code in the agent is not kept from starting processes and from "
-            "unix sockets."
-        )
-    if not hosts and "network" not in names:
-        notes.append(
-            "This system gives no network namespace, so native code in the agent is not kept off the network."
-        )
-    return notes
 
 
 def config_digest(plan: RunPlan) -> str:

@@ -27,17 +27,18 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from replay.errors import RunError, TargetError
 from replay.running import frames, protocol
 from replay.running.frames import Frame, Pipes
 from replay.running.protocol import Job, Ready, Result, Setup
 from replay.running.runs import process_birth
+from replay.running.sameness import refuse_another
 from replay.running.told import ToldCase
 from replay.sandbox.environment import scrubbed
 from replay.targets import bootstrap
-from replay.targets.planned import Place
+from replay.targets.planned import Place, PlannedTarget
 
 _FROM_OUTSIDE = frozenset(
     -number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -59,8 +60,10 @@ class Launch:
     """Names of variables that are let through."""
     deadline: float = 60.0
     """Seconds that a case may take."""
-    sources: str = ""
-    """What the worker has to find; empty before that is known."""
+    target: PlannedTarget | None = None
+    """What the worker has to find; None before that is known."""
+    locks: tuple[str, ...] = ()
+    """What it has to hold."""
 
     def command(self) -> list[str]:
         """Say what starts a worker, but for what it is told of the talk."""
@@ -186,18 +189,24 @@ class Worker:
             raise RunError(
                 f"A worker for {self._launch.setup.target} did not start: {await self._last_words(log)}"
             )
-        message = heard[0].message
-        if message.get("say") == "failed":
-            raise TargetError(message["why"] + _refusals(message["refused"]))
-        ready = protocol.read_ready(message)
-        if self._launch.sources not in ("", ready.sources):
-            msg = (
-                f"The files of {self._launch.setup.target} were changed while the run was under way, and its halves would "
-                "not compare. What is done is kept. Start a new run, of a commit (git:REV) if the files change often."
-            )
-            raise TargetError(msg)
+        ready = self._understood(heard[0].message)
+        if self._launch.target is not None:
+            refuse_another(self._launch.target, self._launch.locks, ready)
         self.ready = ready
         return self.ready
+
+    def _understood(self, message: Mapping[str, Any]) -> Ready:
+        """Read what the worker says of itself."""
+        if message.get("token") == self._token and message.get("say") == "failed":
+            raise TargetError(str(message["why"]) + _refusals(message["refused"]))
+        with contextlib.suppress(ValueError):
+            if message.get("token") == self._token and message.get("say") == "ready":
+                return protocol.read_ready(message)
+        # What a module writes into the pipe while it is imported does not know the token.
+        raise TargetError(
+            f"{self._launch.setup.target} said something in its worker's place while it was imported: nothing it says can be "
+            "believed."
+        )
 
     async def run(self, job: Job) -> Result | str:
         """Run one case.

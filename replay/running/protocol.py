@@ -29,7 +29,7 @@ from replay.running.limits import NOTHING_SPENT, Spend
 from replay.running.records import is_own
 from replay.sandbox.effects import NOTHING_KNOWN, KnownEffects, effects_from_json
 from replay.sandbox.modes import Modes, modes_from_json
-from replay.targets.planned import NOTHING, overrides_from_json
+from replay.targets.planned import NOTHING, Roots, overrides_from_json
 
 if TYPE_CHECKING:
     from replay.diff.model import CaseStatus
@@ -100,6 +100,8 @@ class Ready:
     protocol: int = VERSION
     reads: tuple[str, ...] = ()
     """Where the target's own modules read what nothing pins."""
+    roots: Roots = ()
+    """Where its files are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +185,23 @@ def ready_message(ready: Ready) -> dict[str, Any]:
 
 
 def read_ready(message: Mapping[str, Any]) -> Ready:
-    """Understand `ready`."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in message.items()
-    }
-    del fields["say"]
-    return Ready(**fields)
+    """Understand `ready`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in message.items()
+            if name not in ("say", "token")
+        }
+        fields["roots"] = tuple(
+            (str(root), bool(whole), tuple(map(str, files))) for root, whole, files in fields.get("roots", ())
+        )
+        return Ready(**fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(str(error)) from None
 
 
 def jobs_message(jobs: Sequence[Job]) -> tuple[dict[str, Any], bytes]:

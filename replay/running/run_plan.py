@@ -87,7 +87,12 @@ class RunPlan:
     @property
     def mode(self) -> str:
         """What is served and what is reached, in one line."""
-        return self.modes.line(self.hosts)
+        return self.modes.line(self.reached)
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The hosts that are reached: none where everything is served, whatever is allowed."""
+        return self.hosts if self.modes.reaches_out else ()
 
     @property
     def executions(self) -> int:
@@ -108,7 +113,7 @@ class RunPlan:
             modes=self.modes,
             paths=place.paths,
             scratch="",
-            hosts=tuple((host.name, host.port) for host in map(parse_host, self.hosts)),
+            hosts=tuple((host.name, host.port) for host in map(parse_host, self.reached)),
             memory_bytes=self.limits.memory_bytes,
             leases=self.limits.paces,
             matching=self.matching,
@@ -119,7 +124,8 @@ class RunPlan:
             effects=self.effects,
             mask_key=self.mask_key,
         )
-        return Launch(setup, place, self.env, self.limits.case_seconds, target.sources)
+        known = target if target.sources else None
+        return Launch(setup, place, self.env, self.limits.case_seconds, known, self.locks)
 
     def manifest(self) -> dict[str, Json]:
         """Give what the store keeps of it."""

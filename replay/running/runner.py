@@ -50,6 +50,7 @@ from replay.running.run_lock import forget, held
 from replay.running.run_plan import PlannedTarget, RunPlan
 from replay.running.runs import Execution as Done
 from replay.running.runs import active, done_executions, ends, spent
+from replay.running.sameness import refuse_changed_files
 from replay.running.staff import Staff
 from replay.running.tasks import Tasks
 
@@ -156,6 +157,7 @@ def _run_in(
             classes = judge_rest(store, manifest, lambda payload: _append_one(writer, payload))
         found = ending(store, manifest, under_way.tally)
         end: dict[str, Json] = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
+        refuse_changed_files((plan.candidate, plan.baseline))
         if missing := len(plan.cases) - sum(classes.values()):
             end["missing"] = missing
         _append(writer, run_span(RUN_END, plan.run_id, end))

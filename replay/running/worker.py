@@ -82,7 +82,9 @@ def main() -> None:
             f"The worker's own files speak version {protocol.VERSION} of the talk, and the run version "
             f"{message.get('protocol')}: auditlog-replay was changed while it ran. Start the command again."
         )
-        frames.write_message(writing, {"say": "failed", "why": why, "refused": []})
+        frames.write_message(
+            writing, {"say": "failed", "why": why, "refused": [], "token": message.get("token")}
+        )
         return
     token = message.pop("token", "")
     setup = protocol.read_setup(message)
@@ -99,7 +101,10 @@ def main() -> None:
         if setup.modes.simulator and isinstance(found := interception.installed(), CaseInterceptor):
             found.simulate_with(simulator_at(setup.modes.simulator))
     except TargetError as error:
-        frames.write_message(writing, {"say": "failed", "why": str(error), "refused": process.end()})
+        refused = process.end()
+        frames.write_message(
+            writing, {"say": "failed", "why": str(error), "refused": refused, "token": token}
+        )
         return
     found = seen(setup.within)
     python = platform.python_version()
@@ -116,10 +121,11 @@ def main() -> None:
         python,
         found.outside if setup.within else (),
         reads=direct_reads(setup.paths) if setup.pinning.looks else (),
+        roots=found.roots if setup.pinning.looks and _is_sayable(found.roots) else (),
     )
     # From here on this process sees what customers said, and what an agent prints is nobody's.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    frames.write_message(writing, protocol.ready_message(ready))
+    frames.write_message(writing, {**protocol.ready_message(ready), "token": token})
     talk = Talk(reading, writing, token)
     if setup.leases:
         talk.listen()
@@ -157,6 +163,11 @@ def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts, Guard | No
     # `-P` kept the working directory off the path while our own modules were imported.
     sys.path[:0] = [path for path in setup.paths if path not in sys.path]
     return held, hosts, guard
+
+
+def _is_sayable(roots: Any) -> bool:
+    """Whether paths are text that can be told; of the few that are not, what lies there is not compared again."""
+    return str(roots).isprintable()
 
 
 def _hold_the_recorder() -> None:

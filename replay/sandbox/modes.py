@@ -73,6 +73,11 @@ class Modes:
         return self.model == "recorded" or self.prefix > 0
 
     @property
+    def reaches_out(self) -> bool:
+        """Whether anything runs for real: where all is served, no host is reached."""
+        return self.model != "recorded" or bool(self.live_reads or self.live_writes)
+
+    @property
     def repeatable(self) -> bool:
         """Whether running a case again touches nothing more than running it once."""
         return not self.live_writes

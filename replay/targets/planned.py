@@ -18,6 +18,9 @@ from auditlog.values import Json
 
 NOTHING = Overrides()
 
+Roots = tuple[tuple[str, bool, tuple[str, ...]], ...]
+"""Directories of files that are run: whether all files in them count, and which were loaded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -68,6 +71,8 @@ class Place:
     """The directory of its environment's packages."""
     lent: str = ""
     """The directory that it takes from what the worker itself needs and its environment lacks."""
+    roots: Roots = ()
+    """Where its files are, as its worker found them."""
 
 
 @dataclass(frozen=True, slots=True)

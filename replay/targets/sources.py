@@ -19,10 +19,12 @@ import os
 import stat
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+
+from replay.targets.planned import Roots
 
 DATA_SUFFIXES = frozenset(
     ".py .pyi .md .txt .rst .yaml .yml .toml .json .jsonl .csv .tsv .j2 .jinja .jinja2 .mustache .tmpl .tpl .prompt "
@@ -53,6 +55,8 @@ class Seen:
     installed: int = 0
     outside: tuple[str, ...] = ()
     """Directories of code that is loaded from outside of the target's own files."""
+    roots: Roots = ()
+    """What `code` was made of, to make it again."""
 
 
 def seen(within: str = "") -> Seen:
@@ -61,15 +65,37 @@ def seen(within: str = "") -> Seen:
     Args:
         within: the directory of the target's own files; empty where it has none of its own.
     """
-    sources = _sources(list(sys.modules.values()))
+    roots = tuple(
+        (root, whole, tuple(sorted(files)))
+        for root, (whole, files) in sorted(_sources(list(sys.modules.values())).items())
+    )
+    sources = _files(roots)
     count = sum(map(len, sources.values()))
-    # Where a directory lies is no part of what is in it.
-    code = hashlib.sha256(b"".join(sorted(_digest(root, files) for root, files in sources.items())))
     own = os.path.realpath(within) + os.sep if within else ""
     outside = tuple(sorted(root for root in sources if not f"{root}{os.sep}".startswith(own)))
     found = installed(sys.path)
     packages = hashlib.sha256("\n".join(f"{name}=={version}" for name, version in found).encode())
-    return Seen(code.hexdigest(), packages.hexdigest(), count, len(found), outside)
+    return Seen(_code(sources), packages.hexdigest(), count, len(found), outside, roots)
+
+
+def code_of(roots: Roots) -> str:
+    """Give the digest of what is there now, as `Seen.code` is made; runs and imports nothing.
+
+    Args:
+        roots: what `seen` gave.
+    """
+    return _code(_files(roots))
+
+
+def _files(roots: Roots) -> dict[str, list[str]]:
+    return {root: _all(root, set(files), whole=whole) for root, whole, files in roots}
+
+
+def _code(sources: Mapping[str, Iterable[str]]) -> str:
+    # Where a directory lies is no part of what is in it.
+    return hashlib.sha256(
+        b"".join(sorted(_digest(root, files) for root, files in sources.items()))
+    ).hexdigest()
 
 
 def strayed(name: str, within: str) -> str:
@@ -104,8 +130,8 @@ def installed(path: Iterable[str]) -> list[tuple[str, str]]:
     return sorted(found.items())
 
 
-def _sources(modules: Iterable[ModuleType | None]) -> dict[str, list[str]]:
-    """Give the files that are run, by the directory that they count from."""
+def _sources(modules: Iterable[ModuleType | None]) -> dict[str, tuple[bool, set[str]]]:
+    """Give the files that are loaded, by the directory that they count from, and whether all files there count."""
     roots: dict[str, tuple[bool, set[str]]] = {}
     for module in modules:
         name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
@@ -121,7 +147,7 @@ def _sources(modules: Iterable[ModuleType | None]) -> dict[str, list[str]]:
         known, files = roots.get(root, (False, set()))
         files.add(real)
         roots[root] = (known or whole, files)
-    return {root: _all(root, files, whole=whole) for root, (whole, files) in roots.items()}
+    return roots
 
 
 def _root(name: str, file: str) -> tuple[str, bool]:
