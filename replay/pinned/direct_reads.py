@@ -29,14 +29,17 @@ _READS = {
         "time.time time.time_ns time.localtime time.gmtime time.strftime time.ctime time.asctime time.clock_gettime "
         "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today"
     ),
-    RANDOM: "random.* numpy.random.* uuid.uuid1 uuid.uuid4 uuid.uuid7",
-    SECRET: "secrets.* os.urandom os.getrandom random.SystemRandom",
+    RANDOM: "random.* numpy.random.* uuid.uuid1 uuid.uuid4",
+    # No seed of a run reaches these.
+    SECRET: "secrets.* os.urandom os.getrandom random.SystemRandom uuid.uuid6 uuid.uuid7 uuid.uuid8",
     ENVIRONMENT: "os.environ os.environb os.getenv os.getenvb",
     NETWORK: "httpx.* httpx2.* requests.* urllib3.* urllib.request.* aiohttp.* socket.socket socket.create_connection",
 }
-_HARMLESS = frozenset(
-    {"random.Random", "numpy.random.default_rng", "numpy.random.Generator", "numpy.random.RandomState"}
+_GENERATORS = frozenset(
+    {"random.Random", "numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.SeedSequence"}
 )
+"""Made with a seed they give the same again; made without one they take it from the system, whatever the run's seed is."""
+_HARMLESS = _GENERATORS | {"numpy.random.Generator"}
 _OURS = frozenset({"auditlog", "replay", "tui"})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -77,6 +80,10 @@ def reads_of(source: bytes | str) -> list[tuple[str, int, str]]:
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     found = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and not _is_seeded(node):
+            name = _dotted(node.func, names)
+            if name in _GENERATORS:
+                found.add((SECRET, node.lineno, name))
         # Of `a.b.c` only the whole name is looked up, or its beginnings would count again.
         if not isinstance(node, ast.Attribute | ast.Name) or not isinstance(node.ctx, ast.Load):
             continue
@@ -86,6 +93,11 @@ def reads_of(source: bytes | str) -> list[tuple[str, int, str]]:
         if (what := _kind(name)) is not None:
             found.add((what, node.lineno, name))
     return sorted(found, key=lambda read: (read[1], read[0], read[2]))
+
+
+def _is_seeded(call: ast.Call) -> bool:
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in given)
 
 
 def _kind(name: str) -> str | None:
