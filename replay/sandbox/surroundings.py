@@ -18,6 +18,7 @@ import gc
 import operator
 import os
 import signal
+import socket
 import sys
 import threading
 import types
@@ -37,6 +38,11 @@ _WHOLE = (
     ),
     *("replay.running.worker", "replay.sandbox.answers", "replay.sandbox.guard", "replay.sandbox.intercept"),
     *("replay.sandbox.rules", "replay.sandbox.state", "replay.sandbox.surroundings"),
+    *("replay.sandbox.effects", "replay.sandbox.fork", "replay.sandbox.modes", "replay.sandbox.simulate"),
+    *("replay.canonical", "replay.matching.callers", "replay.matching.cassette", "replay.matching.misses"),
+    *("replay.matching.normalising", "replay.matching.recorded", "replay.matching.restore"),
+    *("replay.matching.revive", "replay.matching.rules", "replay.pinned.case", "replay.pinned.model_cache"),
+    "replay.pinned.recorded_values",
 )
 """Of these every name is watched, and not only functions and classes of their own."""
 _BUILTINS = (
@@ -46,7 +52,10 @@ _BUILTINS = (
 _OURS = (
     *("auditlog.record", "auditlog.recorder"),
     *("auditlog.call", "auditlog.config", "auditlog.context", "auditlog.decorators", "auditlog.interception"),
+    *("auditlog.clients", "auditlog.http_calls", "auditlog.http_content", "auditlog.http_models"),
+    *("auditlog.http_secrets", "auditlog.masks", "auditlog.overrides", "auditlog.pinned"),
     *("replay.errors", "replay.matching.cassette", "replay.matching.recorded", "replay.sandbox.answers"),
+    *("replay.pinned.clocks", "replay.pinned.seeds"),
     *("replay.sandbox.fork", "replay.sandbox.guard", "replay.sandbox.hosts", "replay.sandbox.intercept"),
     *("replay.sandbox.modes", "replay.sandbox.rules", "replay.sandbox.side_doors", "replay.sandbox.state"),
     *("replay.sandbox.surroundings", "replay.sandbox.threads"),
@@ -54,6 +63,7 @@ _OURS = (
 _DOORS = (
     *(("os", "open"), ("os", "_exit"), ("os", "mkfifo"), ("os", "mknod"), ("socket", "getaddrinfo")),
     *(("_posixsubprocess", "fork_exec"), ("sqlite3", "connect"), ("signal", "pidfd_send_signal")),
+    *(("sqlite3.dbapi2", "connect"), ("uuid", "uuid4"), ("uuid", "uuid1")),
 )
 _SIGNALS = tuple(
     getattr(signal, name)
@@ -205,8 +215,8 @@ def _code() -> Iterator[tuple[Any, str, Any]]:
                 (module, name, value) for name, value in vars(module).items() if not name.startswith("__")
             )
     for module_name in _OURS:
-        module = sys.modules[module_name]
-        for name, value in vars(module).items():
+        module = sys.modules.get(module_name)
+        for name, value in vars(module).items() if module is not None else ():
             if isinstance(value, types.FunctionType | type) and value.__module__ == module_name:
                 yield module, name, value
                 if isinstance(value, type):
@@ -215,6 +225,8 @@ def _code() -> Iterator[tuple[Any, str, Any]]:
                         for method, function in vars(value).items()
                         if isinstance(function, types.FunctionType | property)
                     )
+    if "__init__" in vars(socket.socket):
+        yield socket.socket, "__init__", vars(socket.socket)["__init__"]
     for module_name, name in _DOORS:
         module = sys.modules.get(module_name)
         if hasattr(module, name):

@@ -221,3 +221,37 @@ def builtin_exchanged(canary: Canary) -> None:
     with exchanged(builtins, "any", lambda _: True), contextlib.suppress(BaseException):
         touch(canary.path)
     builtins.any = lambda _: True
+
+
+@way(*CODE)
+def matching_that_finds_all_calls_equal(canary: Canary) -> None:
+    import replay.matching.cassette
+
+    replay.matching.cassette.match_key = lambda *_: "the same"  # type: ignore[attr-defined]
+    write_tool(canary.path)
+
+
+@way(*CODE)
+def matching_by_another_form(canary: Canary) -> None:
+    import replay.canonical
+
+    replay.canonical.lost_something = lambda _: False
+    write_tool(canary.path)
+
+
+@way(*CODE)
+def http_that_is_not_met(canary: Canary) -> None:
+    import auditlog.http_calls
+
+    auditlog.http_calls.begun = lambda *_, **__: None
+    write_tool(canary.path)
+
+
+@way(*CODE)
+def sockets_made_otherwise(canary: Canary) -> None:
+    import socket
+
+    socket.socket.__init__ = lambda self, *args, **kwargs: super(socket.socket, self).__init__(
+        *args, **kwargs
+    )  # type: ignore[method-assign]
+    write_tool(canary.path)
