@@ -29,7 +29,7 @@ from replay.gate.policy_levels import looser
 from replay.gate.waivers import Waiver, waiver_faults
 from replay.risks.taxonomy import SURFACES
 from replay.scorers.builtin import BUILT_IN, OF_SETS
-from replay.scorers.specs import checked_options, imported
+from replay.scorers.specs import imported, options_of
 
 VERSION = 1
 
@@ -252,10 +252,14 @@ def _scorer_faults(
             except ScorerError:
                 # What it needs is not installed: scoring says so.
                 continue
-            try:
-                checked_options(scorer, entry.get("options", {}))
-            except ScorerError as error:
-                yield Fault(("scorer", index, "options"), str(error))
+            given, options = entry.get("options", {}), options_of(scorer) or {}
+            for option in given:
+                if option not in options:
+                    said = unknown(f"option of {used}", option, list(options))
+                    yield Fault(("scorer", index, "options"), said)
+            for option, parameter in options.items():
+                if parameter.default is parameter.empty and option not in given:
+                    yield Fault(("scorer", index), f"option '{option}' of {used} is missing")
         elif ":" not in used and used not in known:
             yield Fault(("scorer", index, "use"), unknown("scorer", used, [*BUILT_IN, *known]))
 

@@ -140,16 +140,23 @@ def _origin(spec: ScorerSpec, path: str) -> dict[str, str]:
     return {"target": path, "source": source}
 
 
+def options_of(scorer: Scorer) -> dict[str, inspect.Parameter] | None:
+    """Give the options that a scorer takes, by name; None for one that takes any."""
+    parameters = list(inspect.signature(scorer.function).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+
+
 def checked_options(scorer: Scorer, options: Mapping[str, Json]) -> None:
     """Refuse options that a scorer does not take, and the lack of those that it needs.
 
     Raises:
         ScorerError: naming the nearest option.
     """
-    parameters = list(inspect.signature(scorer.function).parameters.values())[1:]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    named = options_of(scorer)
+    if named is None:
         return
-    named = {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
     for name in options:
         if name not in named:
             near = difflib.get_close_matches(name, named, 1, 0.5)
