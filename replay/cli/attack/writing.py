@@ -49,9 +49,10 @@ def write_campaign(found: Campaign, *, as_json: bool) -> None:
         print_line(f"{many(found.unproven, 'attack')} showed nothing: the agent failed, or could not be run.")
         for why, count in found.why_unproven.items():
             print_line(f"  {count} × {safe_text(why, width=max(40, terminal_width() - 8))}")
-    print_line()
-    for line in _coverage_lines(found):
-        print_line(line)
+    if found.cells:
+        print_line()
+        for line in _coverage_lines(found):
+            print_line(line)
 
 
 def write_coverage(found: Campaign, *, as_json: bool) -> None:

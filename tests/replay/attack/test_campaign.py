@@ -140,7 +140,7 @@ def test_a_model_attacks_too(store_path):
 @pytest.mark.slow
 def test_an_attack_is_found_for_each_planted_weakness(store_path):
     """In a bounded run each of version 2's planted weaknesses falls to an attack, small and reproduced."""
-    done = run(store_path, "--baseline", "examples.support_bot:v1", "--attacks", "1000")
+    done = run(store_path, "--baseline", "examples.support_bot:v1", "--attacks", "400")
     assert done.exit_code == 1, done.output
     with Store.open(store_path) as store:
         found = load_campaign(store, "last")
