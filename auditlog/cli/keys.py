@@ -98,8 +98,17 @@ def _rows(store: Any) -> list[dict[str, Any]]:
             "here": "never",
             "public": said(store.layout).get("reveal_key"),
         },
+        *_masks(store),
         *_content(store),
     ]
+
+
+def _masks(store: Any) -> list[dict[str, Any]]:
+    from auditlog.masks import key_path
+
+    if not key_path(store.layout).exists():
+        return []
+    return [{"key": "masks", "lets": "tell masked values apart", "here": "yes", "public": None}]
 
 
 def _content(store: Any) -> list[dict[str, Any]]:

@@ -9,9 +9,11 @@ import pytest
 
 import auditlog
 from auditlog import config, http_calls, masks
+from auditlog.cli.keys import _rows
 from auditlog.http_content import exchange, response_of, told_response
 from auditlog.http_secrets import is_secret, looks_secret
 from auditlog.layout import ensure
+from auditlog.store import Store
 from replay.canonical import lost_something
 
 SECRET = "s3cr3t-Value-0123456789"
@@ -243,3 +245,11 @@ def test_a_query_keeps_what_is_none(keyed):
     query = dict(parse_qsl(urlsplit(asked(f"https://a.example/x?q=a+b&key={SECRET}")["url"]).query))
     assert "a b" == query["q"]
     assert query["key"].startswith("***:")
+
+
+def test_the_key_is_listed_where_it_is(tmp_path):
+    """`keys ls` names it once something was masked with it."""
+    with Store.create(tmp_path / "a") as store:
+        assert "masks" not in [row["key"] for row in _rows(store)]
+        masks.ensure_key(store.layout)
+        assert "masks" in [row["key"] for row in _rows(store)]
