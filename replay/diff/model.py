@@ -32,6 +32,8 @@ CLASSES: tuple[CaseClass, ...] = get_args(CaseClass)
 
 CaseStatus = Literal["complete", "diverged", "blocked", "errored", "unreplayable", "invalid"]
 """How a case's execution ended; `invalid` is one in which something tried to leave the sandbox."""
+CUT: frozenset[CaseStatus] = frozenset(("diverged", "blocked", "unreplayable", "invalid"))
+"""How executions end that the sandbox ended before the agent did: what did not happen in them says nothing."""
 
 StepOp = Literal["same", "arguments", "missing", "extra", "reordered"]
 

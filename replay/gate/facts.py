@@ -28,7 +28,7 @@ from replay.diff import CaseStatus, steps_of
 from replay.diff.findings import money_changes
 from replay.diff.json_diff import canonical
 from replay.diff.measures import quantities
-from replay.diff.model import PathChange
+from replay.diff.model import CUT, PathChange
 from replay.diff.steps import is_escalation, is_write, unserved
 from replay.matching.rules import NO_RULES, MatchRules
 from replay.pinned.case import NOT_PINNED
@@ -36,8 +36,6 @@ from replay.results.trials import CaseTrials, Trial
 from replay.running.cases import unreplayable
 from replay.sandbox.modes import MADE_UP
 
-CUT: frozenset[CaseStatus] = frozenset(("diverged", "blocked", "unreplayable", "invalid"))
-"""How executions end that were not served to their end."""
 _FREE_TEXT = re.compile(r"\s.*[a-zäöüß]|[a-zäöüß].*\s", re.DOTALL)
 """Words between blanks are free text; an account's number in groups is none."""
 

@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from replay.pipes import read_exactly, write_all
+
 HEAD = struct.Struct("<II")
 MAX_MESSAGE_BYTES = 1 << 30
 
@@ -52,21 +54,17 @@ def write_message(descriptor: int, message: Mapping[str, Any], blob: bytes = b""
     Raises:
         OSError: the run is gone.
     """
-    rest = pack(message, blob)
-    written = os.write(descriptor, rest)
-    while written < len(rest):
-        rest = rest[written:]
-        written = os.write(descriptor, rest)
+    write_all(descriptor, pack(message, blob))
 
 
 def read_message(descriptor: int) -> Frame | None:
     """Read a whole message; None at the end of the talk. For the worker's side."""
-    head = _read_exactly(descriptor, HEAD.size)
+    head = read_exactly(descriptor, HEAD.size)
     if head is None:
         return None
     size, more = HEAD.unpack(head)
-    body = _read_exactly(descriptor, size)
-    blob = _read_exactly(descriptor, more) if more else b""
+    body = read_exactly(descriptor, size)
+    blob = read_exactly(descriptor, more) if more else b""
     return None if body is None or blob is None else Frame(orjson.loads(body), blob)
 
 
@@ -176,14 +174,3 @@ class Pipes(asyncio.Protocol):
         if at:
             del buffer[:at]
         return True
-
-
-def _read_exactly(descriptor: int, size: int) -> bytes | None:
-    chunks = []
-    while size:
-        chunk = os.read(descriptor, min(size, 1 << 20))
-        if not chunk:
-            return None
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from auditlog.values import Json, Turn
 from replay.diff import CLASSES, CaseStatus, Diff, compare
 from replay.diff.measures import MEASURES
-from replay.diff.model import Finding, Measure
+from replay.diff.model import CUT, Finding, Measure
 from replay.diff.noise import with_noise
 from replay.running.records import SOURCE_TRACE, run_span
 
@@ -36,7 +36,6 @@ JUDGEMENT_VERSION = 2
 JUDGED = "replay_case"
 """The name of a case's judgement; its input is the judgement."""
 
-_UNSERVED: tuple[CaseStatus, ...] = ("diverged", "blocked", "unreplayable", "invalid")
 _LONGEST_TEXT = 400
 """Characters of what the user said that are kept: a list shows a line."""
 
@@ -84,7 +83,7 @@ def status_of(turn: Turn) -> CaseStatus:
 def _compared(before: Turn | None, after: Turn, status: CaseStatus, forgiven: Forgiven | None) -> Diff:
     if before is None:
         return compare((), (after,), "unreplayable")
-    if before.agent.replay is not None and status_of(before) in _UNSERVED:
+    if before.agent.replay is not None and status_of(before) in CUT:
         # What the baseline could not do either says nothing about the candidate.
         return replace(compare((before,), (after,), status, forgiven), case_class="no-recording")
     if status == "errored" and _same_fault(before, after):

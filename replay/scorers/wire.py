@@ -13,7 +13,6 @@ The rules:
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +30,7 @@ from auditlog.values import (
     Turn,
     Usage,
 )
+from replay.pipes import read_exactly, write_all
 from replay.running.cases import Case
 from replay.scorers.model import Subject
 
@@ -65,15 +65,13 @@ def write_message(descriptor: int, message: Mapping[str, Any]) -> None:
     Raises:
         OSError: the other side is gone.
     """
-    rest = memoryview(framed(message))
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    write_all(descriptor, framed(message))
 
 
 def read_message(descriptor: int) -> dict[str, Any] | None:
     """Read a whole message; None at the end of the talk. For the worker's side."""
-    head = _exactly(descriptor, LENGTH.size)
-    body = None if head is None else _exactly(descriptor, LENGTH.unpack(head)[0])
+    head = read_exactly(descriptor, LENGTH.size)
+    body = None if head is None else read_exactly(descriptor, LENGTH.unpack(head)[0])
     return None if body is None else loaded(body)
 
 
@@ -146,14 +144,3 @@ def _message(content: Mapping[str, Any]) -> Message:
 def _plain(value: Any) -> Any:
     """Give a dataclass's fields, for Python's own writer of JSON."""
     return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
-
-
-def _exactly(descriptor: int, size: int) -> bytes | None:
-    chunks = []
-    while size:
-        chunk = os.read(descriptor, min(size, 1 << 20))
-        if not chunk:
-            return None
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)

@@ -7,22 +7,20 @@ from collections.abc import Iterable, Sequence
 
 from auditlog.values import Turn
 from replay.diff import Diff, compare
+from replay.diff.model import CUT
 from replay.scorers.model import Score, Subject
-
-_STOPPED = ("diverged", "blocked", "unreplayable", "invalid")
-"""The sandbox ended these: what did not happen in them says nothing."""
 
 NO_REFERENCE = Score(None, "no reference", explanation="Nothing was run that it could be compared with.")
 
 
 def stopped(subject: Subject) -> bool:
     """Whether the sandbox ended the execution before the agent did."""
-    return subject.status in _STOPPED
+    return subject.status in CUT
 
 
 def comparable(subject: Subject) -> bool:
     """Whether there is a reference, and it was not stopped."""
-    return subject.reference is not None and subject.reference_status not in _STOPPED
+    return subject.reference is not None and subject.reference_status not in CUT
 
 
 def good(subject: Subject, label: str = "", explanation: str = "") -> Score:
