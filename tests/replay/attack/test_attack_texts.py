@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlog.errors import NotFoundError
@@ -98,8 +98,9 @@ def test_the_same_seed_makes_the_same_attacks(host):
     assert ids(1) != ids(2)
 
 
+@settings(deadline=None, max_examples=60)
 @given(
-    words=st.lists(st.from_regex(r"[a-z]{2,8}", fullmatch=True), min_size=1, max_size=8),
+    words=st.lists(st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8), min_size=1, max_size=8),
     names=st.lists(st.sampled_from(sorted(set(MUTATIONS) - {"encoded"})), max_size=3),
     seed=st.integers(0, 100),
 )
