@@ -59,6 +59,22 @@ def test_the_line_says_what_is_not_as_usual(modes, line):
     assert line == check(modes).line(())
 
 
+@pytest.mark.parametrize(
+    ("modes", "reaches"),
+    [
+        (Modes(), True),
+        (Modes(model="cached"), True),
+        (Modes(model="recorded"), False),
+        (Modes().only_served(), False),
+        (Modes(model="recorded", reads="live", live_reads=("stock",)), True),
+        (Modes(model="recorded", writes="live", live_writes=("refund",)), True),
+    ],
+)
+def test_where_everything_is_served_nothing_is_reached(modes, reaches):
+    """An allowed host is for models that run, or for what is named to run: else it is only a door."""
+    assert reaches == modes.reaches_out
+
+
 def test_modes_come_back_from_a_manifest_and_from_one_that_is_older():
     """Modes survive JSON; fields that are not known are left out, and those that are missing are the defaults."""
     modes = Modes("cached", "live", "live", "simulate", ("a",), ("b",), "m:f", 2, True)
