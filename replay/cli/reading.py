@@ -1,4 +1,11 @@
-"""`auditlog replay ls`, `show`, `diff` and `compare`: read what runs found, and compare recordings."""
+"""`auditlog replay ls`, `show`, `diff` and `compare`: read what runs found, and compare recordings.
+
+The rules:
+
+1. A run is named by its id, a beginning of it, or `last`; a case by its id or its conversation's.
+2. What is shown is in the access log before it shows.
+3. Differences are an answer and no failure: only `diff --fail-on-difference` makes a 1 of them.
+"""
 
 from __future__ import annotations
 

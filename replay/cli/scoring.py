@@ -1,4 +1,11 @@
-"""`auditlog replay score`, `scorers` and `calibrate`: judge what a run's executions did."""
+"""`auditlog replay score`, `scorers` and `calibrate`: judge what a run's executions did.
+
+The rules:
+
+1. Without a scorer that is named, those of ours judge that say something without options.
+2. What an option of a scorer means is JSON where it reads as JSON, and else a text.
+3. The exit code is 1 where a scorer did not load or failed, and where a judge stays secondary: what is kept then is not all.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import Exit
-from auditlog.cli.formats import format_choice
+from auditlog.cli.formats import format_choice, format_option
 from auditlog.cli.options import open_store, record_access, store_option
 
 if TYPE_CHECKING:
@@ -124,16 +131,7 @@ def score(
 
 
 @click.command(short_help="List the scorers that there are.")
-@click.option(
-    "--format",
-    type=click.Choice(("table", "json", "jsonl", "csv", "parquet")),
-    default="table",
-    show_default=True,
-    help="How to write it.",
-)
-@click.option(
-    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
-)
+@format_option()
 def scorers(format: str, output: str | None) -> None:
     """List the scorers that there are: ours, and those of installed packages.
 

@@ -1,4 +1,10 @@
-"""`auditlog attack ls`, `show` and `coverage`: read what campaigns found."""
+"""`auditlog attack ls`, `show` and `coverage`: read what campaigns found.
+
+The rules:
+
+1. A campaign is named by its id, a beginning of it, or `last`.
+2. Of a sealed family the words are shown only to who asks for them, and the access log keeps that.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""What `auditlog attack` prints of a campaign: what worked first, then what was covered."""
+"""What `auditlog attack` prints of a campaign: what worked first, then what was covered.
+
+The rules:
+
+1. JSON is the whole campaign; a person sees the findings, then a line for each risk.
+2. A cell is broken, flaky, held, or not tried: what was not tried is never written as held.
+3. Words of attacks and of customers are made safe for a terminal.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ The rules:
 
 1. `regress run` ends with its verdict as `gate` does: 0 PASS, 1 FAIL, 2 INCONCLUSIVE; 3 is an error, a mistyped command among
    them.
-2. Of a sealed case nothing is shown but that it is there and how it came out. `show --unseal` shows it, and the ledger keeps
+2. Of a sealed case nothing is shown but that it is there and how it came out. `show --unsealed` shows it, and the ledger keeps
    who did that.
 3. What a command needs is imported when it runs, so that `--help` is cheap.
 """

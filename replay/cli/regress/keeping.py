@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     help="All that is expected, as TOML, in place of what the turn lets expect.",
 )
 @click.option(
-    "--sealed/--open",
+    "--sealed/--no-sealed",
     default=None,
     help="Whether the case is shown; where neither is said, the hash decides.",
 )
@@ -148,21 +148,21 @@ def ls(format: str, output: str | None, store: str) -> None:
 
 @click.command(short_help="Show what is expected of a case.")
 @click.argument("case", metavar="CASE")
-@click.option("--unseal", is_flag=True, help="Show a sealed case, too; the ledger keeps who did.")
+@click.option("--unsealed", is_flag=True, help="Show a sealed case, too; the ledger keeps who did.")
 @store_option
-def show(case: str, unseal: bool, store: str) -> None:
+def show(case: str, unsealed: bool, store: str) -> None:
     """Show what is expected of a case; CASE is its id, a beginning of it, or its conversation's."""
     from replay.regress.expectations import words
     from replay.regress.keeping import load_set
 
     with open_store(store) as opened:
         found = load_set(opened).case(case)
-        told = "unsealed" if found.sealed and unseal else None
+        told = "unsealed" if found.sealed and unsealed else None
         record_access(opened, "regress show", filter=told, ids=[found.conversation_id], rows=1)
     print_line(f"case {found.case_id} · digest {found.digest[:12]}")
-    if found.sealed and not unseal:
+    if found.sealed and not unsealed:
         print_line(
-            "It is sealed: neither what was recorded nor what is expected is shown. --unseal shows it."
+            "It is sealed: neither what was recorded nor what is expected is shown. --unsealed shows it."
         )
         return
     print_line(

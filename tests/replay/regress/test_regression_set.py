@@ -192,7 +192,7 @@ def test_a_sealed_case_says_how_it_came_out_and_no_more(recorded, capsys):
     for secret in ("c0", "refund", "forbid"):
         # As a word: digests hold any two digits by chance.
         assert not re.search(rf"\b{secret}\b", shown)
-    assert 0 == command("show", case.case_id, "--unseal", store=recorded)
+    assert 0 == command("show", case.case_id, "--unsealed", store=recorded)
     assert "forbid write" in capsys.readouterr().out
     last = list(accesses(recorded.layout))[-1]
     assert ("regress show", "unsealed") == (last.action, last.filter)
