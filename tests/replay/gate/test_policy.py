@@ -200,9 +200,7 @@ def test_evidence_of_a_longer_name_is_another():
 def test_options_of_a_scorer_of_ours_are_looked_at():
     """A misspelt option is told with its place, and not when the run was scored."""
     text = 'version = 1\nlevel = 1\n[[scorer]]\nname = "x"\nuse = "no_forbidden_promise"\noptions = { kinds = ["refund"] }\n'
-    with pytest.raises(
-        PolicyError, match="gate.toml:6:1: option of no_forbidden_promise 'kinds' is unknown"
-    ):
+    with pytest.raises(PolicyError, match="gate.toml:6:1: option of no_forbidden_promise 'kinds' is unknown"):
         read(text)
 
 
