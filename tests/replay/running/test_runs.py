@@ -156,7 +156,12 @@ def replay_store(tmp_path):
 @pytest.mark.parametrize(
     ("agent", "options", "why"),
     [
-        ("mortal", {}, "its process was ended by SIGKILL before it had answered"),
+        (
+            "mortal",
+            {},
+            "its process was ended by SIGKILL before it had answered (by hand, or because this machine ran out of memory; "
+            "--memory limits a worker)",
+        ),
         ("hanging", {"limits": Limits(deadline=1.0)}, "it was not done after 1 s (--deadline)"),
     ],
 )
