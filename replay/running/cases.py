@@ -188,7 +188,8 @@ def _turns(
         ids = [s.conversation_id for s in store.summaries(where, since, until)]
         if not ids:
             return []
-        condition, params = f"t.conversation_id IN ({', '.join('?' * len(ids))})", ids
+        # One parameter, however many conversations there are.
+        condition, params = "t.conversation_id IN (SELECT unnest(?::VARCHAR[]))", [ids]
     found = store.query(
         "SELECT t.conversation_id, t.trace_id, t.turn_id AS span_id, t.turn_index, t.agent_name, t.start_ns, "
         "t.cost_usd "
