@@ -153,15 +153,16 @@ def replay_store(tmp_path):
     return Store.open(tmp_path / "audit")
 
 
+KILLED = (
+    "its process was ended by SIGKILL before it had answered (by hand, or because this machine ran out of memory; "
+    "--memory limits a worker)"
+)
+
+
 @pytest.mark.parametrize(
     ("agent", "options", "why"),
     [
-        (
-            "mortal",
-            {},
-            "its process was ended by SIGKILL before it had answered (by hand, or because this machine ran out of memory; "
-            "--memory limits a worker)",
-        ),
+        ("mortal", {}, KILLED),
         ("hanging", {"limits": Limits(deadline=1.0)}, "it was not done after 1 s (--deadline)"),
     ],
 )
