@@ -150,7 +150,14 @@ def _children(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             found += map(int, task.read_text(encoding="ascii").split())
-    return found
+    return [child for child in found if _is_worker(child)]
+
+
+def _is_worker(pid: int) -> bool:
+    # Between a fork and its exec a child is a picture of its parent.
+    with contextlib.suppress(OSError):
+        return b"replay.running.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _peak(pid: int) -> int:

@@ -1,22 +1,27 @@
 """What replaying costs beyond running the agent, beside what others take for a case of the same agent.
 
-    python bench/replaying.py [CASES]
+    python bench/replaying.py [CASES] [--memory SIZE …]
 
 Prints, for each, the wall-clock time, the CPU time a case (this process and those that it started, without what starting
 takes), the ratio to the bare loop, and this process's memory. The bare loop is `asyncio.gather` with a semaphore. Each
 replayed case is a recorded turn with one read, served from its recording behind all locks, compared with its recording and
-written into the store; the last lines say what looking at the report and sealing take. pydantic-evals and Inspect keep
+written into the store; the lines after say what looking at the report and sealing take. pydantic-evals and Inspect keep
 nothing durable; where they are not installed (`pip install pydantic-evals inspect-ai`), that is said.
+Then, for each SIZE (1,000 and 10,000 by default, of the same store of the largest), the peak of memory of the run's process and
+of its largest worker, each in a process of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
 import resource
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +61,14 @@ class Cost(NamedTuple):
 
 def main() -> None:
     """Record, replay, loop, print."""
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    if sys.argv[1:2] == ["--once"]:
+        _once(*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("cases", type=int, nargs="?", default=10_000)
+    parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 10_000], metavar="SIZE")
+    asked = parser.parse_args()
+    cases = asked.cases
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "noop_agent.py").write_text(AGENT, encoding="utf-8")
         sys.path.insert(0, scratch)
@@ -91,6 +103,64 @@ def main() -> None:
             _print("reading the report", _measured(lambda: replay.load_report(store, "last")), plain, cases)
             _print("sealing (two runs)", _measured(store.seal), plain, cases)
         sys.stdout.flush()
+        if asked.memory:
+            _memory(answer, scratch, asked.memory)
+
+
+def _memory(answer: Any, scratch: str, sizes: list[int]) -> None:
+    path = Path(scratch, "large")
+    with Store.create(path) as store:
+        config.use(Recorder(store.writer()))
+        asyncio.run(_record(answer, max(sizes)))
+        auditlog.shutdown()
+        store.seal()
+    print(f"{'peak memory of a run':34}{'run MB':>14}{'worker MB':>14}")
+    for size in sizes:
+        command = [sys.executable, __file__, "--once", str(path), scratch, str(size)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        print(f"{f'{size:,} cases':34}{said[-2]:>14}{said[-1]:>14}", flush=True)
+
+
+def _once(path: str, scratch: str, size: str) -> None:
+    """Run once, and say how much memory this process and the largest of its workers took at most."""
+    largest, over = [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            largest[0] = max(largest[0], *map(_peak, _children(os.getpid())), 0)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        with Store.open(path) as store:
+            _replayed(store, scratch, 1, int(size))
+    finally:
+        over.set()
+        looking.join()
+    print(_peak(os.getpid()) // 1024, largest[0] // 1024)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, task.read_text(encoding="ascii").split())
+    return [child for child in found if _is_worker(child)]
+
+
+def _is_worker(pid: int) -> bool:
+    # Between a fork and its exec a child is a picture of its parent.
+    with contextlib.suppress(OSError):
+        return b"replay.running.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _peak(pid: int) -> int:
+    """Give the most memory that a program held, in KB: what its process was before it began is not counted."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0])
+    return 0
 
 
 def _replayed(store: Store, scratch: str, workers: int, limit: int) -> Cost:
