@@ -169,9 +169,13 @@ class Reading:
         if self._ended:
             return
         self._ended = True
-        told, lossy = told_response(self._status, self._headers, b"".join(self._pieces))
+        try:
+            told, lossy = told_response(self._status, self._headers, b"".join(self._pieces))
+        except Exception:  # noqa: BLE001 - whoever reads a response is not disturbed by its record
+            log.warning("auditlog could not tell an HTTP response; its reader has all of it.")
+            told, lossy = {"status": self._status, "headers": [], "body": {MARK: "untold"}}, True
         if self._held > MOST_BYTES:
-            told["body"], lossy = {MARK: "too long", "bytes": self._held}, True
+            told, lossy = {**told, "body": {MARK: "too long", "bytes": self._held}}, True
         if abandoned:
             self._call.facts["auditlog.stream.abandoned"] = True
         if abandoned or lossy:

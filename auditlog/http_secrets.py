@@ -13,6 +13,7 @@ The rules:
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -78,19 +79,36 @@ def is_secret(name: str, value: Any) -> bool:
         name: what it is called.
         value: the value.
     """
+    if isinstance(value, bool) or value is None or value == "":
+        return False
+    match _called(name):
+        case "secret":
+            return True
+        case "token":
+            return not isinstance(value, int | float)
+        case "tokens":
+            return isinstance(value, str) or _some_drawn(value)
+        case "drawn":
+            return isinstance(value, str) and _drawn(value)
+        case _:
+            return False
+
+
+@functools.lru_cache(maxsize=4096)
+def _called(name: str) -> str:
+    """Say what a name means: a secret, one where it is no number, one where it is drawn, or none."""
     plain = _NO_LETTER.sub("", name.lower()).rstrip("0123456789")
-    if not plain or isinstance(value, bool) or value is None or value == "":
-        return False
-    if plain.endswith("tokens") and (isinstance(value, str) or _some_drawn(value)):
-        plain = plain[:-1]
-    if plain.endswith(_WHERE_PAGES_GO_ON):
-        return False
-    if isinstance(value, int | float) and plain.endswith("token"):
-        return False
+    single = plain.removesuffix("s") if plain.endswith("tokens") else plain
+    if not plain or single.endswith(_WHERE_PAGES_GO_ON):
+        return "none"
+    if single != plain:
+        return "tokens"
+    if plain.endswith("token"):
+        return "token"
     if plain in _WHOLE or plain.endswith(_ENDINGS) or any(part in plain for part in _CONTAINED):
-        return True
+        return "secret"
     # A country's code and a sort key are none.
-    return plain.endswith(("key", "code")) and isinstance(value, str) and _drawn(value)
+    return "drawn" if plain.endswith(("key", "code")) else "none"
 
 
 def _some_drawn(value: Any) -> bool:
@@ -184,9 +202,6 @@ def masked_body(told: Any, masker: Masker) -> Any:
 
 def masked_text(text: str, masker: Masker) -> str:
     """Mask what is called a secret in a text that is neither JSON nor a form."""
-    lower = text.lower()
-    if not any(word in lower for word in _TELLING):
-        return text
 
     def element(found: re.Match[str]) -> str:
         head, name, value = found.groups()
@@ -198,7 +213,14 @@ def masked_text(text: str, masker: Masker) -> str:
             return found["head"] + masker.mask(value)
         return found[0]
 
-    return _PAIR.sub(pair, _ELEMENT.sub(element, text))
+    def line(text: str) -> str:
+        # Looking for a few words is a hundredth of the work.
+        lower = text.lower()
+        return (
+            _PAIR.sub(pair, _ELEMENT.sub(element, text)) if any(word in lower for word in _TELLING) else text
+        )
+
+    return "".join(map(line, text.splitlines(keepends=True)))
 
 
 def masked_parts(body: bytes, masker: Masker) -> bytes:

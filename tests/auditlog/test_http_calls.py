@@ -466,6 +466,17 @@ def test_an_answer_that_is_too_long_is_not_held(client, shop, recording, http_on
     assert row["lossy"]
 
 
+def test_an_answer_that_cannot_be_told_does_not_disturb_its_reader(shop, recording, http_on, monkeypatch):
+    """What goes wrong in the record stays in the record, which says so."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(http_calls, "told_response", fail)
+    assert 200 == in_a_turn(lambda: by_httpx(f"{shop}/a")[0])
+    assert recording.rows[-1]["lossy"]
+
+
 def test_an_answer_that_is_left_half_way_is_recorded_as_that(shop, recording, http_on):
     """Closing a response ends its record."""
 
