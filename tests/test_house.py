@@ -66,6 +66,26 @@ def test_nothing_unpickles_or_evaluates_what_was_recorded() -> None:
     assert [] == found
 
 
+def test_no_module_imports_a_private_name_of_another() -> None:
+    """What begins with an underline is its module's own: who runs it from elsewhere gives it a name. Annotations may name it."""
+    found = []
+    for path in SOURCES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for block in ast.walk(tree):
+            if (
+                isinstance(block, ast.If)
+                and isinstance(block.test, ast.Name)
+                and block.test.id == "TYPE_CHECKING"
+            ):
+                block.body.clear()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                ours = str(node.module).partition(".")[0] in ("auditlog", "replay", "tui")
+                private = [alias.name for alias in node.names if ours and alias.name.startswith("_")]
+                found += [f"{name_of(path)}: {node.module}.{name}" for name in private]
+    assert [] == found
+
+
 def test_the_repository_holds_no_paths_of_a_machine() -> None:
     """No tracked file names a directory that exists on one machine only."""
     pattern = r"(^|[^.[:alnum:]_])/(work|root|home/[a-z]+)/"
