@@ -47,9 +47,7 @@ def word(text: str) -> str:
 def _read(question: str) -> list[str]:
     """Look up what a question names; give every text that was seen."""
     seen = [article["content"] for article in find("parcels")]
-    for order in _ORDER.findall(question)[:1]:
-        seen.append(look_up(order)["note"])
-    return seen
+    return [*seen, *(look_up(order)["note"] for order in _ORDER.findall(question)[:1])]
 
 
 def _remembered(history: list[dict[str, str]]) -> list[str]:
