@@ -177,7 +177,7 @@ class LazySpan(Span):  # pyrefly: ignore
     """A span whose fields are made of its source when they are first asked for."""
 
     # A slot that is empty asks `__getattr__`, and one that is filled does not.
-    __slots__ = ("_source",)  # pyrefly: ignore
+    __slots__ = ("_source",)
     _source: _Source
 
     @classmethod
