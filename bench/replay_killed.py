@@ -80,7 +80,7 @@ def _record(place: Path, cases: int) -> None:
 def _run(place: Path, cases: int, kills: int, chance: random.Random) -> int:
     command = [
         *(sys.executable, "-m", "auditlog.cli", "replay", "run", "--agent", "noop_agent:answer"),
-        *("--store", str(place / "audit"), "--path", str(place), "--format", "json"),
+        *("--store", str(place / "audit"), "--path", str(place)),
     ]
     hit: Counter[str] = Counter()
     peaks: Counter[str] = Counter()
