@@ -158,7 +158,9 @@ def _answering(words: str) -> Alter:
 
 
 def _without_hand_over(turn: Turn) -> Turn | None:
-    gone = {step.span_id for step in steps_of([turn]) if is_escalation(step)} - {turn.agent.span_id}
+    gone = _below({step.span_id for step in steps_of([turn]) if is_escalation(step)}, turn) - {
+        turn.agent.span_id
+    }
     told = any(span.escalation_reason is not None or span.escalation_to is not None for span in turn.spans)
     if not gone and not told:
         return None
@@ -168,6 +170,14 @@ def _without_hand_over(turn: Turn) -> Turn | None:
         if span.span_id not in gone
     )
     return replace(turn, agent=next(s for s in kept if s.span_id == turn.agent.span_id), spans=kept)
+
+
+def _below(ids: set[str], turn: Turn) -> set[str]:
+    """Give spans and all that was called within them: what is in a call that is gone would be a step of its own."""
+    found = set(ids)
+    while more := {span.span_id for span in turn.spans if span.parent_span_id in found} - found:
+        found |= more
+    return found
 
 
 def _failing(turn: Turn) -> Turn | None:

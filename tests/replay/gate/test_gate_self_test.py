@@ -64,6 +64,15 @@ def test_plants_are_found_as_recordings_are(turn, policy):
     assert 11.0 == facts(planted(turn, asked, "slower")).measures["latency_ms"] * 1e6
 
 
+def test_a_lost_hand_over_takes_what_was_called_within_it(turn, policy):
+    """A tool that hands over and records so inside itself leaves neither behind."""
+    tool = span(3, kind="tool", name="escalate", effect="control", parent_span_id=f"{1:016x}")
+    within = span(4, kind="handoff", name="escalation", parent_span_id=tool.span_id)
+    nested = replace(turn, spans=(*turn.spans, tool, within))
+
+    assert not facts(planted(nested, policy(), "lost hand-over")).escalated
+
+
 def test_a_plant_without_a_place_is_none(turn, policy):
     """A hand-over cannot be lost that was not there, and a write is not new where it was made."""
     plain = Turn(replace(turn.agent, escalation_reason=None), (replace(turn.agent, escalation_reason=None),))
