@@ -274,7 +274,7 @@ def test_the_commands_keep_the_set(recorded, capsys, tmp_path):
     ("words_", "code", "said"),
     [
         (("add",), 2, "Name one conversation, or say --reviewed."),
-        (("add", "c0", "--expect", "tol:x"), 3, "The nearest is 'tool'"),
+        (("add", "c0", "--expect", "tol:x"), 3, "nearest 'tool'"),
         (("add", "--reviewed"), 1, "nobody changed a draft"),
         (("show", "zzz"), 3, "There is no case 'zzz' in the regression set"),
         (("run", "--agent", "shop_agents:v1"), 3, "The regression set is empty"),
