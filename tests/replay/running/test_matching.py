@@ -91,7 +91,9 @@ def test_the_command_reads_rules_from_a_file(team, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*words, "--match", str(wrong)])
     assert 3 == ended.value.code
-    assert "wrong.toml:2:1: in [match.look] key 'lowre' is unknown; nearest 'lower'." in capsys.readouterr().err
+    assert (
+        "wrong.toml:2:1: in [match.look] key 'lowre' is unknown; nearest 'lower'." in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit) as ended:
         main([*words, "--match", str(rules), "--format", "json"])
     assert 0 == ended.value.code
