@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from auditlog.importers.spans import ImportedSpan
 from replay.gate.attacks import Attack, cells, checks_of
 from replay.gate.evidence import evidence_checks
 from replay.gate.facts import Facts
@@ -14,6 +16,7 @@ from replay.gate.governance import _disclosure, _owner, _rehearsal
 from replay.gate.manifests import planned_checks
 from replay.gate.policy import EvidenceQuery
 from replay.risks.taxonomy import Cell
+from replay.running.records import run_span
 
 TODAY = date(2026, 11, 23)
 NOW = datetime.now(UTC).date()
@@ -71,6 +74,30 @@ def test_a_records_own_clock_says_how_old_it_is(recorded, policy, days, outcome)
     check = evidence(recorded, policy, query, today=later, level=4, shows="drill", within_days=3650)
 
     assert outcome == check.outcome
+
+
+@pytest.mark.parametrize(
+    ("shows", "of_run", "imported"),
+    [(None, "PASS", "PASS"), ("escalation", "INCONCLUSIVE", "PASS"), ("rollback", "INCONCLUSIVE", "INCONCLUSIVE"),
+     ("drill", "INCONCLUSIVE", "INCONCLUSIVE")],
+)  # fmt: skip
+def test_what_shows_a_check_of_the_level_happened_for_real(recorded, policy, shows, of_run, imported):
+    """No replay shows one, the judged run's own neither, and what was imported shows no rehearsal."""
+    now = time.time_ns()
+    there = ImportedSpan(
+        trace_id="a" * 32, span_id="b" * 16, turn_id="b" * 16, conversation_id="brought", kind="agent", name="shop",
+        start_ns=now, end_ns=now + 1, content={"input": {}},
+    )  # fmt: skip
+    writer = recorded.writer()
+    assert writer.append(there.payload()) and writer.append(run_span("mine", "r1", {}))  # noqa: PT018
+    assert writer.flush()
+    writer.close()
+    recorded.refresh()
+
+    for where, outcome in (("replay_run_id = '{run}'", of_run), ("source = 'import'", imported)):
+        query = f"SELECT span_id FROM all_spans WHERE {where}"
+        check = evidence(recorded, policy, query, level=4, shows=shows)
+        assert (where, outcome) == (where, check.outcome)
 
 
 def test_a_disclosure_is_shown_to_more_than_one_customer(recorded, policy):
