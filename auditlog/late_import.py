@@ -2,8 +2,8 @@
 
 The rules:
 
-1. A module that is loaded already is the caller's to look at. Of one that is not, nothing is loaded and nothing is looked for
-   until somebody imports it.
+1. With a module that is loaded already it is done at once. Of one that is not, nothing is loaded and nothing is looked for
+   until somebody imports it, or looks for it. Each time that it is loaded, it is done.
 2. What is done happens when its code has run, before whoever imported it goes on. What fails there fails the import.
 3. A module that was met is left as it was found: its loader is its own.
 """
@@ -11,8 +11,8 @@ The rules:
 from __future__ import annotations
 
 import importlib.abc
-import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -26,23 +26,34 @@ class _Waiting(importlib.abc.MetaPathFinder):
 
     def __init__(self) -> None:
         self.then: dict[str, Then] = {}
+        self._asking = threading.local()
 
     def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002 - as Python has it
-        target: ModuleType | None = None,  # noqa: ARG002
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find what is waited for as the others do, and see it loaded."""
-        then = self.then.pop(fullname, None)
-        if then is None:
+        """Find what is waited for as the others do, and see it loaded; who only looks for it changes nothing."""
+        then = self.then.get(fullname)
+        asked: set[str] = self._asking.__dict__.setdefault("names", set())
+        # Another finder may ask all of them in its turn, and so this one again.
+        if then is None or fullname in asked:
             return None
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            self.then[fullname] = then
-            return spec
-        spec.loader = _Seen(spec.loader, then)
+        asked.add(fullname)
+        try:
+            spec = self._by_the_others(fullname, path, target)
+        finally:
+            asked.discard(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Seen(spec.loader, then)
         return spec
+
+    def _by_the_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in list(sys.meta_path):
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            if find is not None and (spec := find(fullname, path, target)) is not None:
+                return spec
+        return None
 
 
 class _Seen(importlib.abc.Loader):
@@ -63,11 +74,7 @@ class _Seen(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._own
         module.__loader__ = self._own
-        try:
-            self._own.exec_module(module)
-        except BaseException:
-            _waiting.then[module.__name__] = self._then
-            raise
+        self._own.exec_module(module)
         self._then(module)
 
 
@@ -75,15 +82,14 @@ _waiting = _Waiting()
 
 
 def when_imported(name: str, then: Then) -> None:
-    """Do something with a module: at once where it is loaded, else when it is.
+    """Do something with a module: at once where it is loaded, and whenever it is loaded.
 
     Args:
         name: of a module that stands at the top.
         then: what is done; once for each time that the module is loaded.
     """
-    if (module := sys.modules.get(name)) is not None:
-        then(module)
-        return
     _waiting.then[name] = then
     if _waiting not in sys.meta_path:
         sys.meta_path.insert(0, _waiting)
+    if (module := sys.modules.get(name)) is not None:
+        then(module)
