@@ -138,7 +138,8 @@ def behaviour_of(turn: Turn) -> str:
 
 
 def _behaviour(agent: Call, others: Sequence[Call]) -> str:
-    if "output" not in agent.parts or agent.entry["status"] != "ok":
+    # An agent that returns nothing says what its model said last, and that is in no behaviour.
+    if agent.parts.get("output", b"null") == b"null" or agent.entry["status"] != "ok":
         return ""
     places = {agent.span: 0}
     said: list[bytes] = []
