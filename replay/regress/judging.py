@@ -7,7 +7,8 @@ The rules:
 2. What could not be judged is `unjudged`, and neither passed nor failed: a case that did not run, whose recording was erased, or
    that the recording could not serve to its end.
 3. A case fails where an execution of the candidate fails. Where executions of the version in production fail it, too, it is
-   `unstable`, and does not fail alone; known are those of this run and of earlier ones, as long as the case is the same.
+   `unstable`, and does not fail alone; known are those of this run's baseline: of this run and of earlier ones, as long as
+   the case is the same. Where this run's baseline passes it every time and the candidate fails it every time, it fails.
 4. Many unstable cases may fail together: where they fail more often than their known rates explain (exact, one-sided, p < 0.05),
    the set fails.
 5. Of a sealed case the outcome is given, and nothing of why.
@@ -26,7 +27,7 @@ from replay.regress.keeping import RegressionCase, RegressionSet, load_set
 from replay.regress.scorers import SCORERS, expected_of
 from replay.results.trials import case_trials
 from replay.running.records import own_records
-from replay.running.runs import load_manifest
+from replay.running.runs import load_manifest, manifests
 from replay.scorers.model import Score, Subject
 from replay.scorers.subjects import subjects_of
 
@@ -83,7 +84,7 @@ class CaseVerdict:
     status: CaseStatus
     candidate: Tally = NONE
     known: Tally = NONE
-    """The same of the version in production: of this run, and of earlier ones with the same case."""
+    """The same of this run's baseline: of this run, and of earlier ones with the same case and the same baseline."""
     level: str = ""
     """`hard` or `primary`: the worst level of what is not met; empty where nothing is."""
     why: str = ""
@@ -149,17 +150,13 @@ def results_of(store: Store, run_id: str, *, unseal: bool = False) -> Regression
     manifest = load_manifest(store, run_id)
     known_set = load_set(store)
     tallies, first = _judged_cases(store, manifest, known_set)
-    earlier = _earlier(store, str(manifest["run_id"]))
+    earlier = _earlier(store, manifest)
     verdicts = []
     for case in known_set.cases:
         own = tallies.get(case.case_id, {})
-        known = _sum(
-            [
-                *(own.get(arm, NONE) for arm in _BASELINES),
-                earlier.get((case.case_id, case.digest), NONE),
-            ]
-        )
-        found = _verdict(case, own.get("candidate", NONE), known, first.get(case.case_id))
+        beside = _sum([NONE, *(own.get(arm, NONE) for arm in _BASELINES)])
+        known = _sum([beside, earlier.get((case.case_id, case.digest), NONE)])
+        found = _verdict(case, own.get("candidate", NONE), beside, known, first.get(case.case_id))
         verdicts.append(found if unseal or not case.sealed else replace(found, why="", evidence=()))
     return RegressionResults(
         run_id=str(manifest["run_id"]),
@@ -247,11 +244,14 @@ def _louder(found: Judged, known: Judged | None) -> bool:
     )
 
 
-def _verdict(case: RegressionCase, candidate: Tally, known: Tally, first: Judged | None) -> CaseVerdict:
+def _verdict(
+    case: RegressionCase, candidate: Tally, beside: Tally, known: Tally, first: Judged | None
+) -> CaseVerdict:
     why, evidence, level = ("", (), "") if first is None else (first.why, first.evidence, first.level)
     status: CaseStatus
     if candidate.failed:
-        status = "unstable" if known.failed else "failed"
+        always = not candidate.passed and beside.passed and not beside.failed
+        status = "unstable" if known.failed and not always else "failed"
         if known.failed:
             why = f"{why} The version in production fails it, too: {known.failed} of {known.judged} times.".strip()
     elif candidate.unjudged or not candidate.passed:
@@ -281,11 +281,15 @@ def _excess(unstable: Iterable[CaseVerdict]) -> float | None:
     return None if len(chances) == 1 else min(1.0, sum(chances[observed:]))
 
 
-def _earlier(store: Store, run_id: str) -> dict[tuple[str, str], Tally]:
-    """Give how the version in production came out in other runs, by case id and the case's digest."""
+def _earlier(store: Store, manifest: Mapping[str, Any]) -> dict[tuple[str, str], Tally]:
+    """Give how this run's baseline came out in other runs, by case id and the case's digest."""
+    digest = _baseline(manifest)
+    if digest is None:
+        return {}
+    same = {str(other["run_id"]) for other in manifests(store) if _baseline(other) == digest}
     latest: dict[str, Any] = {}
-    for span in own_records(store, RESULT, None, "replay_run_id <> ?", [run_id]):
-        if span.replay is not None and isinstance(span.input, dict):
+    for span in own_records(store, RESULT, None, "replay_run_id <> ?", [str(manifest["run_id"])]):
+        if span.replay is not None and span.replay.run_id in same and isinstance(span.input, dict):
             # Of a run that was judged several times, the last counts.
             latest[span.replay.run_id] = span.input
     found: dict[tuple[str, str], Tally] = defaultdict(Tally)
@@ -304,6 +308,13 @@ def _earlier(store: Store, run_id: str) -> dict[tuple[str, str], Tally]:
                 case _:
                     pass
     return found
+
+
+def _baseline(manifest: Mapping[str, Any]) -> str | None:
+    """Give the digest of the version that a run compares with; None where that is the recording."""
+    target = manifest.get("baseline")
+    digest = target.get("digest") if isinstance(target, dict) else None
+    return None if digest is None else str(digest)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

@@ -24,6 +24,7 @@ from auditlog.store.access import accesses
 from replay.errors import RunError
 from replay.regress import add, load_set, plan_set, remove, results_of, run_set
 from replay.regress.expectations import NOTHING, from_words, words
+from replay.regress.judging import Tally, _verdict
 from replay.regress.keeping import (
     RegressionCase,
     RegressionSet,
@@ -163,17 +164,48 @@ def test_what_the_run_did_not_reach_is_unjudged(recorded):
 
 @pytest.mark.slow
 def test_a_case_that_the_baseline_fails_is_unstable_from_then_on(recorded):
-    """What the version in production fails is known for the case as it is, also in later runs without a baseline."""
+    """What a baseline fails is known for the case as it is, also in later runs beside the same baseline, and in no others."""
     add(recorded, turn_of(recorded, "c1", 2))
     first = run(recorded, "no_persons", baseline="shop_agents:no_persons")
     assert ("unstable", 1.0) == (first.cases[0].status, first.cases[0].flake_rate)
-    assert "The version in production fails it, too" in first.cases[0].why
+    assert "The version in production fails it, too: 2 of 2 times" in first.cases[0].why
     assert "PASS" == first.verdict
-    later = run(recorded, "no_persons")
+    later = run(recorded, "no_persons", baseline="shop_agents:no_persons")
     assert "unstable" == later.cases[0].status
+    assert "4 of 4 times" in later.cases[0].why
+    assert ("failed", None) == _only(run(recorded, "no_persons"))
     add(recorded, turn_of(recorded, "c1", 2), more=from_words(["fact:A1"], []))
-    changed = run(recorded, "no_persons")
-    assert ("failed", None) == (changed.cases[0].status, changed.cases[0].flake_rate)
+    assert ("unstable", 1.0) == _only(run(recorded, "no_persons", baseline="shop_agents:no_persons"))
+
+
+@pytest.mark.slow
+def test_what_an_older_version_failed_excuses_nothing_once_it_is_mended(recorded):
+    """A case that the old production failed fails for a candidate that breaks what the present production does right."""
+    add(recorded, turn_of(recorded, "c1", 2))
+    assert "PASS" == run(recorded, "v1", baseline="shop_agents:no_persons").verdict
+    broken = run(recorded, "no_persons", baseline="shop_agents:v1")
+
+    assert ("FAIL", ("failed", 0.0)) == (broken.verdict, _only(broken))
+    assert "in production" not in broken.cases[0].why
+
+
+def test_a_candidate_that_always_fails_beside_a_baseline_that_never_does_fails():
+    """What the baseline failed in earlier runs excuses no candidate that fails each time beside one that passes each time."""
+    case = RegressionCase("c1", "c", "t", "s", 0, "bot", NOTHING)
+    known = Tally(passed=8, failed=2)
+
+    def status(candidate, beside):
+        return _verdict(case, candidate, beside, known, None).status
+
+    assert "failed" == status(Tally(failed=3), Tally(passed=3))
+    assert "unstable" == status(Tally(passed=1, failed=2), Tally(passed=3))
+    assert "unstable" == status(Tally(failed=3), Tally(passed=2, failed=1))
+
+
+def _only(results):
+    """Give the status and the known rate of the set's only case."""
+    (case,) = results.cases
+    return case.status, case.flake_rate
 
 
 @pytest.mark.slow
