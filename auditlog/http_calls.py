@@ -3,9 +3,9 @@
 The rules:
 
 1. What is recorded is HTTP in a turn that stands in no recorded tool, retriever or model call: that is part of those. Requests
-   to a model are model calls (`http_models`); through urllib3, and to embeddings and old completions, they are left out. In a
-   replay only an allowed host is a model's: what is sent to another, and everything else that is sent to an allowed one, is a
-   tool's.
+   to a model are model calls (`http_models`); through urllib3, and to embeddings and old completions, they are left out. Their
+   bodies name a model. In a replay only an allowed host is a model's: what is sent to another, and everything else that is sent
+   to an allowed one, is a tool's.
 2. A request is a call of kind `tool` whose name is its method, its host and its path with ids left out; GET and HEAD read,
    everything else writes. A replay serves, misses and blocks it like any tool, and the body is never sent then.
 3. Of a request's headers only its content type is recorded, of a response's those that hold no credential. What is called a
@@ -30,7 +30,7 @@ from auditlog.call import ActiveCall
 from auditlog.decorators import begin, given
 from auditlog.encoding.encode import MARK
 from auditlog.http_content import exchange, response_of, told_response
-from auditlog.http_models import ModelReading, begun_model, is_to_model, served_model
+from auditlog.http_models import ModelReading, begun_model, is_to_model, names_a_model, served_model
 from auditlog.late_import import when_imported
 from auditlog.recorder import log
 
@@ -121,7 +121,7 @@ def begun(method: str, url: str, headers: Any, body: bytes | None, *, models: bo
                 return None
             found = begun_model(asked, body)
             return None if found is None else Begun(*found, is_model=True)
-        if asked.path.rstrip("/").endswith(_LEFT_OUT):
+        if asked.path.rstrip("/").endswith(_LEFT_OUT) and names_a_model(body):
             return None
     call = begin(asked.site, (), asked.arguments)
     return None if call is None else Begun(call)

@@ -56,7 +56,16 @@ def is_to_model(path: str, body: bytes | None) -> bool:
         path: its path.
         body: its body; None where it is streamed.
     """
-    return model_name(path) is not None and _request(body) is not None
+    return model_name(path) is not None and names_a_model(body)
+
+
+def names_a_model(body: bytes | None) -> bool:
+    """Whether a body is JSON that names a model.
+
+    Args:
+        body: the body; None where it is streamed.
+    """
+    return _request(body) is not None
 
 
 def _request(body: bytes | None) -> dict[str, Any] | None:

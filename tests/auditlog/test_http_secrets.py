@@ -10,6 +10,7 @@ import pytest
 import auditlog
 from auditlog import config, http_calls, masks
 from auditlog.cli.keys import _rows
+from auditlog.errors import ConfigurationError
 from auditlog.http_content import exchange, response_of, told_response
 from auditlog.http_secrets import is_secret, looks_secret
 from auditlog.layout import ensure
@@ -253,3 +254,13 @@ def test_the_key_is_listed_where_it_is(tmp_path):
         assert "masks" not in [row["key"] for row in _rows(store)]
         masks.ensure_key(store.layout)
         assert "masks" in [row["key"] for row in _rows(store)]
+
+
+def test_configure_takes_record_and_nothing_else(tmp_path):
+    """A word that means nothing is said at once."""
+    with pytest.raises(ConfigurationError, match="http='all'"):
+        auditlog.configure(tmp_path / "audit", http="all", seal=False)
+    auditlog.configure(tmp_path / "audit", http="record", seal=False)
+    assert http_calls.is_on()
+    http_calls.forget_http()
+    config.use(None)
