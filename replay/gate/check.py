@@ -122,6 +122,19 @@ class DiffGroup:
     summary: str = ""
 
 
+def storable(value: Json) -> Json:
+    """Give a figure as a record can hold it: a whole number beyond 64 bits is one that nobody can reach, and is null."""
+    match value:
+        case dict():
+            return {name: storable(item) for name, item in value.items()}
+        case list():
+            return [storable(item) for item in value]
+        case int() if not -(2**63) <= value < 2**63:
+            return None
+        case _:
+            return value
+
+
 def concluded(checks: Sequence[Check]) -> Outcome:
     """Give the verdict over checks (rule 3)."""
     said = {check.counts for check in checks if check.gates}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from auditlog.errors import StoreError
 from auditlog.redaction.writer import redacting
 from auditlog.values import Json
-from replay.gate.check import SHOWN_EXAMPLES, Verdict
+from replay.gate.check import SHOWN_EXAMPLES, Verdict, storable
 from replay.running.records import RUN, own_records, run_span
 from replay.running.runs import load_manifest
 
@@ -103,7 +103,7 @@ def document(verdict: Verdict) -> dict[str, Json]:
                 "id": check.id,
                 "outcome": check.outcome,
                 "gates": check.gates,
-                "figures": dict(check.figures),
+                "figures": storable(dict(check.figures)),
                 "cases": [example.case_id for example in check.examples[:SHOWN_EXAMPLES]],
                 "waived_by": None if check.waiver is None else check.waiver.owner,
             }

@@ -4,7 +4,7 @@ The rules:
 
 1. Everything that the other outputs show is in it, with each case that a check names; the shape is `gate-verdict`, version 1, and
    only grows.
-2. A figure that is no finite number is null.
+2. A figure that is no finite number, or one beyond 64 bits, is null.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from replay.gate.check import Verdict
+from replay.gate.check import Verdict, storable
 
 
 def json(verdict: Verdict) -> str:
@@ -50,7 +50,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
                 "gates": check.gates,
                 "warning": check.warning,
                 "sentence": check.sentence,
-                "figures": dict(check.figures),
+                "figures": storable(dict(check.figures)),
                 "examples": [
                     {"case_id": example.case_id, "where": example.where, "what": example.what}
                     for example in check.examples

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from auditlog.cli.main import main
 from auditlog.ledger import keys
 from auditlog.store import Store
+from replay.gate.outputs.json import json
 from replay.gate.record import document, record
 
 
@@ -50,6 +51,16 @@ def test_a_copy_without_the_key_signs_nothing_and_says_so(store, verdict):
 
     assert "not signed: the key is not here" in said
     assert "covered by" not in said
+
+
+def test_a_figure_that_nobody_can_reach_is_null(store, verdict):
+    """A number of cases beyond 64 bits takes neither the record nor the JSON down."""
+    beyond = replace(verdict.checks[0], figures={"needed": 10**21, "sizes": [2**63, 3]})
+    judged = replace(verdict, checks=(beyond,))
+
+    assert "sealed" in record(store, judged)
+    assert {"needed": None, "sizes": [None, 3]} == document(judged)["checks"][0]["figures"]
+    assert '"needed": null' in json(judged)
 
 
 def test_the_record_holds_the_policy_that_was_asked_for(verdict):

@@ -75,8 +75,17 @@ def test_what_is_no_toml_says_where():
 @pytest.mark.parametrize("margin", [0, 1])
 def test_a_margin_is_above_nothing_and_below_everything(margin):
     """A margin of 0 or 1 has no interval that could show it, and is refused."""
-    with pytest.raises(PolicyError, match="gate.toml:3:1: .*above 0 and below 1"):
+    with pytest.raises(PolicyError, match="gate.toml:3:1: .*at least 1e-06 and below 1"):
         read(f"version = 1\nlevel = 3\nmargin = {margin}\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["alpha = 1e-17", "q = 1e-17", "hard_bound = 1e-20", "margin = 1e-300", "margins.outcome = 1e-9"]
+)
+def test_a_figure_that_no_number_of_cases_could_show_is_refused(line):
+    """Below one in a million, there is nothing to be computed with."""
+    with pytest.raises(PolicyError, match="gate.toml:3:1: .*at least 1e-06"):
+        read(f"version = 1\nlevel = 3\n{line}\n")
 
 
 def test_looser_than_the_level_needs_a_waiver():
