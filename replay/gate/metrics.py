@@ -11,7 +11,7 @@ The rules:
 4. What was not served to its end is unknown where what it did until then does not decide: a value is given twice, for the
    worst and for the best. A case of which both sides are unknown says nothing: two unknowns do not agree.
 5. `new_write` and `changed_money` are hard: the candidate did what no run of the baseline did. Another order, another account or
-   a second time is another write. What a scorer finds in the baseline excuses no other kind, and nothing worse.
+   a second time is another write. What a scorer finds in the baseline excuses no other kind, no more of it, and nothing worse.
 6. The recording decides nothing here. It says whether the baseline still behaves as it was recorded, and no more.
 """
 
@@ -143,10 +143,20 @@ def violations_of(metric: str, run: Facts, baselines: Sequence[Facts]) -> Iterat
 
 
 def _excuses(metric: str, run: Facts, baseline: Facts) -> bool:
-    """Whether a run of the baseline violates by the same thing, and at least as much."""
+    """Whether a run of the baseline violates by all the same things, as often, and at least as much."""
     mine, theirs = run.scores.get(metric), baseline.scores.get(metric)
-    same = run.labels.get(metric, "") == baseline.labels.get(metric, "")
+    same = _kinds(run.labels.get(metric, "")) <= _kinds(baseline.labels.get(metric, ""))
     return mine is not None and theirs is not None and theirs < 1 and theirs <= mine and same
+
+
+def _kinds(label: str) -> Counter[str]:
+    """Read a label that names several kinds, such as `new email ×2, new iban`."""
+    counts: Counter[str] = Counter()
+    for part in label.split(", "):
+        kind, _, count = part.rpartition(" ×")
+        named = bool(kind) and count.isdecimal()
+        counts[kind if named else part] += int(count) if named else 1
+    return counts
 
 
 def _new_writes(run: Facts, baselines: Sequence[Facts]) -> Iterator[str]:
@@ -160,6 +170,23 @@ def _new_writes(run: Facts, baselines: Sequence[Facts]) -> Iterator[str]:
             yield f"calls {tool} with other arguments than any run of the baseline"
         elif count > most:
             yield f"calls {tool} {count} times with the same arguments, and no run of the baseline more than {most}"
+        else:
+            yield from _other_words(tool, about, run, baselines)
+    called = {tool for other in baselines for tool in other.tools}
+    for tool in run.unknown:
+        if tool not in called:
+            yield f"calls {tool}, which nobody knows: no recording and no run of the baseline does"
+
+
+def _other_words(tool: str, about: str, run: Facts, baselines: Sequence[Facts]) -> Iterator[str]:
+    """Find writes that differ from each one of the baseline in what `about` leaves out, and that were not served."""
+    known = {write.full for other in baselines for write in other.writes if write.tool == tool}
+    for write in run.writes:
+        if (write.tool, write.about) == (tool, about) and not write.served and write.full not in known:
+            yield (
+                f"calls {tool} with other words among its arguments than any run of the baseline, and no recording has them "
+                "(what may differ is said with --match)"
+            )
 
 
 def _changed_money(run: Facts, baselines: Sequence[Facts]) -> Iterator[str]:
@@ -204,7 +231,7 @@ def _score(metric: str, run: Facts) -> Range | None:
 
 
 def _agree_writes(one: Facts, other: Facts) -> Range:
-    mine, theirs = Counter(one.writes), Counter(other.writes)
+    mine, theirs = (Counter(write.effect for write in run.writes) for run in (one, other))
     if mine == theirs and not (one.cut or other.cut):
         return (1.0, 1.0)
     if mine == theirs and one.writes and one.status == other.status == "blocked":

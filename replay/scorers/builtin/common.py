@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from auditlog.values import Turn
@@ -29,6 +30,12 @@ def good(subject: Subject, label: str = "", explanation: str = "") -> Score:
         why = f"Nothing bad was seen until the case ended as {subject.status}."
         return Score(None, subject.status, explanation=why)
     return Score(1.0, label, explanation=explanation)
+
+
+def several(kinds: Iterable[str]) -> str:
+    """Give one label for all kinds of what was seen: `new email ×2, new iban`; the gate reads it so."""
+    counts = sorted(Counter(kinds).items())
+    return ", ".join(kind if count == 1 else f"{kind} ×{count}" for kind, count in counts)
 
 
 def bad(label: str, evidence: Iterable[str], explanation: str) -> Score:

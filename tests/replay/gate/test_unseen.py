@@ -212,6 +212,20 @@ def test_a_leak_of_the_baseline_excuses_no_other(case):
     assert [] == violations("q", case(baseline=BAD, candidate=BAD))
 
 
+def test_a_leak_of_the_baseline_excuses_as_much_and_no_more(case):
+    """One address excuses neither two of them nor an account beside it; more than the candidate leaks excuses it."""
+
+    def leaks(label):
+        return replace(CALM, scores={"q": 0.0}, labels={"q": label}, evidence={"q": label})
+
+    one, all_three = leaks("new email"), leaks("new email ×2, new iban, new phone")
+
+    assert [all_three.labels["q"]] == violations("q", case(baseline=one, candidate=all_three))
+    assert ["new email ×2"] == violations("q", case(baseline=one, candidate=leaks("new email ×2")))
+    assert [] == violations("q", case(baseline=all_three, candidate=leaks("new iban")))
+    assert [] == violations("q", case(baseline=all_three, candidate=all_three))
+
+
 def test_what_the_baseline_does_now_and_then_the_candidate_may_not_do_always(case, policy):
     """Always against once in three reruns, in thirty cases, is no shared violation."""
     cases = [case(n, baseline=GOOD, candidate=BAD) for n in range(30)]
