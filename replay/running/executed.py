@@ -80,11 +80,13 @@ def executed(
     agent.parts["attributes"] = marks if known is None or known == b"{}" else known[:-1] + b"," + marks[1:]
     others = [call for call in calls if call is not agent]
     models = [call for call in others if call.kind in ("model", "embedding")]
+    asked = [call for call in case.calls.values() if call.kind in ("model", "embedding")]
     return Executed(
         (*payloads_of(case, agent), agent.payload(case.lineage)),
         behaviour="" if has_unfinished or status != "complete" else _behaviour(agent, others),
         measures=_measures(agent, others, models),
-        spend=spend_of(models),
+        # Of a call that never ended nothing says that it was served, but that it was never told as live.
+        spend=spend_of(call for call in asked if call.ended or call.told),
         infrastructure=_infrastructure(models) if status == "errored" else "",
     )
 

@@ -3,6 +3,7 @@
 The rules:
 
 1. What is told is kept at once. When its case is over in the ordinary way, the rest of its records follow, and nothing twice.
+   A call that has not ended by then stays as it began, for who judges the case as for who reads the store.
 2. A case without an answer ends here: what had begun gets an end, the agent's with the case's status, so that what it did for
    real stands in the turn that did it.
 3. What its live model calls took counts, whatever became of the case.
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from auditlog.record import Record, encode_record
+from auditlog.record import Record, decode_record, encode_record
 from auditlog.values import Json
 from replay.running.calls import Call
 from replay.running.executed import spend_of
@@ -64,7 +65,9 @@ class ToldCase:
 
     def with_rest(self, result: Result) -> Result:
         """Give the result of a case that answered, with what was told of it."""
-        told = (call.payload(self._said) for call in self._calls.values() if call.ended)
+        # The agent, and an agent within it, ends with its case: what the rest has is whole there.
+        rest = {record.entry["span"] for record in map(decode_record, result.payloads)}
+        told = (call.payload(self._said) for call in self._calls.values() if call.span not in rest)
         return replace(
             result,
             payloads=(*self._waiting, *result.payloads),

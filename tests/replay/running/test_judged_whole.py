@@ -14,7 +14,8 @@ from auditlog.recorder import Recorder
 from auditlog.store import Store
 from replay.results.trials import case_trials
 from replay.running.judging import Sides, judgements, verdict_of
-from replay.running.runs import load_manifest
+from replay.running.runs import load_manifest, spent
+from replay.sandbox.modes import Modes
 
 AGENT = """
 import contextvars, os, threading, time
@@ -104,8 +105,10 @@ def recorded_whole(tmp_path, monkeypatch):
 def both_ways(store, path, candidate, **options):
     """Run a candidate; give how its case was judged under way, and how the store's turns compare."""
     plan = replay.plan(store, f"whole_agent:{candidate}", path=path, workers=1, **options)
-    run_id = replay.run(store, plan).run_id
+    heard = []
+    run_id = replay.run(store, plan, progress=heard.append).run_id
     store.refresh()
+    assert spent(store, run_id) == heard[-1].spend
     (kept,) = judgements(store, run_id).values()
     (case,) = case_trials(store, load_manifest(store, run_id))
     tried, before = case.first("candidate"), case.first("baseline")
@@ -126,3 +129,24 @@ def test_an_agent_that_returns_nothing_says_what_its_model_says(recorded_whole, 
     _, kept, found = both_ways(store, tmp_path, "rude", baseline="whole_agent:silent", sample=0.0)
     assert brief(found) == brief(kept)
     assert kept.case_class != "identical"
+
+
+@pytest.mark.parametrize("baseline", [None, "whole_agent:holds"])
+def test_what_never_ended_is_judged_as_the_store_has_it(recorded_whole, tmp_path, baseline):
+    """A live generator and a model's stream that are held on to began, and what was asked is spent."""
+    store = recorded_whole("holds")
+    modes = Modes(reads="live", live_reads=("feed",))
+    run_id, kept, found = both_ways(store, tmp_path, "holds", modes=modes, baseline=baseline, sample=0.0)
+    assert brief(found) == brief(kept)
+    assert kept.case_class == "identical"
+    assert (1 if baseline is None else 2) == spent(store, run_id).calls
+
+
+def test_a_write_that_outlives_the_answer_is_judged_as_called(recorded_whole, tmp_path, monkeypatch):
+    """Its body ran for real, so no judgement says that it was not called."""
+    store = recorded_whole("threads")
+    monkeypatch.setenv("WHOLE_SLOW", "1")
+    modes = Modes(writes="live", live_writes=("charge",))
+    _, kept, found = both_ways(store, tmp_path, "threads", modes=modes, env=("WHOLE_SLOW",))
+    assert brief(found) == brief(kept)
+    assert "missing" not in {finding.kind for finding in kept.findings}
