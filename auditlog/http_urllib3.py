@@ -5,6 +5,7 @@ The rules are those of `http_calls`, and two more:
 1. A response that its reader reads piece by piece is handed on as it is; what is read of it is looked at where all ways of
    reading meet: `read`, `read1` and `read_chunked`. Nothing is read before the reader asks for it.
 2. One that is read partly decoded and partly not is recorded as left half-way.
+3. Nothing that looks at a response keeps it: one that is dropped gives its connection back at once.
 """
 
 from __future__ import annotations
@@ -82,13 +83,13 @@ def _bytes(body: Any) -> bytes | None:
 class _Watched:
     """One response, and what was read of it."""
 
-    def __init__(self, response: Any, reading: Reading) -> None:
-        self._response, self._reading = response, reading
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
         self._decodes: bool | None = None
         self._inside = False
         self._mixed = False
 
-    def piece(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def piece(self, response: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Read a piece; one way of reading is made of another, and only the outermost is looked at."""
         if self._inside:
             return function(*args, **kwargs)
@@ -96,28 +97,26 @@ class _Watched:
         try:
             found = function(*args, **kwargs)
         except BaseException as error:
-            self._reading.failed(error)
+            self.failed(error)
             raise
         finally:
             self._inside = False
-        self.take(found, kwargs.get("decode_content", args[1] if len(args) > 1 else None))
+        self.take(response, found, kwargs.get("decode_content", args[1] if len(args) > 1 else None))
         return found
 
-    def take(self, found: Any, decodes: bool | None) -> None:
+    def take(self, response: Any, found: Any, decodes: bool | None) -> None:
         """Look at a piece, and end the record where it was the last."""
-        decodes = bool(self._response.decode_content if decodes is None else decodes)
+        decodes = bool(response.decode_content if decodes is None else decodes)
         self._mixed = self._mixed or self._decodes not in (None, decodes)
         self._decodes = decodes
         if isinstance(found, bytes) and found:
             self._reading.read(found)
-        if not self.goes_on():
+        if not _goes_on(response):
             self.end()
 
-    def goes_on(self) -> bool:
-        """Whether there is more to read."""
-        left = getattr(self._response, "_decoded_buffer", None)
-        source = getattr(self._response, "_fp", None)
-        return bool(left is not None and len(left)) or not (source is None or _is_closed(source))
+    def failed(self, error: BaseException) -> None:
+        """End the record with what the reading raised."""
+        self._reading.failed(error)
 
     def end(self, *, abandoned: bool = False) -> None:
         """End the record."""
@@ -128,43 +127,70 @@ class _Watched:
 
 def _watch(response: Any, reading: Reading) -> None:
     """Have a response looked at while it is read."""
-    watched = _Watched(response, reading)
-    if not watched.goes_on():
+    watched = _Watched(reading)
+    if not _goes_on(response):
         watched.end()
         return
-
-    def watching(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def read(*args: Any, **kwargs: Any) -> Any:
-            return watched.piece(function, args, kwargs)
-
-        return read
-
-    for name in ("read", "read1"):
-        if hasattr(response, name):
-            setattr(response, name, watching(getattr(response, name)))
-    chunked, close = response.read_chunked, response.close
-
-    @functools.wraps(chunked)
-    def read_chunked(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        decodes = kwargs.get("decode_content", args[1] if len(args) > 1 else None)
-        try:
-            for found in chunked(*args, **kwargs):
-                watched.take(found, decodes)
-                yield found
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            reading.failed(error)
-            raise
-        watched.end()
-
-    @functools.wraps(close)
-    def closed() -> None:
-        close()
+    try:
+        response.__class__ = _watched_class(type(response))
+    except TypeError:
         watched.end(abandoned=True)
+    else:
+        response.auditlog_watched = watched
 
-    response.read_chunked, response.close = read_chunked, closed
+
+@functools.lru_cache(maxsize=64)
+def _watched_class(kind: Any) -> type:
+    """Make the class of the responses of one class that are looked at.
+
+    Its methods are a class's: those of an instance would be a cycle, and keep a dropped response until the collector runs.
+    """
+
+    class Watched(kind):
+        """A response, looked at while it is read."""
+
+        @functools.wraps(kind.read)
+        def read(self, *args: Any, **kwargs: Any) -> Any:
+            return self.auditlog_watched.piece(self, super().read, args, kwargs)
+
+        if hasattr(kind, "read1"):
+
+            @functools.wraps(kind.read1)
+            def read1(self, *args: Any, **kwargs: Any) -> Any:
+                return self.auditlog_watched.piece(self, super().read1, args, kwargs)
+
+        @functools.wraps(kind.read_chunked)
+        def read_chunked(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+            decodes = kwargs.get("decode_content", args[1] if len(args) > 1 else None)
+            try:
+                for found in super().read_chunked(*args, **kwargs):
+                    self.auditlog_watched.take(self, found, decodes)
+                    yield found
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self.auditlog_watched.failed(error)
+                raise
+            self.auditlog_watched.end()
+
+        @functools.wraps(kind.close)
+        def close(self) -> None:
+            super().close()
+            self.auditlog_watched.end(abandoned=True)
+
+    Watched.__name__, Watched.__qualname__, Watched.__module__ = (
+        kind.__name__,
+        kind.__qualname__,
+        kind.__module__,
+    )
+    return Watched
+
+
+def _goes_on(response: Any) -> bool:
+    """Whether there is more to read."""
+    left = getattr(response, "_decoded_buffer", None)
+    source = getattr(response, "_fp", None)
+    return bool(left is not None and len(left)) or not (source is None or _is_closed(source))
 
 
 def _is_closed(source: Any) -> bool:
