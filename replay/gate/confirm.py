@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import AuditlogError
-from replay.gate.facts import CaseFacts, facts_of
+from replay.gate.facts import CaseFacts, facts_of, with_unknown
 from replay.gate.hard import AGAIN, Confirmation
 from replay.gate.scoring import scores_of
 from replay.gate.wording import number
@@ -84,7 +84,9 @@ def confirmed(
         expectations=expectations,
     )
     facts = facts_of(case_trials(store, found), scores.by_execution, rules_from_json(found.get("matching")))
-    return Confirmation(str(found["run_id"]), {case.span_id: case for case in facts})
+    unknown = {tool for case in wanted for run in case.runs for tool in run.unknown}
+    rerun = with_unknown(facts, unknown.__contains__)
+    return Confirmation(str(found["run_id"]), {case.span_id: case for case in rerun})
 
 
 def _run(

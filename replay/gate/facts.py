@@ -6,10 +6,14 @@ The rules:
    Words are not among them; scorers judge those.
 2. A write that the sandbox stopped was tried, and counts as one. What it is about are its arguments without amounts of money,
    which are kept apart, without free text, and without what the run's match rules forgive: a person, an account, an order.
+   Free text says nothing only where the recording served the call, and so had it: every argument of a write is kept beside that,
+   and a name, an address or a statement in one that was not served is another write.
 3. A hand-over that failed hands nobody over; one that the sandbox stopped was tried, and reached nobody yet.
 4. An execution that was not served to its end (`cut`) proves nothing by what it did not do.
 5. Two cases whose agents were handed the same arguments are one case for a bound: repeats are not independent.
 6. How common an answer is, is known once all are: the share of the other conversations that got the same one in the same arm.
+7. A tool is what the candidate calls it, so a call that was not served, of a tool that no recorded turn of these cases and no run
+   of their baseline called, is kept as one of an unknown tool, whatever its declared effect.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -28,7 +32,7 @@ from replay.diff import CaseStatus, steps_of
 from replay.diff.findings import money_changes
 from replay.diff.json_diff import canonical
 from replay.diff.measures import quantities
-from replay.diff.model import CUT, PathChange
+from replay.diff.model import CUT, PathChange, Step
 from replay.diff.steps import is_escalation, is_write, unserved
 from replay.matching.rules import NO_RULES, MatchRules
 from replay.pinned.case import NOT_PINNED
@@ -48,6 +52,15 @@ class Write(NamedTuple):
     """Its amounts of money, in canonical form."""
     about: str = ""
     """The digest of what it is about (rule 2)."""
+    full: str = ""
+    """The digest of all its arguments."""
+    served: bool = True
+    """Whether the recording had it, or its body ran."""
+
+    @property
+    def effect(self) -> tuple[str, str, str]:
+        """What two writes share that do the same: tool, money, and what they are about."""
+        return self.tool, self.money, self.about
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,8 @@ class Facts:
     """In order."""
     calls: tuple[str, ...] = ()
     """Each call, as tool and the digest of its arguments, in order."""
+    unknown: tuple[str, ...] = ()
+    """Tools that it called, was not served and said not to write with; once all cases are known, those that nobody knows."""
     escalated: bool = False
     """It handed the customer over, or tried to where the sandbox stopped it."""
     reached: bool = False
@@ -95,6 +110,11 @@ class Facts:
     def write_set(self) -> frozenset[str]:
         """The tools that it wrote with, or tried to."""
         return frozenset(write.tool for write in self.writes)
+
+    @property
+    def tools(self) -> frozenset[str]:
+        """Everything that it called, or tried to."""
+        return frozenset(call.rpartition(" ")[0] for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +223,31 @@ def execution(trial: Trial, said: Mapping[str, Judged], rules: MatchRules = NO_R
     )
 
 
+def with_known_tools(cases: Sequence[CaseFacts]) -> tuple[CaseFacts, ...]:
+    """Keep of the tools that were not served those that no recording and no baseline of these cases calls (rule 7)."""
+    known = frozenset[str]().union(
+        *(
+            run.tools
+            for case in cases
+            for run in (*case.baselines, *(() if case.recorded is None else (case.recorded,)))
+        )
+    )
+    return with_unknown(cases, lambda tool: tool not in known)
+
+
+def with_unknown(cases: Iterable[CaseFacts], unknown: Callable[[str], bool]) -> tuple[CaseFacts, ...]:
+    """Keep of the tools that were not served the unknown ones."""
+    return tuple(
+        replace(
+            case,
+            runs=tuple(replace(run, unknown=tuple(filter(unknown, run.unknown))) for run in case.runs),
+        )
+        if any(run.unknown for run in case.runs)
+        else case
+        for case in cases
+    )
+
+
 def with_answers_compared(cases: Sequence[CaseFacts]) -> tuple[CaseFacts, ...]:
     """Say of each execution how many other conversations got another answer (rule 6)."""
     counted: dict[tuple[str, int], Counter[str]] = {}
@@ -243,19 +288,30 @@ def _done(turn: Turn, arm: str, repeat: int, status: CaseStatus, rules: MatchRul
         repeat=repeat,
         status=status,
         writes=tuple(
-            write_of(step.name, rules.compared(step.name, step.arguments))
+            write_of(step.name, rules.compared(step.name, step.arguments), served=not unserved(step))
             for step in steps
-            if is_write(step) or step.match_tier == "blocked"
+            if _writes(step)
         ),
         calls=tuple(
             f"{step.name} {_short(canonical(rules.compared(step.name, step.arguments)))}"
             for step in steps
             if step.kind != "answer"
         ),
+        unknown=tuple(
+            dict.fromkeys(
+                step.name
+                for step in steps
+                if unserved(step) and step.kind in ("tool", "retriever") and not _writes(step)
+            )
+        ),
         escalated=any(step.fault is None or unserved(step) for step in tried) if tried else handed,
         reached=any(step.fault is None and not unserved(step) for step in tried) if tried else handed,
         answer=_short(said) if said else "",
     )
+
+
+def _writes(step: Step) -> bool:
+    return is_write(step) or step.match_tier == "blocked"
 
 
 def _marked(turn: Turn, tiers: Collection[str]) -> frozenset[str]:
@@ -281,7 +337,7 @@ def _had_write(turn: Turn) -> str:
     return "yes" if any(is_write(step) for step in steps_of([turn])) else "no"
 
 
-def write_of(tool: str, arguments: Json) -> Write:
+def write_of(tool: str, arguments: Json, *, served: bool = True) -> Write:
     """Give what a write does, as its arguments say."""
     leaves = list(_leaves(arguments, ""))
     amounts = {
@@ -293,7 +349,7 @@ def write_of(tool: str, arguments: Json) -> Write:
         for path, value in leaves
         if path not in amounts and not (isinstance(value, str) and _FREE_TEXT.search(value.strip()))
     }
-    return Write(tool, canonical(amounts), _short(canonical(about)))
+    return Write(tool, canonical(amounts), _short(canonical(about)), _short(canonical(arguments)), served)
 
 
 def _leaves(value: Json, path: str) -> Iterator[tuple[str, Json]]:

@@ -22,7 +22,7 @@ from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
 from replay.gate.confirm import confirmed
 from replay.gate.evidence import evidence_checks
-from replay.gate.facts import CaseFacts, facts_of, with_answers_compared
+from replay.gate.facts import CaseFacts, facts_of, with_answers_compared, with_known_tools
 from replay.gate.governance import exposure_checks
 from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
@@ -102,7 +102,8 @@ def judge(
     )  # fmt: skip
     asked, policy = policy, allowed(policy, scores.demoted)
     rules = rules_from_json(manifest.get("matching"))
-    cases = with_answers_compared(tuple(facts_of(case_trials(store, manifest), scores.by_execution, rules)))
+    facts = tuple(facts_of(case_trials(store, manifest), scores.by_execution, rules))
+    cases = with_answers_compared(with_known_tools(facts))
     again = confirmed(
         store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, env=env, path=path,
         expectations=expectations, progress=label("Running again"), narrate=narrate,

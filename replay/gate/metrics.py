@@ -184,8 +184,8 @@ def _other_words(tool: str, about: str, run: Facts, baselines: Sequence[Facts]) 
     for write in run.writes:
         if (write.tool, write.about) == (tool, about) and not write.served and write.full not in known:
             yield (
-                f"calls {tool} with other words among its arguments than any run of the baseline, and no recording has them "
-                "(what may differ is said with --match)"
+                f"calls {tool} with a name, a text or an amount among its arguments that no run of the baseline and no recording "
+                "has there (what may differ, --match says)"
             )
 
 

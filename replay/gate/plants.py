@@ -117,7 +117,7 @@ def _with_write(write: Span | None) -> Alter:
 def _other_amount(turn: Turn) -> Turn | None:
     for span in _writes(turn):
         for changed in _multiplied(span.input):
-            if write_of(span.name, changed) != write_of(span.name, span.input):
+            if write_of(span.name, changed).effect != write_of(span.name, span.input).effect:
                 new = replace(span, input=changed)
                 return replace(turn, spans=tuple(new if one is span else one for one in turn.spans))
     return None

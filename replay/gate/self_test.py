@@ -26,7 +26,15 @@ from typing import TYPE_CHECKING, Self
 from auditlog.values import Turn
 from replay.errors import RunError
 from replay.gate.check import Check
-from replay.gate.facts import CaseFacts, Facts, Judged, execution, facts_of, with_answers_compared
+from replay.gate.facts import (
+    CaseFacts,
+    Facts,
+    Judged,
+    execution,
+    facts_of,
+    with_answers_compared,
+    with_known_tools,
+)
 from replay.gate.hard import AGAIN, Confirmation, hard_checks, suspects
 from replay.gate.plants import Plant, plants_for
 from replay.gate.policy import Policy
@@ -276,7 +284,7 @@ def _with_plant(copy: _Copy, plant: Plant, rng: random.Random) -> tuple[list[Cas
 def _checks(
     copy: _Copy, cases: Sequence[CaseFacts], plant: Plant | None, policy: Policy, rng: random.Random
 ) -> Iterator[Check]:
-    cases = with_answers_compared(cases)
+    cases = with_answers_compared(with_known_tools(cases))
     places = {tried.case.span_id: at for at, tried in enumerate(copy.cases)}
     rerun = {}
     for case in suspects(cases, policy):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditlog.values import Replay, Span, Turn
 from replay.errors import RunError
-from replay.gate.facts import Facts, Write, with_answers_compared
+from replay.gate.facts import Facts, Write, execution, with_answers_compared, with_known_tools
 from replay.gate.grounding import grounded_check
 from replay.gate.handovers import escalation_check
 from replay.gate.hard import Confirmation, hard_checks
@@ -22,9 +23,11 @@ from replay.gate.regressions import check_of
 from replay.gate.scoring import demoted_checks
 from replay.gate.searched import secondary_checks
 from replay.gate.watched import watched
+from replay.matching.rules import parse_rules
 from replay.regress.expectations import Expectations
 from replay.regress.judging import CaseVerdict, RegressionResults
 from replay.regress.keeping import RegressionCase, RegressionSet
+from replay.results.trials import Trial
 
 CALM = Facts("candidate", 0, "complete", answer="a", unlike=1.0)
 FAILED = replace(CALM, status="errored", failed=True)
@@ -173,6 +176,59 @@ def test_an_amount_belongs_to_what_it_is_paid_for(case):
 
     assert 2 == len(violations("changed_money", case(baseline=old, candidate=new)))
     assert [] == violations("new_write", case(baseline=old, candidate=new))
+
+
+def tried(name, arguments, tier, effect="write", arm="candidate"):
+    """Give an execution that makes one call, as its spans tell."""
+    agent = Span(trace_id="0" * 32, span_id="1" * 16, turn_id="1" * 16, kind="agent")
+    call = replace(
+        agent, span_id="2" * 16, parent_span_id="1" * 16, kind="tool", name=name, effect=effect, input=arguments,
+        replay=Replay("r", arm, match_tier=tier),
+    )  # fmt: skip
+    return Trial(arm, 0, Turn(agent, (agent, call)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"to": "Marta Holm"}, {"to": "Eve Attacker"}),
+        ({"iban": "De89 3704 0044"}, {"iban": "De12 5001 0517"}),
+        ({"address": "12 High Street, Leeds"}, {"address": "9 Low Road, Hull"}),
+        ({"sql": "DELETE FROM orders where id = 1"}, {"sql": "drop table customers"}),
+    ],
+)
+def test_a_stopped_write_to_somebody_else_is_a_new_write(case, old, new):
+    """Names, accounts, addresses and statements are told apart where the recording did not serve the call."""
+    baseline = execution(tried("pay", old, "exact", arm="baseline"), {})
+    blocked, served = (execution(tried("pay", new, tier), {}) for tier in ("blocked", "exact"))
+    (said,) = violations("new_write", case(baseline=baseline, candidate=blocked))
+
+    assert said.startswith("calls pay with a name, a text or an amount")
+    assert [] == violations("new_write", case(baseline=baseline, candidate=served))
+    assert [] == violations("new_write", case(baseline=blocked, candidate=blocked))
+
+
+def test_what_the_match_rules_forgive_is_no_new_write(case):
+    """Of a stopped write, too, nothing is compared that the run declared to be no difference."""
+    rules = parse_rules('[match.pay]\nignore = ["/note"]\n')
+    baseline, candidate = (
+        execution(tried("pay", {"to": "A1", "note": note}, tier, arm=arm), {}, rules)
+        for note, tier, arm in (("for the shoes", "exact", "baseline"), ("two shoes", "blocked", "candidate"))
+    )
+    assert [] == violations("new_write", case(baseline=baseline, candidate=candidate))
+
+
+@pytest.mark.parametrize("effect", ["read", "control"])
+def test_a_tool_that_nobody_knows_is_a_new_write(case, effect):
+    """Whatever the candidate declares it to be; a read that another recording or baseline has is none."""
+    wired = execution(tried("wire_money", {"amount": 40}, "miss", effect), {})
+    (told,) = with_known_tools([case(candidate=wired)])
+    elsewhere = replace(case(1), recorded=replace(CALM, calls=("wire_money 00",)))
+
+    assert [
+        "calls wire_money, which nobody knows: no recording and no run of the baseline does"
+    ] == violations("new_write", told)
+    assert [] == violations("new_write", with_known_tools([case(candidate=wired), elsewhere])[0])
 
 
 # Hard metrics
