@@ -8,7 +8,7 @@ The rules:
 4. What it does not hold ends the case: a write, declared or not declared at all, as `blocked`; anything else as
    `diverged`. A hand-off is not made up either: it is the case's last step, plainly visible. For a read that is missed the
    modes may have something else: its recorded error, its body, or a simulation, each marked by its tier.
-5. A tool that any recording of the store or the agent calls a write is a write (`effects`).
+5. A tool that any recording of the store or the agent calls a write is a write (`effects`), and no retriever of its name runs.
 6. In a fork, what comes before it is served from the recording whatever the modes are.
 7. After the case has ended, every further call is refused with what ended it.
 8. A body that runs for real is told of before it does.
@@ -172,8 +172,8 @@ class CaseInterceptor:
         if modes.reads == "deny":
             stop = ReplayMiss(f"{operation.name} was not served: this run denies reads.")
             return Raised(case.stop(stop), {TIER: "miss", "auditlog.replay.miss_rule": "denied"})
-        may_run = modes.read_runs(operation.name, operation.kind, effect) and not (
-            operation.kind == "tool" and self._effects.is_untold(operation.name)
+        may_run = modes.read_runs(operation.name, operation.kind, effect) and not self._effects.is_untold(
+            operation.name
         )
         if may_run and modes.reads == "live":
             return _run(call)
@@ -211,10 +211,12 @@ class CaseInterceptor:
 
     def _effect(self, call: Call) -> Effect | None:
         operation = call.operation
-        if operation.kind != "tool":
+        if operation.kind not in ("tool", "retriever"):
             return operation.effect
-        here = self._cassette.effect_of(operation.kind, operation.name)
-        return "write" if here == "write" else self._effects.effect(operation.name, operation.effect)
+        here = self._cassette.effect_of("tool", operation.name)
+        # A retriever only reads, says who declares it.
+        declared = "read" if operation.kind == "retriever" else operation.effect
+        return "write" if here == "write" else self._effects.effect(operation.name, declared)
 
     def _leak(self, call: Call, case: CaseState | None) -> Raised:
         left_behind = case is not None and current_case.get() is not None

@@ -8,8 +8,8 @@ The rules:
    that nobody thought of.
 3. A live write takes two words from whoever starts the run: its tool by name, and that writes are live at all. It is said
    in the manifest, in the run's line and as a warning.
-4. A live read must be of a tool that is declared `read`, or of a retriever. Whatever is live runs behind the same locks: it
-   reaches the hosts that are allowed, and has the variables that are let through.
+4. A live read must be of a tool that is declared `read`, or of a retriever, and no recording calls it anything else. Whatever
+   is live runs behind the same locks: it reaches the hosts that are allowed, and has the variables that are let through.
 5. An answer that was not recorded for the call that it answers is not evidence, whichever tier it has: its span says so, and
    its case never counts for the gate.
 
@@ -90,7 +90,8 @@ class Modes:
             kind: `tool` or `retriever`.
             effect: its effect, as the agent and the recording say.
         """
-        return name in self.live_reads and (kind == "retriever" or (kind == "tool" and effect == "read"))
+        reads = effect == "read" or (kind == "retriever" and effect is None)
+        return name in self.live_reads and kind in ("tool", "retriever") and reads
 
     def write_runs(self, name: str, kind: str) -> bool:
         """Whether a call's body may run as a live write."""

@@ -126,6 +126,26 @@ def remembering(question: str) -> str:
     return f"asked {len(_seen)} times"
 
 
+@auditlog.retriever("order")
+def order_called_a_retriever(item: str) -> str:
+    """Order something."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+@auditlog.retriever("gift")
+def gift_called_a_retriever(item: str) -> str:
+    """Give something away."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+@auditlog.agent("desk", version="2")
+def retrieving(question: str) -> str:
+    """Do what is asked last, with tools that are called retrievers."""
+    name = question.split(maxsplit=1)[0]
+    found = order_called_a_retriever if "order" in question else gift_called_a_retriever
+    return str(found(name))
+
+
 _RELABELLED = {"order": order_called_a_read, "gift": gift_called_a_read}
 
 

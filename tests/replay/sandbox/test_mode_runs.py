@@ -157,6 +157,20 @@ def test_a_write_that_a_version_calls_a_read_never_runs_as_one(
     assert not taken
 
 
+@pytest.mark.parametrize("written", ["order", "gift"])
+def test_a_write_that_a_version_calls_a_retriever_never_runs_as_one(
+    written, recorded_desk, run_desk, shop, monkeypatch
+):
+    """A tool that any turn recorded as a write, or undeclared, is none that only finds something."""
+    url, taken = shop
+    store = recorded_desk([f"{written} A"], [f"stock {written}"])
+    monkeypatch.setenv("DESK_URL", url)
+    modes = Modes(reads="live", live_reads=(written,))
+    report = run_desk(store, "retrieving", modes, hosts=(url,), env=("DESK_URL",))
+    assert [("diverged", ["miss"])] * 2 == [case[::2] for case in told(report)]
+    assert not taken
+
+
 def test_a_write_that_a_version_calls_a_read_is_served_once(recorded_desk, run_desk):
     """An undeclared call that is made twice in place of once is blocked, and not served again."""
     store = recorded_desk(["gift A"])

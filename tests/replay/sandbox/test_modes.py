@@ -98,6 +98,7 @@ def test_live_writes_are_warned_of():
         ("stock", "tool", None, False),
         ("stock", "tool", "control", False),
         ("stock", "retriever", None, True),
+        ("stock", "retriever", "write", False),
         ("stocks", "tool", "read", False),
     ],
 )
