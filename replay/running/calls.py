@@ -88,6 +88,13 @@ class Call:
             mine[name] = content
         self._attributes = self._whole = None
 
+    def tell_of(self, facts: Mapping[str, Json]) -> None:
+        """Take facts of a call that has begun."""
+        told = orjson.dumps(facts)
+        known = self.parts.get("attributes")
+        self.parts["attributes"] = told if known is None else joined_objects(known, told)
+        self._attributes = self._whole = None
+
     def fault(self) -> list[Any] | None:
         """Give the error's type and message; None where there was none."""
         told = orjson.loads(self.parts["error"]) if "error" in self.parts else None
@@ -159,10 +166,17 @@ class CaseCalls(ListSink):
             call.ended = entry["type"] == "span"
         return True
 
-    def goes_live(self, span: str) -> None:
-        """Tell that a call's body is about to run for real: its START, and those of the calls around it."""
+    def goes_live(self, span: str, facts: Mapping[str, Json]) -> None:
+        """Tell that a call's body is about to run for real: its START, and those of the calls around it.
+
+        Args:
+            span: the call's.
+            facts: what is known of it by then, which its END says again.
+        """
         around: list[Call] = []
         call = self.calls.get(span)
+        if call is not None and facts and not call.told:
+            call.tell_of(facts)
         while call is not None and not call.told and not call.ended:
             around.append(call)
             call.told = True

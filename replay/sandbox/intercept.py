@@ -16,10 +16,10 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from auditlog.interception import Call, Raised, Served
-from auditlog.values import Effect
+from auditlog.values import Effect, Json
 from replay.errors import CaseStop, NotServable, ReplayLeak, ReplayMiss, WriteBlocked
 from replay.matching.callers import Caller, Callers
 from replay.matching.cassette import Cassette, Hit, Miss
@@ -54,7 +54,7 @@ class CaseInterceptor:
         self._simulator: Simulator = nearest_recorded
         self._lease: Callable[[], None] | None = None
         self._later: Callable[[], Awaitable[None]] | None = None
-        self._tell: Callable[[str], None] | None = None
+        self._tell: Callable[[str, Mapping[str, Json]], None] | None = None
 
     def believe(self, effects: KnownEffects) -> None:
         """Take what the recordings of the whole store say of tools."""
@@ -106,11 +106,11 @@ class CaseInterceptor:
         """Of a fork: say that the agent ended before it; None where it did not."""
         return None if self._prefix is None else self._prefix.ended_early()
 
-    def tell_with(self, tell: Callable[[str], None]) -> None:
+    def tell_with(self, tell: Callable[[str, Mapping[str, Json]], None]) -> None:
         """Say which bodies run for real, before they do.
 
         Args:
-            tell: takes the call's span id.
+            tell: takes the call's span id, and its tier, where it has one.
         """
         self._tell = tell
 
@@ -118,7 +118,7 @@ class CaseInterceptor:
         """Answer a call; None lets the body run."""
         answer = self._answered(call)
         if answer is None and self._tell is not None and call.operation.kind != "agent":
-            self._tell(call.span_id)
+            self._tell(call.span_id, {TIER: call.facts[TIER]} if TIER in call.facts else {})
         return answer
 
     def _answered(self, call: Call) -> Served | Raised | None:

@@ -104,7 +104,7 @@ def test_a_case_that_misses_its_deadline_leaves_what_it_did(told_store, tmp_path
         ("agent", "teller", "error", None),
         ("model", "ask", "ok", None),
         ("tool", "look", "ok", "live"),
-        ("tool", "wait", "error", None),
+        ("tool", "wait", "error", "live"),
     ] == calls(slow)
     assert "was not done after 5 s" in slow.why
     assert (14, 2) == spent(told_store, report.run.run_id)[1:3]
