@@ -3,7 +3,8 @@
 The rules:
 
 1. A request is known by its method, its address without credentials, its content type and its body, as JSON where it is JSON,
-   else as form fields, else as text, else as bytes.
+   else as form fields, else as text, else as bytes. Where a form loses something, the next one is taken: two requests that say
+   different things are two, and an answer is handed out with all that it said.
 2. A response is its status, its headers but for those that may hold a credential, and its body, decoded, in the same forms.
 3. Secrets are masked wherever they have a name, and in paths where they look like one (`http_secrets`). A response in whose body
    something was masked is lossy; one whose `location` leads to a masked address is not, since its masks lead there again.
@@ -31,6 +32,7 @@ import orjson
 from auditlog import masks
 from auditlog.call import Site
 from auditlog.encoding.encode import MARK
+from auditlog.http_json import exact_text, loses
 from auditlog.http_secrets import is_id, masked_body, masked_header, masked_parts, masked_path, masked_query
 from auditlog.operation import Operation
 
@@ -40,6 +42,7 @@ SECRET_HEADER = re.compile(
 _OF_THE_WIRE = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
 )
+_BOUNDARY = re.compile(r""";\s*boundary=(?:"([^"]+)"|([^;\s"]+))""", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -78,9 +81,14 @@ def exchange(method: str, url: str, headers: Mapping[str, str], body: bytes | No
     if body is None:
         arguments["body"] = {MARK: "streamed"}
     elif body:
-        # A boundary is drawn anew for each request, and says nothing.
-        arguments["content_type"] = content_type.partition(";")[0].strip().lower()
-        arguments["body"] = _told(_without_boundary(body, content_type), content_type, masker)
+        arguments["content_type"] = kind = content_type.partition(";")[0].strip().lower()
+        if kind.startswith("multipart/"):
+            # A boundary is drawn anew for each request, and says nothing.
+            plain = _without_boundary(body, content_type)
+            if plain is None:
+                arguments["content_type"] = content_type.strip()
+            body = body if plain is None else plain
+        arguments["body"] = _told(body, content_type, masker)
     if masker.lost:
         arguments["masked"] = {MARK: "masked"}
     return Exchange(_site(method, where, template(parts.path)), arguments, host, port, parts.path)
@@ -153,16 +161,30 @@ def _told(content: bytes, content_type: str, masker: masks.Masker) -> Any:
     if kind.endswith(("/json", "+json")):
         # What is no JSON, or is nested as nobody writes it, is told as text.
         with contextlib.suppress(orjson.JSONDecodeError, RecursionError):
-            return masked_body({"json": orjson.loads(content)}, masker)
+            parsed = orjson.loads(content)
+            if loses(content, parsed):
+                return {"text": exact_text(content, masker)}
+            return masked_body({"json": parsed}, masker)
+    if kind == "application/x-www-form-urlencoded":
+        return _told_form(content.decode("utf-8", "surrogateescape"), masker)
     if kind.startswith("multipart/"):
         content = masked_parts(content, masker)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(content).decode()}
-    if kind == "application/x-www-form-urlencoded":
-        return masked_body({"form": [list(pair) for pair in parse_qsl(text, keep_blank_values=True)]}, masker)
     return masked_body({"text": text}, masker)
+
+
+def _told_form(text: str, masker: masks.Masker) -> Any:
+    """Give a form's fields; where bytes in it are no UTF-8, the form as it is written."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+        # What stands in it unquoted may be none, too.
+        text.encode()
+    except UnicodeError:
+        return {"text": masked_query(text, masker)}
+    return masked_body({"form": [list(pair) for pair in pairs]}, masker)
 
 
 def _content(told: Any) -> bytes:
@@ -182,9 +204,15 @@ def _content(told: Any) -> bytes:
             raise ValueError(msg)
 
 
-def _without_boundary(body: bytes, content_type: str) -> bytes:
-    _, found, boundary = content_type.partition("boundary=")
-    return body.replace(boundary.strip('"; ').encode(), b"boundary") if found else body
+def _without_boundary(body: bytes, content_type: str) -> bytes | None:
+    """Give a multipart body with one boundary in the place of its own; None where that would not be the same body."""
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        return None
+    boundary = (found[1] or found[2]).encode()
+    told = re.compile(rb"(?:\A|(?<=\r\n))--" + re.escape(boundary) + rb"(?=(?:--)?[ \t]*(?:\r\n|\Z))")
+    # What looks like the boundary that is told, and is none, would be one.
+    return None if boundary != b"boundary" and b"--boundary" in body else told.sub(b"--boundary", body)
 
 
 def decoded(raw: bytes, encoding: str) -> tuple[bytes, bool]:

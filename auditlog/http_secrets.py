@@ -46,7 +46,7 @@ _BEFORE_SECRETS = frozenset(
     "webhook webhooks hook hooks token tokens secret key password reset confirm verify invite unsubscribe magic".split()
 )
 _ADDRESSES = frozenset({"location", "content-location"})
-_DEEPEST = 200
+DEEPEST = 200
 
 _TELLING = (
     "password",
@@ -130,10 +130,11 @@ def looks_secret(text: str) -> bool:
 
 
 def masked_query(query: str, masker: Masker) -> str:
-    """Mask a query, or a form as text."""
-    pairs = parse_qsl(query, keep_blank_values=True)
+    """Mask a query, or a form as text; bytes that are no UTF-8 stay what they are."""
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
     return urlencode(
-        [(name, masker.mask(value) if is_secret(name, value) else value) for name, value in pairs]
+        [(name, masker.mask(value) if is_secret(name, value) else value) for name, value in pairs],
+        errors="surrogateescape",
     )
 
 
@@ -240,7 +241,7 @@ def _more_than_a_word(value: str) -> bool:
 
 
 def _json(value: Any, masker: Masker, depth: int) -> Any:
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         raise RecursionError
     match value:
         case dict():
