@@ -244,11 +244,11 @@ class Worker:
                 return
             answers: list[Answer] = []
             for frame in heard:
-                if frame.message.get("say") == "lease":
+                is_its_own = frame.message.get("token") == self._token
+                if is_its_own and frame.message.get("say") == "lease":
                     began += await self._lease()
                     pipes.say({"say": "leased"})
                     continue
-                is_its_own = frame.message.get("token") == self._token
                 job = jobs[at + len(answers)]
                 if is_its_own and (news := protocol.read_told(job.case_id, job.lineage, frame)) is not None:
                     told.take(news)

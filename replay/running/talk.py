@@ -96,13 +96,15 @@ class Talk:
         with self._speaking:
             # In the order in which the run hears it.
             self._given.append(given)
-            frames.write_message(self._writing, {"say": "lease"})
+            frames.write_message(self._writing, {"say": "lease", "token": self._token})
 
     def _hear(self) -> None:
         assert self._cases is not None
         while (heard := frames.read_message(self._reading)) is not None:
             if heard.message.get("say") == "leased":
-                self._given.popleft()()
+                # Where nobody waits, nobody asked.
+                if self._given:
+                    self._given.popleft()()
             else:
                 self._cases.put(heard)
         self._cases.put(None)
