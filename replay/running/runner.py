@@ -49,7 +49,7 @@ from replay.running.records import MANIFEST, RUN_END, RUN_STOP, retried, run_spa
 from replay.running.run_lock import forget, held
 from replay.running.run_plan import PlannedTarget, RunPlan
 from replay.running.runs import Execution as Done
-from replay.running.runs import active, done_executions, ends, spent
+from replay.running.runs import active, done_executions, ends, refuse_begun, spent
 from replay.running.sameness import refuse_changed_files
 from replay.running.staff import Staff
 from replay.running.tasks import Tasks
@@ -92,17 +92,18 @@ def run(
 
     Raises:
         TargetError: a target stopped being importable.
-        RunError: workers do not start.
+        RunError: workers do not start, or another process began the very run.
         StoreError: the results cannot be written.
     """
     from replay.results.loading import summary_at_end, summary_of
 
     with held(store.layout, plan.run_id):
-        if plan.resumed:
-            # Another process may have gone on with it since it was planned.
-            store.refresh()
-            if plan.run_id in ends(store):
-                return summary_of(store, plan.run_id)
+        # Another process may have begun it, or gone on with it, since it was planned.
+        store.refresh()
+        if plan.resumed and plan.run_id in ends(store):
+            return summary_of(store, plan.run_id)
+        if not plan.resumed:
+            refuse_begun(store, plan.run_id)
         active.add(plan.run_id)
         cluster = None
         try:

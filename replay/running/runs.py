@@ -74,6 +74,18 @@ def manifests_of(store: Store, run_id: str) -> list[Mapping[str, Any]]:
     return [span.input for span in spans if _is_manifest(span.input, run_id)]
 
 
+def refuse_begun(store: Store, run_id: str) -> None:
+    """Refuse to begin a run that is there already; whoever holds its lock asks.
+
+    Raises:
+        RunError: it is.
+    """
+    if manifests_of(store, run_id):
+        raise RunError(
+            f"Run {run_id} was begun by another process since it was planned, and is not run twice. Start the command again."
+        )
+
+
 def _is_manifest(content: Any, run_id: str) -> bool:
     """Whether a recorded content is a run's manifest; an erased, foreign or newer one is no run."""
     match content:

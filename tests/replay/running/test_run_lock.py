@@ -16,7 +16,7 @@ import replay
 from replay.errors import RunError
 from replay.running.records import RUN_END, run_span
 from replay.running.run_lock import forget, held, is_held
-from replay.running.runs import is_under_way
+from replay.running.runs import is_under_way, manifests_of
 
 AGENTS = Path(__file__).parent.parent / "agents"
 
@@ -133,3 +133,13 @@ def test_where_there_can_be_no_lock_a_run_runs_without(recorded, monkeypatch, ca
         patched.setattr(place, call, refuse)
         with held(recorded.layout, "r"):
             assert is_held(recorded.layout, "r") is None
+
+
+def test_a_run_that_another_process_began_since_it_was_planned_is_not_run_twice(recorded):
+    """Two that counted the same runs plan the same id: the second one runs nothing, and nothing is there twice."""
+    plan = replay.plan(recorded, "shop_agents:v1", path=AGENTS, workers=1, limit=1)
+    run_id = replay.run(recorded, plan).run_id
+    with pytest.raises(RunError, match=f"Run {run_id} was begun by another process"):
+        replay.run(recorded, plan)
+    recorded.refresh()
+    assert 1 == len(manifests_of(recorded, run_id))
