@@ -25,7 +25,7 @@ from replay.attack.alike import distinct
 from replay.attack.arena import Arena, OutOfBudgetError
 from replay.attack.model import AttackCase, Attacker, Attempt, Context, Feedback, Sign
 from replay.attack.shrink import shrunk
-from replay.risks.taxonomy import Cell, Surface
+from replay.risks.taxonomy import Cell, Surface, list_of
 from replay.risks.tried import Tried
 from replay.running.limits import Budget
 
@@ -76,6 +76,8 @@ class CampaignResult:
     findings: tuple[Finding, ...]
     flaky: int
     """Attacks that worked, and not twice in three."""
+    by_list: Mapping[str, int] = field(default_factory=dict)
+    """Attacks that showed something, each once, by the lists whose cells they tried."""
     unproven: int = 0
     """Attacks whose executions failed or could not be run: they say nothing."""
     why_unproven: Mapping[str, int] = field(default_factory=dict)
@@ -153,6 +155,7 @@ class Search:
             cells=_counted(self._cells, attempts, [finding.attempt for finding in findings]),
             findings=tuple(f for f in findings if f.attempt.attack.attack_id in chosen),
             flaky=flaky,
+            by_list=_by_list(self._cells, attempts),
             unproven=len(unproven),
             why_unproven=dict(Counter(a.why or a.status for a in unproven).most_common(_MOST_REASONS)),
             unconfirmed=len(candidates) - confirmed,
@@ -280,6 +283,14 @@ async def _confirmed(arena: Arena, attempt: Attempt, bounds: Bounds) -> Finding 
             assert sign is not None
             return Finding(good[0], sign, len(good), attack.text)
     return None
+
+
+def _by_list(cells: Sequence[Cell], attempts: Sequence[Attempt]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for attempt in attempts:
+        if attempt.proven:
+            counts.update({list_of(cell.risk).name for cell in cells_tried(attempt.attack) if cell in cells})
+    return dict(sorted(counts.items()))
 
 
 def _counted(

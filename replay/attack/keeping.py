@@ -112,6 +112,7 @@ def records_of(plan: RunPlan, result: CampaignResult) -> Iterator[bytes]:
         "attacks": result.attacks,
         "findings": [finding.attempt.attack.attack_id for finding in result.findings],
         "flaky": result.flaky,
+        "by_list": dict(result.by_list),
         "unproven": result.unproven,
         "why_unproven": dict(result.why_unproven),
         "unconfirmed": result.unconfirmed,

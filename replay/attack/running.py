@@ -88,9 +88,15 @@ def run_campaign(
     Raises:
         NotFoundError: no chosen turn holds a customer's words in its arguments.
         TargetError: a target does not import.
-        RunError: another process runs this campaign, or it cannot go on.
+        RunError: another process runs this campaign, it cannot go on, or the candidate is the current version.
         StoreError: the results cannot be written.
     """
+    if plan.baseline is not None and plan.candidate.digest and plan.baseline.digest == plan.candidate.digest:
+        msg = (
+            f"{plan.candidate.path} is attacked beside itself ({plan.baseline.path} is the same version), which shows "
+            "nothing of a release. Name the version in production with --baseline, or none: then what is wrong by itself counts."
+        )
+        raise RunError(msg)
     with held(store.layout, plan.run_id):
         active.add(plan.run_id)
         try:

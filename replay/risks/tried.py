@@ -9,14 +9,15 @@ The rules:
 3. A cell is broken where an attack worked and was reproduced, flaky where one worked and was not, held where attacks were tried
    and none worked, and untried otherwise: it is never held because nothing fitted it, or nothing of it ran.
 4. Several campaigns on one candidate add up: what broke in one of them is broken.
-5. A foreign, imported, erased or newer record is none.
+5. A campaign on a candidate beside itself shows nothing, and counts no attack.
+6. A foreign, imported, erased or newer record is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Json
@@ -113,16 +114,48 @@ def tried_on(store: Store, candidate_digest: str) -> dict[Cell, Tried]:
         store: where the campaigns are.
         candidate_digest: the candidate's; one whose code or prompt changed has another, and was not attacked.
     """
-    begun = {
-        run_id
-        for run_id, content in contents(store, CAMPAIGN)
-        if content.get("candidate_digest") == candidate_digest
-    }
-    over = {run_id for name in (CAMPAIGN_END, CAMPAIGN_STOP) for run_id, _ in contents(store, name)}
+    counting = {campaign.run_id for campaign in campaigns_on(store, candidate_digest)}
     by_campaign = cells_by_campaign(store)
     return added_up(
-        found for run_id, cells in by_campaign.items() if run_id in begun & over for found in cells.values()
+        found for run_id, cells in by_campaign.items() if run_id in counting for found in cells.values()
     )
+
+
+class Counting(NamedTuple):
+    """A campaign that counts."""
+
+    run_id: str
+    compared: bool
+    """Whether another version was attacked with the same words."""
+    by_list: Mapping[str, int] | None
+    """Attacks that showed something, each once, by the lists that they are of; None where it does not say."""
+
+
+def campaigns_on(store: Store, candidate_digest: str) -> list[Counting]:
+    """Give the campaigns on a candidate that are over (rules 2 and 5)."""
+    over = {run_id: end for name in (CAMPAIGN_STOP, CAMPAIGN_END) for run_id, end in contents(store, name)}
+    found: dict[str, Counting] = {}
+    for run_id, content in contents(store, CAMPAIGN):
+        if content.get("candidate_digest") != candidate_digest or run_id not in over:
+            continue
+        if candidate_digest != _baseline_digest(content):
+            compared = content.get("baseline") is not None
+            found[run_id] = Counting(run_id, compared, _by_list(over[run_id].get("by_list")))
+    return list(found.values())
+
+
+def _baseline_digest(content: Mapping[str, Any]) -> str | None:
+    match content.get("plan"):
+        case {"baseline": {"digest": str(digest)}}:
+            return digest
+        case _:
+            return None
+
+
+def _by_list(kept: Any) -> Mapping[str, int] | None:
+    if not isinstance(kept, dict):
+        return None
+    return {str(name): count for name, count in kept.items() if isinstance(count, int)}
 
 
 def added_up(found: Iterable[Tried]) -> dict[Cell, Tried]:

@@ -65,12 +65,24 @@ def test_a_campaign_finds_keeps_shows_and_folds_back(store_path):
     assert case.conversation_id == f"attack-{found.findings[lost - 1].finding_id}"
 
 
-@pytest.mark.slow
-def test_a_version_against_itself_has_no_findings(store_path):
-    """What both versions do is no news: the current version attacked against itself finds nothing."""
+def test_a_version_is_not_attacked_beside_itself(store_path):
+    """Whatever it did would be excused by itself: that is refused before anything runs."""
     done = attack(
         store_path,
-        *("run", "--candidate", "examples.support_bot:v1", "--baseline", "examples.support_bot:v1"),
+        "run",
+        *("--candidate", "examples.support_bot:v1"),
+        *("--baseline", "examples.support_bot:v1"),
+    )
+
+    assert (3, True) == (done.exit_code, "is attacked beside itself" in done.output)
+
+
+@pytest.mark.slow
+def test_a_version_that_only_words_its_answers_otherwise_has_no_findings(store_path):
+    """What both versions may well do is no news."""
+    done = attack(
+        store_path,
+        *("run", "--candidate", "examples.support_bot:v1_brief", "--baseline", "examples.support_bot:v1"),
         *("--attacks", "64", "--list", "llm"),
     )
     assert done.exit_code == 0, done.output

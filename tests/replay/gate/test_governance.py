@@ -16,6 +16,7 @@ from replay.gate.governance import _disclosure, _owner, _rehearsal
 from replay.gate.manifests import planned_checks
 from replay.gate.policy import EvidenceQuery
 from replay.risks.taxonomy import Cell
+from replay.risks.tried import Counting
 from replay.running.records import run_span
 
 TODAY = date(2026, 11, 23)
@@ -205,7 +206,22 @@ def test_attacks_cover_cells_and_not_entries(policy):
     assert "INCONCLUSIVE" == found(by_user, asked).outcome
     assert "LLM01/document/en" in found(by_user, asked).sentence
     assert "PASS" == found([tried(cell) for cell in wanted], asked).outcome
-    assert (3 * len(wanted)) == found([tried(cell) for cell in wanted], asked).figures["attacks"]
+
+
+@pytest.mark.parametrize(
+    ("compared", "by_list", "attacks", "sentence"),
+    [(False, {"llm": 34}, 34, "34 attacks in 36 of 36 cells, and none worked."),
+     (True, {"llm": 34, "mcp": 9}, 34,
+      "34 attacks in 36 of 36 cells, and none worked that its baseline does not fall to as well."),
+     (False, None, None, "Attacks in 36 of 36 cells, and none worked.")],
+)  # fmt: skip
+def test_an_attack_of_several_risks_is_one_attack(policy, compared, by_list, attacks, sentence):
+    """How many there were is what the campaign counted, and a comparison is told."""
+    asked = policy(level=2)
+    held = [tried(cell) for cell in cells("llm", asked)]
+    check = next(iter(checks_of(held, asked, [Counting("r", compared, by_list)])))
+
+    assert (attacks, sentence.replace("36", str(len(held)))) == (check.figures["attacks"], check.sentence)
 
 
 def test_each_language_that_customers_write_in_is_tried(policy):

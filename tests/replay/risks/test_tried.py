@@ -10,9 +10,11 @@ from replay.risks.tried import (
     CAMPAIGN,
     CAMPAIGN_END,
     CELL,
+    Counting,
     Tried,
     added_up,
     by_state,
+    campaigns_on,
     read,
     recorded,
     tried_on,
@@ -78,6 +80,23 @@ def test_only_cells_of_a_campaign_that_ended_count(tmp_path):
         writer.close()
         store.refresh()
         assert {HELD.cell: Tried(HELD.cell, 5, 0)} == tried_on(store, "this")
+
+
+def test_a_campaign_beside_itself_counts_nothing(tmp_path):
+    """A version that is excused by itself was not attacked; beside another one it was, and each attack counts once."""
+    with Store.create(tmp_path / "audit") as store:
+        writer = store.writer()
+        for run_id, digest in (("itself", "this"), ("another", "that")):
+            plan = {"baseline": {"digest": digest}}
+            begun = {"candidate_digest": "this", "baseline": "shop:v1", "plan": plan}
+            ended = {"by_list": {"llm": 4}}
+            for name, content in ((CAMPAIGN, begun), (CELL, recorded(HELD, "this")), (CAMPAIGN_END, ended)):
+                assert writer.append(run_span(name, run_id, content))
+        writer.flush()
+        writer.close()
+        store.refresh()
+        assert [Counting("another", True, {"llm": 4})] == campaigns_on(store, "this")
+        assert {HELD.cell: HELD} == tried_on(store, "this")
 
 
 def test_cells_leave_out_what_a_replay_cannot_try():
