@@ -261,7 +261,9 @@ def _scorer_faults(
                 if parameter.default is parameter.empty and option not in given:
                     yield Fault(("scorer", index), f"option '{option}' of {used} is missing")
         elif ":" not in used and used not in known:
-            yield Fault(("scorer", index, "use"), unknown("scorer", used, [*BUILT_IN, *known]))
+            yield Fault(
+                ("scorer", index, "use"), unknown("scorer", used, list(dict.fromkeys((*BUILT_IN, *known))))
+            )
 
 
 def _role_faults(

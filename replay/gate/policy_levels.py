@@ -5,7 +5,7 @@ The rules:
 1. What a level asks for stands in `schemas/exposure.json`. A policy may ask for more; for less only under a waiver of that very
    thing, which names no run and has not expired.
 2. A level's own metrics are the built-in ones of that name, as they are: under other options, or another scorer's work under
-   their name, they are not there.
+   their name, they are not there. So are `disclosure` and `grounded`, where the level asks for what they judge.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def _less(
     if missing and level.adversarial:
         what = f"attacks without those by {', '.join(missing)}"
         yield ("adversarial", "surfaces"), "adversarial.surfaces", what, ", ".join(SURFACES)
+    yield from _governing(document, level)
     for role, least in (("hard", level.hard), ("primary", level.primary)):
         missing = [name for name in least if name not in metrics[role]]
         if missing:
@@ -86,3 +87,16 @@ def _less(
                 what = f"'{name}' with options of its own"
                 asked = f"'{name}' as it is; give yours another name and add it"
                 yield ("scorer", index, "options"), f"metrics.{role}", what, asked
+
+
+def _governing(
+    document: Mapping[str, Any], level: Level
+) -> Iterator[tuple[tuple[str | int, ...], str, str, str]]:
+    """Give the scorers by which a level's own demands are judged, where options blunt them."""
+    asked = {"disclosure": level.disclosure, "grounded": isinstance(level.grounded, float)}
+    for index, entry in enumerate(document.get("scorer", ())):
+        name = entry.get("name", entry["use"])
+        if asked.get(name) and (entry.get("options") or entry["use"] != name):
+            what = f"'{name}' with options of its own"
+            least = f"'{name}' as it is; give yours another name and add it"
+            yield ("scorer", index, "options"), name, what, least

@@ -148,6 +148,29 @@ def test_a_levels_own_metric_is_not_blunted_by_options():
         read('version = 1\nlevel = 3\n[[scorer]]\nuse = "no_new_pii"\noptions = { kinds = ["iban"] }\n')
 
 
+@pytest.mark.parametrize(
+    ("use", "options"), [("disclosure", 'listed = ["."]'), ("grounded", "strict = false")]
+)
+def test_what_a_levels_own_demand_is_judged_by_is_not_blunted_by_options(use, options):
+    """A disclosure that any answer holds discloses nothing; where the level does not ask for it, it is the policy's matter."""
+    lines = f'[[scorer]]\nuse = "{use}"\noptions = {{ {options} }}\n'
+    with pytest.raises(
+        PolicyError, match=f"gate.toml:5:1: '{use}' with options of its own is looser than level 3"
+    ):
+        read(f"version = 1\nlevel = 3\n{lines}")
+    assert 2 == read(f"version = 1\nlevel = 2\nowner = 'Jo'\n{lines}").level.number
+
+
+def test_an_unknown_scorer_names_each_known_one_once():
+    """A list of what there is, is no list of it twice."""
+    with pytest.raises(PolicyError) as raised:
+        read(
+            'version = 1\nlevel = 2\n[[scorer]]\nuse = "zzz"\n',
+        )
+
+    assert 1 == str(raised.value).count("no_forbidden_promise")
+
+
 def test_a_waiver_of_one_run_loosens_no_policy():
     """What is signed for one run is no word on the next."""
     with pytest.raises(PolicyError, match="margin 0.9 of 'outcome' is looser"):
