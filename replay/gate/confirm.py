@@ -3,7 +3,8 @@
 The rules:
 
 1. A follow-up run has the same configuration, and both arms: what the baseline does as well is not the candidate's fault.
-2. A complete follow-up that is there already is used, so that judging again runs nothing again.
+2. Complete follow-ups that are there already are used, all of them together, so that judging again runs no case again: it goes
+   on with those that none of them holds, as long as nothing is decided.
 3. Where the targets cannot be reached (another directory, code that changed, a model's host that is away) nothing is run, and
    why is said.
 """
@@ -12,16 +13,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import AuditlogError
 from replay.gate.facts import CaseFacts, facts_of, with_unknown
-from replay.gate.hard import AGAIN, Confirmation
+from replay.gate.hard import AGAIN, NONE, Confirmation, suspects
 from replay.gate.scoring import scores_of
 from replay.gate.wording import number
 from replay.matching.rules import rules_from_json
 from replay.results.trials import case_trials
-from replay.running.follow_ups import follow_up, plan_again
+from replay.running.follow_ups import follow_ups, plan_again
 from replay.running.runs import load_manifest
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 def confirmed(
     store: Store,
     manifest: Mapping[str, Any],
-    wanted: Sequence[CaseFacts],
+    cases: Sequence[CaseFacts],
     policy: Policy,
     *,
     runs: bool,
@@ -50,8 +52,8 @@ def confirmed(
     Args:
         store: where the run is, and where the follow-up goes.
         manifest: the run's.
-        wanted: the cases.
-        policy: whose scorers judge the follow-up, too.
+        cases: every case of the run.
+        policy: whose hard metrics say which of them, and whose scorers judge the follow-up, too.
         runs: whether anything may be run.
         hosts: hosts that scorers may reach.
         env: variables that scorers with hosts get.
@@ -60,33 +62,43 @@ def confirmed(
         progress: called after each execution.
         narrate: is told what is about to run.
     """
+    unknown = {tool for case in cases for run in case.runs for tool in run.unknown}
+
+    def facts(found: Mapping[str, Any]) -> Sequence[CaseFacts]:
+        scores = scores_of(
+            store, str(found["run_id"]), policy, score=runs, hosts=hosts, env=env, path=path, expectations=expectations,
+        )  # fmt: skip
+        rules = rules_from_json(found.get("matching"))
+        return with_unknown(
+            facts_of(case_trials(store, found), scores.by_execution, rules), unknown.__contains__
+        )
+
+    if not suspects(cases, policy):
+        return NONE
+    before = follow_ups(store, manifest, AGAIN)
+    again = _merged([(str(found["run_id"]), facts(found)) for found in before])
+    wanted = suspects(cases, policy, again)
     if not wanted:
-        return Confirmation(None, {})
-    spans = [case.span_id for case in wanted]
-    found = follow_up(store, manifest, spans, AGAIN)
+        return again
+    if not runs:
+        return replace(again, why_not=_how(manifest, "nothing was to be run"))
+    try:
+        found = _run(store, manifest, [case.span_id for case in wanted], path, progress, narrate)
+    except AuditlogError as error:
+        return replace(again, why_not=_how(manifest, str(error).rstrip(".")))
     if found is None:
-        if not runs:
-            return Confirmation(None, {}, _how(manifest, "nothing was to be run"))
-        try:
-            found = _run(store, manifest, spans, path, progress, narrate)
-        except AuditlogError as error:
-            return Confirmation(None, {}, _how(manifest, str(error).rstrip(".")))
-        if found is None:
-            return Confirmation(None, {}, _how(manifest, "the follow-up was interrupted"))
-    scores = scores_of(
-        store,
-        str(found["run_id"]),
-        policy,
-        score=runs,
-        hosts=hosts,
-        env=env,
-        path=path,
-        expectations=expectations,
-    )
-    facts = facts_of(case_trials(store, found), scores.by_execution, rules_from_json(found.get("matching")))
-    unknown = {tool for case in wanted for run in case.runs for tool in run.unknown}
-    rerun = with_unknown(facts, unknown.__contains__)
-    return Confirmation(str(found["run_id"]), {case.span_id: case for case in rerun})
+        return replace(again, why_not=_how(manifest, "the follow-up was interrupted"))
+    return _merged([(str(other["run_id"]), facts(other)) for other in (found, *before)])
+
+
+def _merged(followed: Sequence[tuple[str, Sequence[CaseFacts]]]) -> Confirmation:
+    """Put what several follow-ups gave together, by case."""
+    by_span: dict[str, CaseFacts] = {}
+    for _, cases in followed:
+        for case in cases:
+            known = by_span.get(case.span_id)
+            by_span[case.span_id] = case if known is None else replace(known, runs=(*known.runs, *case.runs))
+    return Confirmation(", ".join(name for name, _ in followed) or None, by_span)
 
 
 def _run(

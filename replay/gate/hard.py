@@ -6,11 +6,16 @@ The rules:
 2. It is run again three times, the baseline too. What comes back at least once, and never in the baseline, is confirmed: FAIL.
    What never comes back is flaky: INCONCLUSIVE, until a person signs with a waiver of this very run.
 3. What the baseline does as well, now and then, is not the candidate's, unless the candidate does it more often: over the cases
-   that were run again, the candidate's reruns against the baseline's, one-sided. More often is FAIL.
-4. What cannot be run again is INCONCLUSIVE, and says what to run.
+   that were run again, the candidate's reruns against the baseline's, one-sided. More often is FAIL. More often, and not shown to
+   be so, is INCONCLUSIVE, and those cases count for the bound.
+4. What was not run again is INCONCLUSIVE, and says what to run: at most thirty cases of a metric at a time, the next ones when
+   the run is judged again, until one of them decides. What was, and did not come to its end, is no better.
 5. No violation proves little: how many conversations may violate at most is always said (`watched`), and must lie below what the
-   level asks for. That bound is absolute: what the baseline does as well is in it. Shown to lie above it is FAIL.
-6. A scorer that never looked proves nothing: an execution that it was not asked about leaves the metric INCONCLUSIVE.
+   level asks for. That bound is absolute: what the baseline does as well is in it. Shown to lie above it is FAIL. A policy
+   without hard metrics shows none.
+6. A scorer that never looked proves nothing: an execution of the candidate that it was not asked about, that it failed on, or
+   that it has nothing to say of where it judges the baseline, leaves the metric INCONCLUSIVE from the first one on: the candidate
+   chooses what cannot be judged.
 """
 
 from __future__ import annotations
@@ -31,7 +36,8 @@ from replay.gate.wording import bound, number, share
 AGAIN = 3
 """How often a violating case is run again."""
 MOST_CONFIRMED = 30
-"""Cases that are run again for one metric; one that comes back is enough to fail."""
+"""Cases that are run again for one metric at a time; one that comes back is enough to fail."""
+_BOUND = "bound on hard violations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +45,34 @@ class Confirmation:
     """What running cases again gave."""
 
     run_id: str | None
-    """The follow-up run; None where there is none."""
+    """The follow-up run, or several with commas between them; None where there is none."""
     cases: Mapping[str, CaseFacts]
     """By the recorded agent span's id."""
     why_not: str = ""
     """Why there is none, and what to run."""
 
 
-def suspects(cases: Sequence[CaseFacts], policy: Policy) -> list[CaseFacts]:
-    """Give the cases to run again: some of each hard metric that seems violated."""
+NONE = Confirmation(None, {})
+"""Nothing was run again."""
+
+
+def suspects(cases: Sequence[CaseFacts], policy: Policy, again: Confirmation = NONE) -> list[CaseFacts]:
+    """Give the cases to run again: some of each hard metric that seems violated, as long as nothing decides it.
+
+    Args:
+        cases: every case of the run.
+        policy: what is asked.
+        again: what was run again already.
+    """
     chosen: dict[str, CaseFacts] = {}
     for metric in policy.hard:
         found = [case for case in cases if violations(metric, case)]
-        chosen.update({case.span_id: case for case in found[:MOST_CONFIRMED]})
+        if any(case.span_id in again.cases for case in found):
+            known = _rerun(metric, cases, again, policy.alpha)
+            if known.confirmed or known.more_often:
+                continue
+        fresh = [case for case in found if case.span_id not in again.cases]
+        chosen.update({case.span_id: case for case in fresh[:MOST_CONFIRMED]})
     return list(chosen.values())
 
 
@@ -66,6 +87,9 @@ class _Rerun(NamedTuple):
 
     confirmed: list[Example]
     untried: list[Example]
+    """Not run again."""
+    cut: list[Example]
+    """Run again, and that shows nothing."""
     flaky: list[Example]
     shared: list[Example]
     candidate: float
@@ -73,13 +97,25 @@ class _Rerun(NamedTuple):
     baseline: float
     more_often: bool
     """Whether that is shown to be more than in the baseline."""
+    oftener: tuple[float, float]
+    """The shares of the baseline's and the candidate's reruns that violate, of the cases in which both do."""
     violated: frozenset[str]
     """The ids of the cases in which the baseline excuses nothing."""
 
     @property
+    def examples(self) -> tuple[Example, ...]:
+        """Every case, the worst first."""
+        return (*self.confirmed, *self.untried, *self.cut, *self.flaky, *self.shared)
+
+    @property
     def found(self) -> int:
         """How many cases."""
-        return len(self.confirmed) + len(self.untried) + len(self.flaky) + len(self.shared)
+        return len(self.examples)
+
+    @property
+    def maybe_more_often(self) -> bool:
+        """Whether the candidate violates more often where both do; not shown, but nor is that it does not."""
+        return self.oftener[1] > self.oftener[0]
 
 
 def hard_checks(cases: Sequence[CaseFacts], again: Confirmation, policy: Policy) -> Iterator[Check]:
@@ -89,19 +125,37 @@ def hard_checks(cases: Sequence[CaseFacts], again: Confirmation, policy: Policy)
         rerun = _rerun(metric, cases, again, policy.alpha)
         own = rerun.violated if metric in BUILT_IN else frozenset[str]()
         counts[metric] = watched(metric, cases, policy.alpha, own)
-        unseen = (
-            0
-            if metric in BUILT_IN
-            else sum(metric not in run.scores for case in cases for run in case.candidates)
-        )
-        yield _hard(metric, rerun, unseen, again, counts[metric], policy.alpha)
-    if policy.hard_bound is not None and counts:
-        yield _bound(counts, policy)
+        yield _hard(metric, rerun, _unseen(metric, cases), again, counts[metric], policy.alpha)
+    if policy.hard_bound is not None:
+        yield _bound(counts, policy) if counts else _nothing_watched(policy.hard_bound)
+
+
+class _Unseen(NamedTuple):
+    """Executions of the candidate that a scorer did not judge."""
+
+    unasked: int = 0
+    unread: int = 0
+    """It failed on them, or says nothing where it judges the baseline."""
+
+
+def _unseen(metric: str, cases: Sequence[CaseFacts]) -> _Unseen:
+    if metric in BUILT_IN:
+        return _Unseen()
+    unasked = unread = 0
+    for case in cases:
+        judges = any(run.scores.get(metric) is not None for run in case.baselines)
+        for run in case.candidates:
+            if metric not in run.scores:
+                unasked += 1
+            elif not run.cut and run.scores[metric] is None:
+                unread += metric in run.unscored or (judges and not run.failed)
+    return _Unseen(unasked, unread)
 
 
 def _rerun(metric: str, cases: Sequence[CaseFacts], again: Confirmation, alpha: float) -> _Rerun:
     """Sort the cases that seem violated by what running them again gave."""
-    confirmed, untried, flaky, shared = [], [], [], []
+    confirmed, untried, cut, flaky, shared = [], [], [], [], []
+    both: list[tuple[str, float, float]] = []
     differences: list[float] = []
     names: list[str] = []
     sides: list[tuple[float, float]] = []
@@ -127,19 +181,27 @@ def _rerun(metric: str, cases: Sequence[CaseFacts], again: Confirmation, alpha: 
         baselines = (*case.baselines, *rerun.baselines)
         if not any(_violates(metric, run, baselines) for run in case.candidates):
             shared.append(example)
+            if old:
+                both.append((case.case_id, *sides[-1]))
             continue
         violated.add(case.case_id)
         if any(_violates(metric, run, baselines) for run in rerun.candidates):
             confirmed.append(example)
         elif any(_unproven(metric, run) for run in rerun.candidates):
-            untried.append(example)
+            cut.append(example)
         else:
             flaky.append(example)
     interval = stats.paired_interval(differences, names, None, 1 - 2 * alpha)
     count = len(sides) or 1
+    oftener = (
+        sum(old for _, old, _ in both) / (len(both) or 1),
+        sum(new for _, _, new in both) / (len(both) or 1),
+    )
+    if oftener[1] > oftener[0]:
+        violated.update(case_id for case_id, _, _ in both)
     return _Rerun(
-        confirmed, untried, flaky, shared, sum(new for _, new in sides) / count, sum(old for old, _ in sides) / count,
-        interval.low > 0, frozenset(violated),
+        confirmed, untried, cut, flaky, shared, sum(new for _, new in sides) / count, sum(old for old, _ in sides) / count,
+        interval.low > 0, oftener, frozenset(violated),
     )  # fmt: skip
 
 
@@ -155,28 +217,29 @@ def _unproven(metric: str, run: Facts) -> bool:
 
 
 def _hard(
-    metric: str, rerun: _Rerun, unseen: int, again: Confirmation, counted: Watched, alpha: float
+    metric: str, rerun: _Rerun, unseen: _Unseen, again: Confirmation, counted: Watched, alpha: float
 ) -> Check:
     figures: dict[str, Json] = {
         "violations": rerun.found,
         "conversations": counted.conversations,
         "violating": counted.violating,
         "bound": counted.high,
-        "unseen": unseen,
+        "unseen": unseen.unasked,
+        "unread": unseen.unread,
     }
 
     def check(outcome: Outcome, sentence: str, *, waivable: bool = False, warning: bool = False) -> Check:
-        examples = tuple((*rerun.confirmed, *rerun.untried, *rerun.flaky, *rerun.shared)[:MOST_EXAMPLES])
         return Check(
-            f"hard.{metric}", "hard", metric, outcome, sentence, warning=warning, figures=figures, examples=examples,
-            waivable=waivable,
+            f"hard.{metric}", "hard", metric, outcome, sentence, warning=warning, figures=figures,
+            examples=rerun.examples[:MOST_EXAMPLES], waivable=waivable,
         )  # fmt: skip
 
     if not rerun.found:
-        return _not_found(check, unseen, counted, alpha)
+        return _open(check, metric, unseen) or _not_found(check, counted, alpha)
     figures |= {
         "confirmed": len(rerun.confirmed), "flaky": len(rerun.flaky), "shared": len(rerun.shared),
-        "not_run_again": len(rerun.untried), "candidate_again": rerun.candidate, "baseline_again": rerun.baseline,
+        "not_run_again": len(rerun.untried), "cut_again": len(rerun.cut),
+        "candidate_again": rerun.candidate, "baseline_again": rerun.baseline,
         "follow_up": again.run_id,
     }  # fmt: skip
     cases = number(rerun.found, "case")
@@ -193,14 +256,23 @@ def _hard(
             f"It seemed violated in {cases}; run again, the baseline does the same, but in {share(rerun.baseline)} of its runs, "
             f"and the candidate in {share(rerun.candidate)} (run {again.run_id}).",
         )
-    if rerun.untried:
-        return check(
-            "INCONCLUSIVE", f"It may be violated in {cases}: {again.why_not or 'they were not run again'}"
-        )
+    if rerun.untried or rerun.cut:
+        return check("INCONCLUSIVE", _not_run_again(rerun, again, cases))
+    if (still_open := _open(check, metric, unseen)) is not None:
+        return still_open
     if rerun.flaky:
         return check(
             "INCONCLUSIVE",
             f"Violated once in {number(len(rerun.flaky), 'case')}, and not in {AGAIN} further runs (run {again.run_id}): flaky. "
+            f'A person signs for it with a [[waiver]] of check = "hard.{metric}" for this run.',
+            waivable=True,
+        )
+    if rerun.maybe_more_often:
+        old, new = rerun.oftener
+        return check(
+            "INCONCLUSIVE",
+            f"It seemed violated in {cases}; run again, the baseline does the same in {share(old)} of its runs, and the "
+            f"candidate in {share(new)} (run {again.run_id}): that it does so no more often is not shown. "
             f'A person signs for it with a [[waiver]] of check = "hard.{metric}" for this run.',
             waivable=True,
         )
@@ -211,13 +283,43 @@ def _hard(
     )
 
 
-def _not_found(check: _Maker, unseen: int, counted: Watched, alpha: float) -> Check:
-    if unseen:
+def _not_run_again(rerun: _Rerun, again: Confirmation, cases: str) -> str:
+    tried = rerun.found - len(rerun.untried)
+    said = []
+    if rerun.untried and not tried:
+        said.append(again.why_not or "they were not run again.")
+    elif rerun.untried:
+        why = again.why_not or f"Judge it again, and up to {MOST_CONFIRMED} more of them are."
+        said.append(
+            f"{tried:,} of them were run again (run {again.run_id}), {len(rerun.untried):,} were not. {why}"
+        )
+    if rerun.cut:
+        said.append(
+            f"{len(rerun.cut):,} of them were run again (run {again.run_id}), and that was not served or judged to the end."
+        )
+    return f"It may be violated in {cases}: {' '.join(said)}"
+
+
+def _open(check: _Maker, metric: str, unseen: _Unseen) -> Check | None:
+    """Judge what a scorer did not look at; None where it looked at everything."""
+    if unseen.unasked:
         return check(
             "INCONCLUSIVE",
-            f"The scorer never looked at {number(unseen, 'execution')} of the candidate. Look at the warnings for why, and "
-            "score the run: `auditlog replay score`.",
+            f"The scorer never looked at {number(unseen.unasked, 'execution')} of the candidate. Look at the warnings for why, "
+            "and score the run: `auditlog replay score`.",
         )
+    if unseen.unread:
+        return check(
+            "INCONCLUSIVE",
+            f"The scorer could not judge {number(unseen.unread, 'execution')} of the candidate: it failed on them, or says "
+            "nothing where it judges the baseline. Look at them; a person signs for them with a [[waiver]] of "
+            f'check = "hard.{metric}" for this run.',
+            waivable=True,
+        )
+    return None
+
+
+def _not_found(check: _Maker, counted: Watched, alpha: float) -> Check:
     if not counted.conversations:
         return check(
             "INCONCLUSIVE", "In no conversation was the candidate watched to the end beside a baseline."
@@ -240,9 +342,18 @@ def _most(counted: Watched) -> str:
     return f"{counted.violating:,} of {watched_in} violate, so up to {bound(counted.high)} of them do"
 
 
+def _nothing_watched(asked: float) -> Check:
+    return Check(
+        "hard_bound", "hard", _BOUND, "INCONCLUSIVE",
+        f"The policy names no hard metric, so nothing is watched that could show a bound; asked for: {bound(asked)}. "
+        "Name one under [metrics] hard.",
+        figures={"conversations": 0, "asked": asked},
+    )  # fmt: skip
+
+
 def _bound(counts: Mapping[str, Watched], policy: Policy) -> Check:
     assert policy.hard_bound is not None
-    asked, title = policy.hard_bound, "bound on hard violations"
+    asked, title = policy.hard_bound, _BOUND
     metric, worst = max(counts.items(), key=lambda item: item[1].high)
     needed = worst.needed(asked, policy.alpha)
     figures: dict[str, Json] = {

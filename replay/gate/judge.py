@@ -24,8 +24,8 @@ from replay.gate.confirm import confirmed
 from replay.gate.evidence import evidence_checks
 from replay.gate.facts import CaseFacts, facts_of, with_answers_compared, with_known_tools
 from replay.gate.governance import exposure_checks
-from replay.gate.hard import Confirmation, hard_checks, suspects
-from replay.gate.integrity import run_checks
+from replay.gate.hard import Confirmation, hard_checks
+from replay.gate.integrity import chosen_by, run_checks
 from replay.gate.manifests import planned_checks
 from replay.gate.policy import Policy
 from replay.gate.quality import primary_checks
@@ -105,7 +105,7 @@ def judge(
     facts = tuple(facts_of(case_trials(store, manifest), scores.by_execution, rules))
     cases = with_answers_compared(with_known_tools(facts))
     again = confirmed(
-        store, manifest, suspects(cases, policy), policy, runs=runs, hosts=hosts, env=env, path=path,
+        store, manifest, cases, policy, runs=runs, hosts=hosts, env=env, path=path,
         expectations=expectations, progress=label("Running again"), narrate=narrate,
     )  # fmt: skip
     status = summary_of(store, run_id).status
@@ -151,6 +151,11 @@ def judge(
             "candidate_digest": _digest(manifest["candidate"]),
             "baseline_digest": _digest(manifest.get("baseline")),
             "config_digest": manifest.get("config_digest"),
+            "where": manifest.get("where") or "",
+            "since": manifest.get("since"),
+            "until": manifest.get("until"),
+            "limit": manifest.get("limit"),
+            "chosen_by": chosen_by(manifest),
             "mode": _mode(store, run_id),
             "repeats": int(manifest.get("repeats") or 1),
             "scored_by": sorted({name for case in cases for run in case.runs for name in run.scores}),

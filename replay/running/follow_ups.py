@@ -6,7 +6,7 @@ The rules:
 2. The agent's code is taken from the directory that the run was begun in, and only from there: a store from elsewhere must not
    choose which code is run here.
 3. The cases keep their ids, so that what they did again stands beside what they did.
-4. The follow-up's id begins with the run's. A follow-up that is complete and has all of these cases is given, not made anew.
+4. The follow-up's id begins with the run's. Those that are complete are given, so that nothing is made anew.
 """
 
 from __future__ import annotations
@@ -28,20 +28,16 @@ if TYPE_CHECKING:
     from auditlog.store import Store
 
 
-def follow_up(
-    store: Store, manifest: Mapping[str, Any], span_ids: Collection[str], repeats: int
-) -> Mapping[str, Any] | None:
-    """Give the manifest of a complete follow-up that has these cases; None where there is none."""
+def follow_ups(store: Store, manifest: Mapping[str, Any], repeats: int) -> list[Mapping[str, Any]]:
+    """Give the manifests of the complete follow-ups of a run, the newest first, that ran their cases so often."""
     ended = ends(store)
-    for other in manifests(store):
-        if not _is_follow_up(str(other["run_id"]), str(manifest["run_id"])) or other["run_id"] not in ended:
-            continue
-        if int(other.get("repeats") or 1) < repeats:
-            continue
-        whole = with_cases(store, other)
-        if {case[3] for case in whole["cases"]} >= set(span_ids):
-            return whole
-    return None
+    return [
+        with_cases(store, other)
+        for other in manifests(store)
+        if _is_follow_up(str(other["run_id"]), str(manifest["run_id"]))
+        and other["run_id"] in ended
+        and int(other.get("repeats") or 1) >= repeats
+    ]
 
 
 def plan_again(

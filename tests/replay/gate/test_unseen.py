@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from auditlog.values import Replay, Span, Turn
 from replay.errors import RunError
+from replay.gate.confirm import _merged
 from replay.gate.facts import Facts, Write, execution, with_answers_compared, with_known_tools
 from replay.gate.grounding import grounded_check
 from replay.gate.handovers import escalation_check
-from replay.gate.hard import Confirmation, hard_checks
+from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
 from replay.gate.judge import _refuse
 from replay.gate.measured import every_time, measure
@@ -35,6 +36,7 @@ MISSED = replace(CALM, status="diverged", answer="")
 HANDED = replace(CALM, escalated=True, reached=True)
 GOOD, BAD = replace(CALM, scores={"q": 1.0}), replace(CALM, scores={"q": 0.0}, labels={"q": "new email"})
 SILENT = replace(CALM, scores={"q": None})
+WROTE = replace(CALM, writes=(Write("issue_refund"),))
 NONE = Confirmation(None, {}, "nothing was to be run.")
 
 
@@ -316,6 +318,91 @@ def test_rare_strata_do_not_stand_for_the_traffic(case, policy):
 
     assert (540, 275) == (counted.conversations, counted.worth)
     assert "INCONCLUSIVE" == bound.outcome
+
+
+def test_a_hard_scorer_that_could_not_read_the_candidate_is_open_from_the_first_execution_on(case, policy):
+    """One execution that it failed on, or is silent of where it judges the baseline, leaves no PASS; a person may sign."""
+    wanted = asked(policy, hard=("q",))
+    fine = [case(n, baseline=GOOD, candidate=GOOD) for n in range(320)]
+    padded = replace(CALM, scores={"q": None}, unscored=frozenset({"q"}))
+
+    def judged(baseline, candidate):
+        cases = [*fine, case(400, baseline=baseline, candidate=candidate)]
+        check = found(hard_checks(cases, NONE, wanted), "hard.q")
+        return check.outcome, check.figures["unread"]
+
+    assert ("INCONCLUSIVE", 1) == judged(GOOD, padded) == judged(GOOD, SILENT)
+    assert ("PASS", 0) == judged(GOOD, GOOD) == judged(SILENT, SILENT)
+
+
+@pytest.mark.parametrize(
+    ("old", "outcome", "violating"),
+    [((WROTE, CALM, CALM), "INCONCLUSIVE", 4), ((WROTE, WROTE, WROTE), "PASS", 0)],
+)
+def test_more_often_and_not_shown_to_be_so_is_open(case, policy, old, outcome, violating):
+    """The candidate always and the baseline now and then, in four conversations, is no PASS, and counts for the bound."""
+    cases = [case(n, candidate=WROTE) if n < 4 else case(n) for n in range(400)]
+    again = {}
+    for one in cases[:4]:
+        runs = (
+            *(replace(run, arm="baseline", repeat=n) for n, run in enumerate(old)),
+            *(replace(WROTE, arm="candidate", repeat=n) for n in range(3)),
+        )
+        again[one.span_id] = replace(one, runs=runs)
+    check = found(
+        hard_checks(cases, Confirmation("R-again1", again), asked(policy, hard=("new_write",))),
+        "hard.new_write",
+    )
+
+    assert (outcome, outcome == "INCONCLUSIVE", violating) == (
+        check.outcome,
+        check.waivable,
+        check.figures["violating"],
+    )
+
+
+def test_the_next_suspects_are_run_again_until_one_decides(case, policy):
+    """Thirty at a time; what a follow-up holds is not run again, and after one that came back nothing is."""
+    wanted = asked(policy, hard=("new_write",))
+    cases = [case(n, candidate=WROTE) for n in range(45)]
+
+    def rerun(number, run):
+        return {
+            one.span_id: replace(
+                one,
+                runs=tuple(
+                    replace(did, arm=arm, repeat=n)
+                    for arm, did in (("baseline", CALM), ("candidate", run))
+                    for n in range(3)
+                ),
+            )
+            for one in cases[:number]
+        }
+
+    first = suspects(cases, wanted)
+    next_ones = suspects(cases, wanted, Confirmation("R-again1", rerun(30, CALM)))
+    check = found(hard_checks(cases, Confirmation("R-again1", rerun(30, CALM)), wanted), "hard.new_write")
+
+    assert [cases[:30], cases[30:]] == [first, next_ones]
+    assert [] == suspects(cases, wanted, Confirmation("R-again1", rerun(30, WROTE)))
+    assert "30 of them were run again (run R-again1), 15 were not. Judge it again" in check.sentence
+    assert cases[30].case_id == check.examples[0].case_id
+
+
+def test_follow_ups_count_together(case):
+    """Cases of several follow-ups stand side by side, and a case of two of them has the executions of both."""
+    one, other = case(1), case(2)
+    again = _merged([("R-again2", [other]), ("R-again1", [one, other])])
+
+    assert "R-again2, R-again1" == again.run_id
+    assert [1, 2] == [len(again.cases[each.span_id].candidates) for each in (one, other)]
+
+
+def test_a_policy_without_hard_metrics_shows_no_bound(case, policy):
+    """That a level's hard metrics are waived leaves its bound to be shown."""
+    (check,) = hard_checks([case(n) for n in range(400)], NONE, asked(policy, hard=()))
+
+    assert ("hard_bound", "INCONCLUSIVE") == (check.id, check.outcome)
 
 
 # Hand-overs
