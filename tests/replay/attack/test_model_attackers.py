@@ -252,10 +252,11 @@ def test_the_access_log_names_whose_words_were_sent(desk, attack_cli, model_serv
         )
         done = attack_cli(desk, "run", *NAIVE, *model)
         assert done.exit_code == 1, done.output
-        assert "Wilhelmina" not in server.questions
+        # Which turns are laid words into is drawn; every customer of these asks so.
+        assert "here is {id}?" not in server.questions
         server.bodies.clear()
         done = attack_cli(desk, "run", *NAIVE, *model, "--send-words")
-    assert "Wilhelmina" in server.questions
+    assert "here is {id}?" in server.questions
     for secret in ("A-10", "bob@", "ann@"):
         assert secret not in server.questions
     with Store.open(desk) as store:
