@@ -4,10 +4,11 @@ The rules:
 
 1. A run is INCONCLUSIVE that is not complete, that lacks an execution which it planned, whose case list is not the one that it
    was planned with, or whose recordings were taken away since. So is one without a baseline that was run again.
-2. A sample stands for the traffic that it was drawn from only where the weights of its cases add up to it.
+2. A sample stands for the traffic that it was drawn from only where the weights of its cases add up to it. How the cases were
+   chosen is always said; where somebody chose among the traffic, that is a warning.
 3. The baseline against its own recording is the fidelity bar: where it stops short too often (of what did not fail when it was
    recorded), or does something else than was recorded more often than it does something else than itself, the replay is no
-   stand-in.
+   stand-in. Where it could not be compared, nothing is known of that: from level 2 on INCONCLUSIVE.
 4. Cases that were not served to their end: above the policy's share, or differing between the arms (exact McNemar,
    p < 0.05), is INCONCLUSIVE.
 5. A case in which something tried to leave the sandbox, or in which an answer was made up (simulated, the error of another
@@ -134,7 +135,10 @@ def _sample(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Iterator
     turns = int((manifest.get("sampling") or {}).get("turns") or 0)
     limit = manifest.get("limit")
     stands_for = sum(case.weight for case in cases)
-    figures = {"turns": turns, "stands_for": stands_for, "limit": limit}
+    figures = {
+        "turns": turns, "stands_for": stands_for, "limit": limit, "where": manifest.get("where") or "",
+        "since": manifest.get("since"), "until": manifest.get("until"), "cases": len(cases),
+    }  # fmt: skip
     if turns and stands_for < turns - 0.5:
         yield _check(
             "sample", "sample of the traffic", "INCONCLUSIVE",
@@ -142,18 +146,25 @@ def _sample(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Iterator
             "case at all. Draw more with --sample-size, group by fewer with --strata, or choose fewer turns with --where.",
             figures=figures,
         )  # fmt: skip
-    elif limit:
-        yield _check(
-            "sample", "sample of the traffic", "PASS",
-            f"The {number(len(cases), 'case')} are the oldest ones (--limit {limit}): nothing is said of those behind them. "
-            "--sample-size draws from all.",
-            warning=True, figures=figures,
-        )  # fmt: skip
-    elif turns > len(cases):
-        yield _check(
-            "sample", "sample of the traffic", "PASS",
-            f"{number(len(cases), 'case')} stand for {turns:,} recorded turns.", figures=figures,
-        )  # fmt: skip
+        return
+    said = f"{number(len(cases), 'case')}" + (
+        f" stand for {turns:,} recorded turns" if turns > len(cases) else ""
+    )
+    chosen = chosen_by(manifest)
+    if limit:
+        said += ", the oldest ones: nothing is said of those behind them, and --sample-size draws from all"
+    if chosen:
+        said += f"; chosen by {chosen}, and nothing is said of the traffic besides"
+    yield _check(
+        "sample", "sample of the traffic", "PASS", f"{said}." if chosen else f"{said}; none was picked by a filter.",
+        warning=bool(chosen), figures=figures,
+    )  # fmt: skip
+
+
+def chosen_by(manifest: Mapping[str, Any]) -> str:
+    """Say by what somebody chose a run's cases among the recorded traffic; empty where by nothing."""
+    words = {"where": "--where", "since": "--since", "until": "--until", "limit": "--limit"}
+    return " ".join(f"{option} {manifest[name]}" for name, option in words.items() if manifest.get(name))
 
 
 def _case_list(manifest: Mapping[str, Any]) -> Check:
@@ -205,6 +216,14 @@ def _fidelity(cases: Sequence[CaseFacts], policy: Policy) -> Check:
             f", and calls something else than was recorded in {share(unlike)}, than itself in {share(noise)}"
         )
     over = part > bar
+    if not compared and not over:
+        return _check(
+            "fidelity", "baseline faithful to the recording",
+            "INCONCLUSIVE" if policy.level.number > 1 else "PASS",
+            f"{said}; in no case could what it calls be compared with the recording and with itself. Run the baseline twice "
+            "in each case: --second-baseline 1, or --repeats 2.",
+            warning=True, figures=figures,
+        )  # fmt: skip
     ending = f"; the bar is {share(bar)}."
     if over or unlike - noise > bar:
         ending += (

@@ -67,6 +67,7 @@ def _body(verdict: Verdict) -> Iterator[str]:
             "Run",
             f"{verdict.run_id}, {number(verdict.cases, 'case')} in {number(verdict.conversations, 'conversation')}",
         ),
+        ("Cases chosen by", str(verdict.facts.get("chosen_by") or "") or "no filter"),
         ("Exposure", f"level {verdict.level}, {verdict.level_name}"),
         ("Owner", verdict.owner or "nobody"),
         ("Policy", f"{verdict.policy_path or '–'}, SHA-256 {verdict.policy_digest}"),

@@ -47,6 +47,9 @@ def _lines(verdict: Verdict) -> Iterator[str]:
         f"{number(verdict.cases, 'case')} in {number(verdict.conversations, 'conversation')}, level {verdict.level} "
         f"({verdict.level_name}), {moment(verdict.judged)}."
     )
+    if chosen := str(verdict.facts.get("chosen_by") or ""):
+        yield ""
+        yield f"⚠️ The cases were chosen by {code(chosen, 200)}: nothing is said of the traffic besides."
     asked = [check for check in verdict.checks if check.gates and check.counts != "PASS"]
     if asked:
         yield ""

@@ -36,6 +36,7 @@ def case() -> Callable[..., CaseFacts]:
             span_id=f"{number:016x}",
             same_as=f"input {number}",
             tags={"scene": "even" if number % 2 == 0 else "odd"},
+            recorded=Facts("recorded", 0, "complete"),
             runs=(baseline, second, candidate) if twice else (baseline, candidate),
         )
 
