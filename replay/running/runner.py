@@ -40,7 +40,7 @@ from replay.results.report import RunSummary
 from replay.running.case_lists import are_kept, case_records, without_cases
 from replay.running.jobs import Task, executions, tasks_of
 from replay.running.judge import Judge
-from replay.running.limits import NOTHING_SPENT, Budget, used_up
+from replay.running.limits import NOTHING_SPENT, Budget, Spend, used_up
 from replay.running.pool import Worker, sweep
 from replay.running.progress import Progress
 from replay.running.protocol import Result
@@ -310,6 +310,8 @@ class _Run:
                         if answer.told:
                             self._spend = self._spend.plus(answer.told.spend)
                             self._append(answer.told.given_up(result))
+                            self._settle(answer.told.spend)
+                            self._look_at_budgets()
                         continue
                     begun = answer.told.cut_short("errored", result) if answer.told else None
                     result = begun or _unrun(task, "errored", result)
@@ -341,10 +343,7 @@ class _Run:
     def _tries_again(self, task: Task, result: Result, queue: Tasks) -> bool:
         """Have an execution run again whose model's infrastructure failed; say whether it will, now or when the run goes on."""
         key, spend = task.execution.key, result.spend
-        if self._leases is not None:
-            self._leases.settle(spend.calls, spend.tokens, spend.untold)
-        if self._cluster is not None:
-            self._cluster.settle(spend)
+        self._settle(spend)
         if not result.infrastructure or not self._plan.modes.repeatable:
             return False
         if self._attempts[key] >= self._plan.limits.most_retries:
@@ -356,6 +355,13 @@ class _Run:
         pause = min(BACKOFF_SECONDS * 2 ** (self._attempts[key] - 1), MOST_BACKOFF_SECONDS)
         self._bring_back(task, pause * random.uniform(0.5, 1.5), queue)  # noqa: S311 - so that not all come back at once
         return True
+
+    def _settle(self, spend: Spend) -> None:
+        """Put right what leased calls took."""
+        if self._leases is not None:
+            self._leases.settle(spend.calls, spend.tokens, spend.untold)
+        if self._cluster is not None:
+            self._cluster.settle(spend)
 
     def _bring_back(self, task: Task, seconds: float, queue: Tasks) -> None:
         waiting = queue.later(task, seconds)

@@ -13,6 +13,8 @@ from auditlog import config
 from auditlog.recorder import Recorder
 from auditlog.store import Store
 from replay.running.limits import Limits
+from replay.running.pool import Worker
+from replay.running.rates import Leases
 from replay.running.runs import spent
 from replay.sandbox.modes import Modes
 
@@ -109,3 +111,33 @@ def test_a_case_that_misses_its_deadline_leaves_what_it_did(told_store, tmp_path
     assert "was not done after 5 s" in slow.why
     assert (14, 2) == spent(told_store, report.run.run_id)[1:3]
     assert {"identical": 1, "errored": 1} == dict(report.run.classes)
+
+
+def test_what_an_attempt_took_that_was_lost_counts_at_once(told_store, tmp_path, monkeypatch):
+    """Its leases are settled, and a budget that it used up stops the run before it is handed out again."""
+    settled = []
+
+    class Killed(Worker):
+        async def _hear(self):
+            heard = await super()._hear()
+            if any(b'"look"' in frame.blob for frame in heard if frame.message.get("say") == "told"):
+                self._process.kill()
+            return heard
+
+    settle = Leases.settle
+    monkeypatch.setattr("replay.running.runner.Worker", Killed)
+    monkeypatch.setattr(Leases, "settle", lambda leases, *took: (settled.append(took), settle(leases, *took)))
+    monkeypatch.setenv("TOLD_SLOW", "1")
+    limits = Limits(max_tokens=7, tokens_per_minute=60_000)
+    plan = replay.plan(
+        told_store,
+        "told_agent:answer",
+        path=tmp_path,
+        workers=1,
+        modes=MODES,
+        env=("TOLD_SLOW",),
+        where="text:slow",
+        limits=limits,
+    )
+    assert "budget" == replay.run(told_store, plan).status
+    assert [(1, 7, 0)] == settled
