@@ -40,6 +40,10 @@ class KnownEffects:
         """Whether nobody who recorded it could say its effect."""
         return name in self.untold
 
+    def is_known(self, name: str) -> bool:
+        """Whether a recording holds a tool of this name that is not surely a read."""
+        return any(name in getattr(self, each.name) for each in fields(self))
+
     def joined(self, other: KnownEffects) -> KnownEffects:
         """Give the worst of two."""
         return KnownEffects(*(_union(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))

@@ -8,7 +8,8 @@ The rules:
 4. What it does not hold ends the case: a write, declared or not declared at all, as `blocked`; anything else as
    `diverged`. A hand-off is not made up either: it is the case's last step, plainly visible. For a read that is missed the
    modes may have something else: its recorded error, its body, or a simulation, each marked by its tier.
-5. A tool that any recording of the store or the agent calls a write is a write (`effects`), and no retriever of its name runs.
+5. A tool that any recording of the store or the agent calls a write is a write (`effects`), and no retriever or model of its
+   name runs. The same holds for hand-offs and tools without a known effect that are called models.
 6. In a fork, what comes before it is served from the recording whatever the modes are.
 7. After the case has ended, every further call is refused with what ended it.
 8. A body that runs for real is told of before it does.
@@ -138,7 +139,7 @@ class CaseInterceptor:
         effect = self._effect(call)
         if self._prefix is not None and not self._prefix.over:
             return self._prefix.answer(case, call, effect, caller, _missed)
-        if operation.kind == "model" and self._modes.model != "recorded":
+        if operation.kind == "model" and self._modes.model != "recorded" and not self._is_tool(operation.name):
             answer = self._model(case, call)
             if answer is None and self._lease is not None:
                 if call.awaits and self._later is not None:
@@ -217,6 +218,10 @@ class CaseInterceptor:
         # A retriever only reads, says who declares it.
         declared = "read" if operation.kind == "retriever" else operation.effect
         return "write" if here == "write" else self._effects.effect(operation.name, declared)
+
+    def _is_tool(self, name: str) -> bool:
+        """Whether a recording knows more of this name than that it reads: whoever calls it a model cannot have it run."""
+        return self._effects.is_known(name) or self._cassette.effect_of("tool", name) not in (None, "read")
 
     def _leak(self, call: Call, case: CaseState | None) -> Raised:
         left_behind = case is not None and current_case.get() is not None

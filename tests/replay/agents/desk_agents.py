@@ -71,6 +71,18 @@ def gift_called_a_read(item: str) -> str:
     return order.__wrapped__(item)  # type: ignore[attr-defined]
 
 
+@auditlog.model("order")
+def order_called_a_model(item: str) -> str:
+    """Order something."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
+@auditlog.model("gift")
+def gift_called_a_model(item: str) -> str:
+    """Give something away."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
 _STEPS = {
     "stock": stock,
     "price": price,
@@ -144,6 +156,13 @@ def retrieving(question: str) -> str:
     name = question.split(maxsplit=1)[0]
     found = order_called_a_retriever if "order" in question else gift_called_a_retriever
     return str(found(name))
+
+
+@auditlog.agent("desk", version="2")
+def modelling(question: str) -> str:
+    """Do what is asked last, with tools that are called models."""
+    asked = {"order": order_called_a_model, "gift": gift_called_a_model}
+    return next((asked[word](word) for word in question.split() if word in asked), "") or say(question)
 
 
 _RELABELLED = {"order": order_called_a_read, "gift": gift_called_a_read}

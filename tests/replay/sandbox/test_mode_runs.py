@@ -171,6 +171,19 @@ def test_a_write_that_a_version_calls_a_retriever_never_runs_as_one(
     assert not taken
 
 
+@pytest.mark.parametrize("written", ["order", "gift"])
+def test_a_write_that_a_version_calls_a_model_never_runs_as_one(
+    written, recorded_desk, run_desk, shop, monkeypatch
+):
+    """Where models are live, a tool that any turn recorded as a write, or undeclared, is none."""
+    url, taken = shop
+    store = recorded_desk([f"{written} A"], [f"stock {written}"], ["say A"])
+    monkeypatch.setenv("DESK_URL", url)
+    report = run_desk(store, "modelling", Modes(model="live"), hosts=(url,), env=("DESK_URL",))
+    assert [("diverged", ["miss"])] * 2 + [("complete", [None])] == [case[::2] for case in told(report)]
+    assert not taken
+
+
 def test_a_write_that_a_version_calls_a_read_is_served_once(recorded_desk, run_desk):
     """An undeclared call that is made twice in place of once is blocked, and not served again."""
     store = recorded_desk(["gift A"])
