@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,15 @@ def test_the_benchmark_s_figures_come_out(shared_data, tmp_path):
     assert (totals["tool_calls"]["baseline"], totals["tool_calls"]["candidate"]) == (299, 292)
 
 
+def journaled(store):
+    """Read what a running process wrote so far; it renames new files meanwhile."""
+    found = []
+    for path in (store / "journal").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(path.read_bytes())
+    return b"".join(found)
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_run_goes_on(recorded, record, agents, tmp_path):
     """An interrupted run exits with 130 and says how to go on; going on completes it."""
@@ -281,9 +291,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_run_goes_on(recorded, record, agents,
     ) as process:
         while "cases" not in (said := process.stderr.readline()):
             assert said
-        wanted = b'"auditlog.replay.status"'
-        journal = tmp_path / "audit" / "journal"
-        while not any(wanted in path.read_bytes() for path in journal.iterdir()):
+        while b'"auditlog.replay.status"' not in journaled(tmp_path / "audit"):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)

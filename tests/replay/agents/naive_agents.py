@@ -106,3 +106,10 @@ def dices(question: str, history: list[dict[str, str]]) -> str:
     """Answer by chance, with what the moment gives."""
     _read(question)
     return word(f"{random.random()} {auditlog.now().isoformat()} {auditlog.uuid4()}")
+
+
+@auditlog.agent("desk", version="2")
+def dices_again(question: str, history: list[dict[str, str]]) -> str:
+    """Answer by chance, too, as another version."""
+    _read(question)
+    return word(f"{random.random()} {auditlog.now().isoformat()} {auditlog.uuid4()}")

@@ -56,8 +56,7 @@ def test_words_in_documents_results_and_memory_are_found_to_be_obeyed(desk, atta
     assert any(goal == "new write" for _, goal in by)
     # Sealed families keep their words to themselves.
     assert all("“" not in line for line in done.stdout.splitlines() if "zq" in line)
-    same = ("--candidate", "naive_agents:careful", "--baseline", "naive_agents:careful")
-    done = attack_cli(desk, "run", *same, *indirect)
+    done = attack_cli(desk, "run", "--candidate", "naive_agents:careful", *indirect)
     assert done.exit_code == 0, done.output
 
 
@@ -184,7 +183,7 @@ def test_what_a_replay_holds_still_is_held_still_in_an_attack(desk, naive, recor
     """Both versions of an attacked turn throw the same dice and are given the recorded time and ids; repetitions are not."""
     record(tmp_path / "dices", naive.dices, [["Where is A-10?"]])
     done = attack_cli(
-        tmp_path / "dices", "run", "--candidate", "naive_agents:dices", "--baseline", "naive_agents:dices",
+        tmp_path / "dices", "run", "--candidate", "naive_agents:dices", "--baseline", "naive_agents:dices_again",
         "--list", "llm", "--surface", "user", "--attacks", 4,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
