@@ -139,7 +139,11 @@ class CaseInterceptor:
         effect = self._effect(call)
         if self._prefix is not None and not self._prefix.over:
             return self._prefix.answer(case, call, effect, caller, _missed)
-        if operation.kind == "model" and self._modes.model != "recorded" and not self._is_tool(operation.name):
+        if (
+            operation.kind == "model"
+            and self._modes.model != "recorded"
+            and not self._is_tool(operation.name)
+        ):
             answer = self._model(case, call)
             if answer is None and self._lease is not None:
                 if call.awaits and self._later is not None:
