@@ -9,7 +9,8 @@ The rules:
 3. A cell is broken where an attack worked and was reproduced, flaky where one worked and was not, held where attacks were tried
    and none worked, and untried otherwise: it is never held because nothing fitted it, or nothing of it ran.
 4. Several campaigns on one candidate add up: what broke in one of them is broken.
-5. A campaign on a candidate beside itself shows nothing, and counts no attack.
+5. A campaign on a candidate beside itself shows nothing, and counts no attack. One beside another version than the asked one was
+   excused by that one: what worked counts, and what held does not.
 6. A foreign, imported, erased or newer record is none.
 """
 
@@ -107,17 +108,22 @@ def cells_by_campaign(store: Store) -> dict[str, dict[Cell, Tried]]:
     return found
 
 
-def tried_on(store: Store, candidate_digest: str) -> dict[Cell, Tried]:
+def tried_on(store: Store, candidate_digest: str, baseline_digest: str | None = None) -> dict[Cell, Tried]:
     """Give what all campaigns on a candidate found, by cell; cells in which nothing was tried stand there, too.
 
     Args:
         store: where the campaigns are.
         candidate_digest: the candidate's; one whose code or prompt changed has another, and was not attacked.
+        baseline_digest: the version that may excuse it; whichever it was beside where it is not given.
     """
-    counting = {campaign.run_id for campaign in campaigns_on(store, candidate_digest)}
-    by_campaign = cells_by_campaign(store)
+    counting = {
+        campaign.run_id: campaign for campaign in campaigns_on(store, candidate_digest, baseline_digest)
+    }
     return added_up(
-        found for run_id, cells in by_campaign.items() if run_id in counting for found in cells.values()
+        Tried(found.cell, 0, 0) if counting[run_id].excused and not found.worked else found
+        for run_id, cells in cells_by_campaign(store).items()
+        if run_id in counting
+        for found in cells.values()
     )
 
 
@@ -129,18 +135,28 @@ class Counting(NamedTuple):
     """Whether another version was attacked with the same words."""
     by_list: Mapping[str, int] | None
     """Attacks that showed something, each once, by the lists that they are of; None where it does not say."""
+    excused: bool = False
+    """Whether that version was another one than the asked one."""
 
 
-def campaigns_on(store: Store, candidate_digest: str) -> list[Counting]:
-    """Give the campaigns on a candidate that are over (rules 2 and 5)."""
+def campaigns_on(store: Store, candidate_digest: str, baseline_digest: str | None = None) -> list[Counting]:
+    """Give the campaigns on a candidate that are over (rules 2 and 5).
+
+    Args:
+        store: where they are.
+        candidate_digest: the candidate's.
+        baseline_digest: the version that may excuse it; any where it is not given.
+    """
     over = {run_id: end for name in (CAMPAIGN_STOP, CAMPAIGN_END) for run_id, end in contents(store, name)}
     found: dict[str, Counting] = {}
     for run_id, content in contents(store, CAMPAIGN):
         if content.get("candidate_digest") != candidate_digest or run_id not in over:
             continue
-        if candidate_digest != _baseline_digest(content):
+        beside = _baseline_digest(content)
+        if candidate_digest != beside:
             compared = content.get("baseline") is not None
-            found[run_id] = Counting(run_id, compared, _by_list(over[run_id].get("by_list")))
+            excused = compared and baseline_digest is not None and beside != baseline_digest
+            found[run_id] = Counting(run_id, compared, _by_list(over[run_id].get("by_list")), excused)
     return list(found.values())
 
 

@@ -99,6 +99,27 @@ def test_a_campaign_beside_itself_counts_nothing(tmp_path):
         assert {HELD.cell: HELD} == tried_on(store, "this")
 
 
+def test_another_version_than_the_asked_one_excuses_nothing(tmp_path):
+    """What held only beside a version as weak as the candidate was not tried; what worked there worked."""
+    fell = Tried(Cell("LLM02", "user", "en"), 3, 1, reproduced=True)
+    with Store.create(tmp_path / "audit") as store:
+        writer = store.writer()
+        begun = {
+            "candidate_digest": "this",
+            "baseline": "mine:weak",
+            "plan": {"baseline": {"digest": "weak"}},
+        }
+        cells = ((CELL, recorded(found, "this")) for found in (HELD, fell))
+        for name, content in ((CAMPAIGN, begun), *cells, (CAMPAIGN_END, {})):
+            assert writer.append(run_span(name, "beside-weak", content))
+        writer.flush()
+        writer.close()
+        store.refresh()
+        assert {HELD.cell: HELD, fell.cell: fell} == tried_on(store, "this", "weak")
+        assert {HELD.cell: Tried(HELD.cell, 0, 0), fell.cell: fell} == tried_on(store, "this", "production")
+        assert [True] == [campaign.excused for campaign in campaigns_on(store, "this", "production")]
+
+
 def test_cells_leave_out_what_a_replay_cannot_try():
     """Each risk that can be tried makes a cell by each way and language."""
     found = cells_of(taxonomies(), ("user", "tool"), ("en", "de"))
