@@ -33,7 +33,7 @@ _ON_RESUME = ("limits", "engine", "ray_address", "allow_builds", "say", "path", 
 """What of a plan may be another from here on."""
 WITH_RESUME = frozenset(
     {
-        *("resume", "store", "format", "path", "concurrency", "allow_builds", "ray"),
+        *("resume", "store", "format", "path", "concurrency", "allow_builds", "engine", "ray_address"),
         *("deadline", "memory", "max_usd", "max_tokens", "max_time", "rate", "retries"),
         *("live_writes", "allow_live_writes"),
     }

@@ -17,8 +17,6 @@ import click
 
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _AT_LEAST_ONE = click.IntRange(min=1)
-LOCAL = "local"
-"""What `--ray` without an address means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,25 +280,32 @@ class Place:
 class Engine:
     """On what machines."""
 
-    ray: str | None
+    engine: str
+    ray_address: str | None
 
     section: ClassVar[str] = "Where"
     options: ClassVar = (
         click.option(
-            "--ray",
-            is_flag=False,
-            flag_value=LOCAL,
-            default=None,
-            metavar="[ADDRESS]",
-            help="Run the workers as actors of a Ray cluster: that at ADDRESS, or one on this machine (the extra `ray`).",
+            "--engine",
+            type=click.Choice(("asyncio", "ray")),
+            default="asyncio",
+            show_default=True,
+            help="Run the workers as processes of this machine, or as actors of a Ray cluster (the extra `ray`).",
+        ),
+        click.option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="The Ray cluster; where it is not given, one is made on this machine for as long as the run takes.",
         ),
     )
 
     def planning(self) -> dict[str, Any]:
         """Give what a plan takes."""
-        if self.ray is None:
+        if self.engine != "ray":
+            if self.ray_address:
+                raise click.UsageError("--ray-address is of --engine ray, which is not given.")
             return {}
-        return {"engine": "ray", "ray_address": "" if self.ray == LOCAL else self.ray}
+        return {"engine": self.engine, "ray_address": self.ray_address or ""}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: `--ray`.
+"""Workers on a Ray cluster: `--engine ray`.
 
 The rules:
 

@@ -62,7 +62,8 @@ def test_all_that_groups_plan_is_an_argument_of_a_plan():
         "3",
         "--max-usd",
         "1",
-        "--ray",
+        "--engine",
+        "ray",
         "--rate",
         "60rpm",
     ]
@@ -99,13 +100,19 @@ def test_a_candidate_says_which_code_and_an_agent_where(words, expected):
     ("words", "expected"),
     [
         ((), {}),
-        (("--ray",), {"engine": "ray", "ray_address": ""}),
-        (("--ray", "head:1"), {"engine": "ray", "ray_address": "head:1"}),
+        (("--engine", "ray"), {"engine": "ray", "ray_address": ""}),
+        (("--engine", "ray", "--ray-address", "head:1"), {"engine": "ray", "ray_address": "head:1"}),
     ],
 )
 def test_ray_takes_an_address_or_none(words, expected):
-    """`--ray` alone is a cluster of this machine's own."""
+    """`--engine ray` alone is a cluster of this machine's own."""
     assert expected == given(*words, kinds=(Engine,)).planning()
+
+
+def test_an_address_without_ray_is_refused():
+    """An address of a cluster is not forgotten in silence where the workers run here."""
+    with pytest.raises(click.UsageError, match="--ray-address is of --engine ray"):
+        given("--ray-address", "head:1", kinds=(Engine,)).planning()
 
 
 def test_groups_are_read_one_by_one():
