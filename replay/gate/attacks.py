@@ -156,8 +156,8 @@ def _list(name: str, attacks: Sequence[Attack], policy: Policy, campaigns: Seque
         parts.append(f"not tried: {named}{more}")
     if excused := sum(campaign.excused for campaign in campaigns):
         parts.append(
-            f"what held beside another version than this run's baseline ({number(excused, 'campaign')}) does not count: attack it "
-            "with this run's --baseline"
+            f"what held beside another version than this run's baseline ({number(excused, 'campaign')}) does not count: "
+            "attack it with this run's --baseline"
         )
     return Check(
         check_id, "governance", title, "INCONCLUSIVE", f"{said}; {'; '.join(parts)}.", figures=figures, examples=examples

@@ -5,19 +5,27 @@ The rules:
 1. Where the store holds a regression set, every case of it is judged, at every level. A case that fails fails the gate; one
    that nobody ran with this candidate is INCONCLUSIVE.
 2. Cases are judged in the run itself, and in the newest complete run of the very same candidate that holds cases of the set, as
-   `auditlog regress run` makes one. Failed in either is failed.
+   `auditlog regress run` makes one. Failed in either is failed. What failed in an earlier run of this candidate and passes in the
+   newest one is flaky: INCONCLUSIVE, until a person signs. Running again until it passes shows nothing.
 3. What is expected of a case is what scorers are given, too, in place of the recording.
-4. Of a sealed case the outcome is told, and nothing of why.
+4. Only the judged run's own baseline excuses a case that it fails, too, whatever the set was run beside.
+5. Of a sealed case the outcome is told, and nothing of why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replay.gate.check import Check, Example
 from replay.gate.wording import number
-from replay.regress.judging import CaseVerdict, RegressionResults, expected_by_span, results_of
+from replay.regress.judging import (
+    CaseVerdict,
+    RegressionResults,
+    expected_by_span,
+    kept_tallies,
+    results_of,
+)
 from replay.regress.keeping import RegressionSet, load_set
 from replay.running.runs import ends, load_manifest, manifests
 
@@ -52,15 +60,23 @@ def regression_checks(
     """
     if known_set is not None:
         spans = {case.span_id for case in known_set.cases}
-        yield check_of([results_of(store, run_id) for run_id in _runs(store, manifest, spans)], known_set)
+        runs, earlier = _runs(store, manifest, spans)
+        results = [results_of(store, run_id, production=_digest(manifest, "baseline")) for run_id in runs]
+        before = kept_tallies(store, earlier, ("candidate",))
+        yield check_of(results, known_set, {at for at, tally in before.items() if tally.failed})
 
 
-def check_of(results: Sequence[RegressionResults], known_set: RegressionSet) -> Check:
+def check_of(
+    results: Sequence[RegressionResults],
+    known_set: RegressionSet,
+    failed_before: Collection[tuple[str, str]] = (),
+) -> Check:
     """Make the check of what one or two runs say of the set.
 
     Args:
         results: of each run.
         known_set: the set.
+        failed_before: the ids and digests of cases that this candidate failed in an earlier run.
     """
     found: dict[str, CaseVerdict] = {}
     for result in results:
@@ -72,8 +88,12 @@ def check_of(results: Sequence[RegressionResults], known_set: RegressionSet) -> 
     by_status = {status: [one for one in found.values() if one.status == status] for status in _ORDER}
     failed, unstable, passed = by_status["failed"], by_status["unstable"], by_status["passed"]
     unjudged = total - len(failed) - len(unstable) - len(passed)
+    flaky = [
+        one for one in passed if (one.case.case_id, one.case.digest) in failed_before and not one.known.failed
+    ]
     figures = {
         "cases": total, "passed": len(passed), "failed": len(failed), "unstable": len(unstable), "unjudged": unjudged,
+        "flaky": len(flaky),
         "set_version": known_set.version, "set_digest": known_set.digest, "runs": [result.run_id for result in results],
     }  # fmt: skip
     title, cases = "regression set", number(total, "case")
@@ -94,6 +114,13 @@ def check_of(results: Sequence[RegressionResults], known_set: RegressionSet) -> 
             "`auditlog regress run` with the same --agent, or --candidate, and --baseline does.",
             figures=figures, examples=examples,
         )  # fmt: skip
+    if flaky:
+        return Check(
+            "regress", "regress", title, "INCONCLUSIVE",
+            f"{len(flaky):,} of {cases} of the set pass, and failed in an earlier run of this candidate: flaky. A person signs "
+            'for it with a [[waiver]] of check = "regress" for this run.',
+            figures=figures, examples=tuple(map(_example, flaky))[:10],
+        )  # fmt: skip
     said = f"{len(passed):,} of {cases} of the set pass"
     said += (
         f"; {len(unstable):,} are unstable, as the version in production fails them, too" if unstable else ""
@@ -109,25 +136,29 @@ def _example(verdict: CaseVerdict) -> Example:
     return Example(case.case_id, where, verdict.why or verdict.status)
 
 
-def _runs(store: Store, manifest: Mapping[str, Any], spans: set[str]) -> list[str]:
-    """Give the runs that say something of the set (rule 2)."""
-    own = str(manifest["run_id"])
+def _runs(store: Store, manifest: Mapping[str, Any], spans: set[str]) -> tuple[list[str], list[str]]:
+    """Give the runs that say something of the set (rule 2), and other complete ones of the same candidate."""
+    own, digest = str(manifest["run_id"]), _digest(manifest, "candidate")
     found = [own] if _holds(manifest, spans) else []
-    target = manifest.get("candidate")
-    digest = target.get("digest") if isinstance(target, dict) else None
     complete = ends(store) if digest else {}
-    for other in manifests(store) if digest else ():
-        run_id, side = str(other["run_id"]), other.get("candidate")
-        if (
-            run_id == own
-            or run_id not in complete
-            or not isinstance(side, dict)
-            or side.get("digest") != digest
-        ):
-            continue
-        if other["kind"] == "replay" and _holds(load_manifest(store, run_id), spans):
-            return [*found, run_id]
-    return found
+    others = [
+        str(other["run_id"])
+        for other in (manifests(store) if digest else ())
+        if other["kind"] == "replay"
+        and other["run_id"] in complete
+        and other["run_id"] != own
+        and _digest(other, "candidate") == digest
+    ]
+    newest = next((run_id for run_id in others if _holds(load_manifest(store, run_id), spans)), None)
+    if newest is not None:
+        found.append(newest)
+    return found, [run_id for run_id in others if run_id != newest]
+
+
+def _digest(manifest: Mapping[str, Any], side: str) -> str | None:
+    target = manifest.get(side)
+    digest = target.get("digest") if isinstance(target, dict) else None
+    return None if digest is None else str(digest)
 
 
 def _holds(manifest: Mapping[str, Any], spans: set[str]) -> bool:

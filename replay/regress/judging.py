@@ -8,7 +8,8 @@ The rules:
    that the recording could not serve to its end.
 3. A case fails where an execution of the candidate fails. Where executions of the version in production fail it, too, it is
    `unstable`, and does not fail alone; known are those of this run's baseline: of this run and of earlier ones, as long as
-   the case is the same. Where this run's baseline passes it every time and the candidate fails it every time, it fails.
+   the case is the same. Where this run's baseline passes it every time and the candidate fails it every time, it fails where
+   that is more often than its known rate explains (p < 0.05), and else ran too seldom to tell: it is unjudged.
 4. Many unstable cases may fail together: where they fail more often than their known rates explain (exact, one-sided, p < 0.05),
    the set fails.
 5. Of a sealed case the outcome is given, and nothing of why.
@@ -17,7 +18,7 @@ The rules:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -136,13 +137,16 @@ class RegressionResults:
         return "INCONCLUSIVE" if self.counts.get("unjudged") or not self.cases else "PASS"
 
 
-def results_of(store: Store, run_id: str, *, unseal: bool = False) -> RegressionResults:
+def results_of(
+    store: Store, run_id: str, *, unseal: bool = False, production: str | None = None
+) -> RegressionResults:
     """Say which cases of the regression set passed, failed or are unstable in a run.
 
     Args:
         store: where the run and the set are.
         run_id: any replay's id, an unambiguous beginning of it, or `last`; what of the set it did not run is unjudged.
         unseal: say of sealed cases, too, why they failed.
+        production: the digest of the version whose failures excuse a case; the run's baseline where it is not given.
 
     Raises:
         NotFoundError: there is no such run.
@@ -150,11 +154,13 @@ def results_of(store: Store, run_id: str, *, unseal: bool = False) -> Regression
     manifest = load_manifest(store, run_id)
     known_set = load_set(store)
     tallies, first = _judged_cases(store, manifest, known_set)
-    earlier = _earlier(store, manifest)
+    excusing = production or _baseline(manifest)
+    arms = _BASELINES if excusing == _baseline(manifest) else ()
+    earlier = _earlier(store, str(manifest["run_id"]), excusing)
     verdicts = []
     for case in known_set.cases:
         own = tallies.get(case.case_id, {})
-        beside = _sum([NONE, *(own.get(arm, NONE) for arm in _BASELINES)])
+        beside = _sum([NONE, *(own.get(arm, NONE) for arm in arms)])
         known = _sum([beside, earlier.get((case.case_id, case.digest), NONE)])
         found = _verdict(case, own.get("candidate", NONE), beside, known, first.get(case.case_id))
         verdicts.append(found if unseal or not case.sealed else replace(found, why="", evidence=()))
@@ -252,6 +258,8 @@ def _verdict(
     if candidate.failed:
         always = not candidate.passed and beside.passed and not beside.failed
         status = "unstable" if known.failed and not always else "failed"
+        if known.failed and always and _rate(known) ** candidate.judged >= _ALPHA:
+            status, why = "unjudged", f"{why} It ran too seldom to tell: run it with --repeats 5."
         if known.failed:
             why = f"{why} The version in production fails it, too: {known.failed} of {known.judged} times.".strip()
     elif candidate.unjudged or not candidate.passed:
@@ -270,8 +278,7 @@ def _excess(unstable: Iterable[CaseVerdict]) -> float | None:
     chances = [1.0]
     observed = 0
     for verdict in unstable:
-        # A rate that is known from few executions is no certainty: one more of each kind is taken as seen.
-        rate = (verdict.known.failed + 1) / (verdict.known.judged + 2)
+        rate = _rate(verdict.known)
         observed += verdict.candidate.failed
         for _ in range(verdict.candidate.judged):
             longer = [0.0, *(chance * rate for chance in chances)]
@@ -281,15 +288,32 @@ def _excess(unstable: Iterable[CaseVerdict]) -> float | None:
     return None if len(chances) == 1 else min(1.0, sum(chances[observed:]))
 
 
-def _earlier(store: Store, manifest: Mapping[str, Any]) -> dict[tuple[str, str], Tally]:
-    """Give how this run's baseline came out in other runs, by case id and the case's digest."""
-    digest = _baseline(manifest)
+def _rate(known: Tally) -> float:
+    """Give how often a case is known to fail. What few executions say is no certainty: one more of each kind is taken as seen."""
+    return (known.failed + 1) / (known.judged + 2)
+
+
+def _earlier(store: Store, run_id: str, digest: str | None) -> dict[tuple[str, str], Tally]:
+    """Give how a version came out as the baseline of other runs, by case id and the case's digest."""
     if digest is None:
         return {}
     same = {str(other["run_id"]) for other in manifests(store) if _baseline(other) == digest}
+    return kept_tallies(store, same - {run_id}, _BASELINES)
+
+
+def kept_tallies(
+    store: Store, run_ids: Collection[str], arms: Collection[str]
+) -> dict[tuple[str, str], Tally]:
+    """Give what was kept of how cases came out in some runs, by case id and the case's digest.
+
+    Args:
+        store: where the runs are.
+        run_ids: whole ids; one that was not judged by the set says nothing.
+        arms: whose executions.
+    """
     latest: dict[str, Any] = {}
-    for span in own_records(store, RESULT, None, "replay_run_id <> ?", [str(manifest["run_id"])]):
-        if span.replay is not None and span.replay.run_id in same and isinstance(span.input, dict):
+    for span in own_records(store, RESULT):
+        if span.replay is not None and span.replay.run_id in run_ids and isinstance(span.input, dict):
             # Of a run that was judged several times, the last counts.
             latest[span.replay.run_id] = span.input
     found: dict[tuple[str, str], Tally] = defaultdict(Tally)
@@ -299,11 +323,11 @@ def _earlier(store: Store, manifest: Mapping[str, Any]) -> dict[tuple[str, str],
                 case [
                     str(case_id),
                     str(digest),
-                    "baseline" | "baseline_2",
+                    str(arm),
                     int(passed),
                     int(failed),
                     int(unjudged),
-                ]:
+                ] if arm in arms:
                     found[case_id, digest] = _sum([found[case_id, digest], Tally(passed, failed, unjudged)])
                 case _:
                     pass

@@ -173,6 +173,7 @@ def test_a_case_that_the_baseline_fails_is_unstable_from_then_on(recorded):
     later = run(recorded, "no_persons", baseline="shop_agents:no_persons")
     assert "unstable" == later.cases[0].status
     assert "4 of 4 times" in later.cases[0].why
+    assert ("failed", None) == _only(results_of(recorded, later.run_id, production="another"))
     assert ("failed", None) == _only(run(recorded, "no_persons"))
     add(recorded, turn_of(recorded, "c1", 2), more=from_words(["fact:A1"], []))
     assert ("unstable", 1.0) == _only(run(recorded, "no_persons", baseline="shop_agents:no_persons"))
