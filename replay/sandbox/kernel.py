@@ -8,7 +8,9 @@ The rules:
 3. `network namespace`: with no host allowed, the process has no network at all, not even the loopback. `private shared memory`:
    what it shares by name (`/dev/shm`, System V) is its own, and goes with it.
 4. `parent death`: the worker dies with the run that started it.
-5. They hold for one thread and those that it starts, so they are taken while it is the only one (`alone`), or not claimed at
+5. `privileges`: of what only root may do it keeps what files take (reading others' in a container, say), and nothing else: no
+   terminal of another session, no network's settings, no other process's memory.
+6. They hold for one thread and those that it starts, so they are taken while it is the only one (`alone`), or not claimed at
    all (a `sitecustomize` may have started another). They cannot be given back.
 
 The numbers are those of the kernel's interface (linux/landlock.h, linux/prctl.h, linux/sched.h).
@@ -42,10 +44,15 @@ _CHANGE_TREE = sum(1 << bit for bit in range(4, 13))
 """Removing and making: directories, files, sockets, fifos, devices, links."""
 _REFER = 1 << 13
 _TRUNCATE = 1 << 14
+_CONTROL_DEVICE = 1 << 15
 _NET_BIND, _NET_CONNECT = 1, 2
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNALS = 1, 2
 
-_NET_SINCE, _REFER_SINCE, _TRUNCATE_SINCE, _SCOPE_SINCE = 4, 2, 3, 6
+_NET_SINCE, _REFER_SINCE, _TRUNCATE_SINCE, _CONTROL_SINCE, _SCOPE_SINCE = 4, 2, 3, 5, 6
+
+_CAPABILITIES_VERSION = 0x20080522
+_KEPT = 0b11111
+"""Of the capabilities: `chown`, `dac_override`, `dac_read_search`, `fowner`, `fsetid`."""
 
 
 def die_with_parent(parent: int) -> bool:
@@ -120,6 +127,7 @@ def landlock(scratch: Iterable[str], ports: Iterable[int]) -> int:
     writing = _WRITE_FILE | _CHANGE_TREE
     writing |= _REFER if version >= _REFER_SINCE else 0
     writing |= _TRUNCATE if version >= _TRUNCATE_SINCE else 0
+    writing |= _CONTROL_DEVICE if version >= _CONTROL_SINCE else 0
     network = _NET_BIND | _NET_CONNECT if version >= _NET_SINCE else 0
     scoped = _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS if version >= _SCOPE_SINCE else 0
     attributes = struct.pack("<QQQ", writing | _EXECUTE, network, scoped)
@@ -154,6 +162,18 @@ def _allow_path(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> bool
         return libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0) == 0
     finally:
         os.close(descriptor)
+
+
+def drop_privileges() -> bool:
+    """Keep nothing of what only root may do, but for files; say whether that is so."""
+    libc = _libc()
+    header = struct.pack("<Ii", _CAPABILITIES_VERSION, 0)
+    held = ctypes.create_string_buffer(24)
+    if libc.capget(header, held) != 0:
+        return False
+    kept = struct.unpack("<6I", held.raw)[1] & _KEPT
+    # Effective, permitted and inherited, twice 32 of each.
+    return libc.capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0)) == 0
 
 
 def alone() -> bool:

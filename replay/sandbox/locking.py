@@ -44,6 +44,8 @@ def take_locks(
         held += kernel.isolate(network=not hosts.hosts)
     if "landlock" in wanted and alone and (version := kernel.landlock([scratch], hosts.ports())):
         held.append(f"landlock {version}")
+    if "seccomp" in wanted and alone and kernel.drop_privileges():
+        held.append("privileges")
     if "seccomp" in wanted and alone and seccomp.filter_system_calls():
         held.append("seccomp")
     if "intercept" in wanted:

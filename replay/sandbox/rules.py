@@ -4,7 +4,8 @@ The rules:
 
 1. Processes are refused: starting, forking, replacing, signalling.
 2. The network is refused, but for connections to pinned addresses of allowed hosts; unix sockets are refused.
-3. Files are read-only, outside of the worker's scratch directories.
+3. Files are read-only, outside of the worker's scratch directories. What is no file is not even read: reading takes from a pipe,
+   and a terminal that is open can be typed into.
 4. Native code that is loaded by hand (`ctypes`) is refused while a case runs; when modules are imported it is theirs.
 5. What would take these rules apart is refused: other audit hooks, searching the memory for us, changing our functions.
 6. Another process's environment and memory are not read: the run's own holds what the worker's does not.
@@ -16,10 +17,13 @@ this module is imported, which is before the agent's are: a function that the ag
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import socket
+import stat
 import sys
+import termios
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
@@ -67,7 +71,7 @@ _PATHS: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.utime": ((0, 3),),
 }
 
-_readlink, _getcwd, _getpid = os.readlink, os.getcwd, os.getpid
+_readlink, _getcwd, _getpid, _stat = os.readlink, os.getcwd, os.getpid, os.stat
 _text_of_path = PurePath.__fspath__
 _PATH_TYPES = frozenset((type(Path()), type(PurePath())))
 _FILE_SYSTEM_ENCODING = sys.getfilesystemencoding()
@@ -76,6 +80,30 @@ _MOST_LINKS = 40
 _FAMILIES = frozenset((-1, int(socket.AF_INET), int(socket.AF_INET6)))
 _TYPE_MASK = 0xF
 _PROTOCOLS = frozenset((-1, 0, int(socket.IPPROTO_TCP)))
+_NO_FILES = frozenset((stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO))
+_SOURCES = frozenset(("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"))
+"""Devices that one may read."""
+_ASKING = frozenset(
+    getattr(module, name)
+    for module in (termios, fcntl)
+    for name in ("FIONREAD", "FIONBIO", "FIOCLEX", "FIONCLEX", "TIOCGWINSZ", "TIOCGPGRP", "TCGETS")
+    if hasattr(module, name)
+) | (
+    frozenset((0x8910, 0x8912, 0x8913, 0x8915, 0x8919, 0x891B, 0x8921, 0x8927, 0x8933))
+    if sys.platform == "linux"
+    else frozenset()
+)
+"""The requests of `ioctl` that change nothing; the numbers are those that ask for a network interface's settings."""
+_SIGNALLING = frozenset(
+    (
+        getattr(fcntl, "F_SETOWN", 8),
+        15,
+        getattr(fcntl, "F_SETSIG", 10),
+        getattr(fcntl, "F_SETLEASE", 1024),
+        getattr(fcntl, "F_NOTIFY", 1026),
+    )
+)
+"""The commands of `fcntl` by which the kernel signals whom they name, F_SETOWN_EX among them, or holds up others."""
 _PRIVATE = re.compile(r"/proc/(\d+)(?:/task/\d+)?/(?:environ|mem|maps|auxv|fd|root|cwd)(?:/.*)?")
 
 _ADDRESSES = ("socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto")
@@ -90,6 +118,7 @@ _OTHERS = {
     "sqlite3.enable_load_extension": "load native code into a database",
     "sqlite3.load_extension": "load native code into a database",
     "sys.addaudithook": "put in an audit hook of its own",
+    "sys.remote_exec": "run code in another process",
     "syslog.openlog": "write to the system log",
     "syslog.syslog": "write to the system log",
 }
@@ -110,6 +139,7 @@ def rules(scratch: Iterable[str], hosts: AllowedHosts) -> dict[str, Rule]:
     table |= {event: _looked_up(event, hosts) for event in _NAMES}
     table |= {event: _said(what) for event, what in _OTHERS.items()}
     table |= {"socket.__new__": _bare_socket, "resource.prlimit": _limits, "object.__setattr__": _patching}
+    table |= {"fcntl.ioctl": _controlled, "fcntl.fcntl": _signalling, "fcntl.flock": files.locked}
     return table
 
 
@@ -140,7 +170,7 @@ class _Files:
         by_mode = any(c in "wax+" for c in mode) if isinstance(mode, str) else not isinstance(flags, int)
         if by_mode or (isinstance(flags, int) and flags & _WRITING):
             return None if self.may_write(path) else f"write the file {_shown(path)}"
-        return _private(path)
+        return _private(path) or _no_file(path)
 
     def database(self, args: tuple[Any, ...]) -> str | None:
         path = args[0]
@@ -150,6 +180,11 @@ class _Files:
         # Nobody says here whether SQLite takes it for a URI, so it must be harmless both ways.
         paths = [path, *_path_of_uri(path)]
         return None if all(self.may_write(p) for p in paths) else f"open the database {_shown(path)}"
+
+    def locked(self, args: tuple[Any, ...]) -> str | None:
+        descriptor, how = args
+        holds_up = not isinstance(how, int) or how & fcntl.LOCK_EX
+        return "lock a file that others use" if holds_up and not self.may_write(descriptor) else None
 
     def changed(self, event: str, places: tuple[tuple[int, int | None], ...]) -> Rule:
         verb = event.removeprefix("os.")
@@ -239,6 +274,17 @@ def _private(path: Any) -> str | None:
     )
 
 
+def _no_file(path: Any) -> str | None:
+    name = _name(path)
+    if name is None:
+        return None
+    try:
+        is_one = stat.S_IFMT(_stat(name).st_mode) not in _NO_FILES
+    except OSError:
+        return None
+    return None if is_one or resolved(name) in _SOURCES else f"open the device or pipe {_shown(path)}"
+
+
 def socket_kind(args: tuple[Any, ...]) -> str | None:
     """Say what socket is made where it is neither one of TCP nor of a pair: a rule for `socket.__new__`."""
     _, family, kind, protocol = args
@@ -260,6 +306,14 @@ _BARE_SOCKET = socket.socket.__mro__[1]
 
 def _limits(args: tuple[Any, ...]) -> str | None:
     return None if args[0] in (0, _getpid()) else "change the limits of another process"
+
+
+def _controlled(args: tuple[Any, ...]) -> str | None:
+    return None if args[1] in _ASKING else f"control a device or an interface (ioctl {args[1]:#x})"
+
+
+def _signalling(args: tuple[Any, ...]) -> str | None:
+    return "have a process signalled (fcntl)" if args[1] in _SIGNALLING else None
 
 
 def _patching(args: tuple[Any, ...]) -> str | None:

@@ -2,10 +2,11 @@
 
 The rules:
 
-1. Starting a process as `multiprocessing` does, ending the worker's own, making a pipe or device file and signalling by
-   descriptor are refused.
+1. Starting a process as `multiprocessing` does, ending the worker's own, making a pipe or device file, signalling by
+   descriptor, another root directory, and another process's priority or processors are refused.
 2. `os.open` names the directory in which it opens a file, and a database what it attaches, so that both can be judged.
-3. A socket is one of TCP or of a pair, as the kernel's filter has it: what the kernel would refuse is remembered here.
+3. A socket is one of TCP or of a pair, and does not listen, as the kernel's filter has it: what the kernel would refuse is
+   remembered here.
 4. Shared memory is the process's own: a segment is made and never looked up. Nothing is started to clear up after it.
 5. The modules in which the doors stand are not loaded a second time, with the doors open.
 """
@@ -50,6 +51,8 @@ def close_side_doors(refuse: Refuse, attached: Rule) -> None:
         (posix, "mkfifo", "make a pipe file"),
         (os, "mknod", "make a device file"),
         (posix, "mknod", "make a device file"),
+        (os, "chroot", "change its root directory"),
+        (posix, "chroot", "change its root directory"),
         (os, "_exit", "end its process"),
         (posix, "_exit", "end its process"),
         (os, "abort", "end its process"),
@@ -61,6 +64,13 @@ def close_side_doors(refuse: Refuse, attached: Rule) -> None:
     opened = _naming_directories(os.open)
     os.open = posix.open = opened  # type: ignore[attr-defined]
     os.supports_dir_fd.add(opened)
+    for name, place in (
+        ("setpriority", 1),
+        ("sched_setaffinity", 0),
+        ("sched_setparam", 0),
+        ("sched_setscheduler", 0),
+    ):
+        _keep_to_itself(refuse, posix, name, place)
     _watch_databases(refuse, attached)
     _watch_sockets(refuse)
     _keep_shared_memory(refuse)
@@ -69,7 +79,9 @@ def close_side_doors(refuse: Refuse, attached: Rule) -> None:
 
 def second_loading(args: tuple[Any, ...]) -> str | None:
     """Judge the `import` event: a rule for the audit hook."""
-    return f"load the module {args[0]} a second time" if args[0] in _LOADED_ONCE else None
+    # What is loaded is what the last part of the name says.
+    is_known = isinstance(args[0], str) and args[0].rpartition(".")[2] in _LOADED_ONCE
+    return f"load the module {args[0]} a second time" if is_known else None
 
 
 def _close(refuse: Refuse, module: Any, name: str, what: str) -> None:
@@ -78,6 +90,31 @@ def _close(refuse: Refuse, module: Any, name: str, what: str) -> None:
 
     if hasattr(module, name):
         setattr(module, name, refused)
+
+
+def _keep_to_itself(refuse: Refuse, posix: Any, name: str, place: int) -> None:
+    """Let a function that changes how a process is run change it of this one only.
+
+    Args:
+        refuse: as in `close_side_doors`.
+        posix: the module that `os` has it from.
+        name: the function's.
+        place: which of its arguments is the process.
+    """
+    real = getattr(posix, name, None)
+    if real is None:
+        return
+
+    @functools.wraps(real)
+    def changed(*args: Any) -> Any:
+        of_a_process = place == 0 or (len(args) > 0 and plain(args[0]) == os.PRIO_PROCESS)
+        if len(args) <= place or not of_a_process or plain(args[place]) not in (0, os.getpid()):
+            raise refuse("change how another process is run")
+        return real(*args)
+
+    del vars(changed)["__wrapped__"]
+    setattr(os, name, changed)
+    setattr(posix, name, changed)
 
 
 def _naming_directories(real: Callable[..., int]) -> Callable[..., int]:
@@ -149,7 +186,11 @@ def _watch_sockets(refuse: Refuse) -> None:
             raise refuse(what)
         real(self, family, type, proto, fileno)
 
+    def listen(*_args: Any) -> None:
+        raise refuse("listen for connections")
+
     socket.socket.__init__ = __init__  # type: ignore[method-assign]
+    socket.socket.listen = listen  # type: ignore[method-assign]
 
 
 def _keep_shared_memory(refuse: Refuse) -> None:

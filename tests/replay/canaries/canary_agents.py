@@ -15,7 +15,8 @@ import time
 import urllib.request
 from typing import Any
 
-import ways_of_files  # noqa: F401 - each adds its ways
+import ways_of_devices  # noqa: F401 - each adds its ways
+import ways_of_files  # noqa: F401
 import ways_of_native_code  # noqa: F401
 import ways_of_network  # noqa: F401
 import ways_of_processes  # noqa: F401

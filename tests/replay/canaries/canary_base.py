@@ -26,6 +26,10 @@ class Canary:
     path: str
     unix: str
     shared: str
+    pid: int
+    """Of a process that writes the file when it is signalled."""
+    pipe: str
+    terminal: str
 
 
 class Way(NamedTuple):

@@ -1,4 +1,4 @@
-"""Canaries that would really be hit: a server that counts, a file, a unix socket, a segment of shared memory."""
+"""Canaries that would really be hit: a server that counts, a file, sockets, a process, a pipe, a terminal, shared memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import contextlib
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +34,9 @@ class Nest:
 
     directory: Path
     segment: SharedMemory
+    process: subprocess.Popen[str]
+    pipe: int
+    terminal: tuple[int, int]
     port: int = 0
     hits: list[str] = field(default_factory=list)
 
@@ -52,24 +58,63 @@ class Nest:
             "path": str(self.path),
             "unix": str(self.unix),
             "shared": self.segment.name,
+            "pid": self.process.pid,
+            "pipe": str(self.directory / "pipe"),
+            "terminal": os.ttyname(self.terminal[1]),
         }
 
     def touched(self, patience: float = 0.0) -> bool:
         """Whether anything reached a canary, within some seconds."""
         until = time.monotonic() + patience
-        while not (self.hits or self.segment.buf[0] or os.path.lexists(self.path)):
+        while not (self.hits or self.segment.buf[0] or os.path.lexists(self.path) or self._is_changed()):
             if time.monotonic() >= until:
                 return False
             time.sleep(0.01)
         return True
 
+    def _is_changed(self) -> bool:
+        try:
+            held = os.read(self.pipe, 1)
+        except BlockingIOError:
+            return True
+        os.write(self.pipe, held)
+        echoes = termios.tcgetattr(self.terminal[1])[3] & termios.ECHO
+        return not echoes or os.getpriority(os.PRIO_PROCESS, self.process.pid) != os.getpriority(
+            os.PRIO_PROCESS, 0
+        )
+
     def reset(self) -> None:
         """Put the canaries back."""
         self.hits.clear()
         self.segment.buf[0] = 0
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.pipe, 100)
+        os.write(self.pipe, b"x")
+        settings = termios.tcgetattr(self.terminal[1])
+        settings[3] |= termios.ECHO
+        termios.tcsetattr(self.terminal[1], termios.TCSANOW, settings)
+        if os.getpriority(os.PRIO_PROCESS, self.process.pid) != os.getpriority(os.PRIO_PROCESS, 0):
+            self.process.kill()
+            self.process.wait()
+            self.process = _signalled(self.path)
         with contextlib.suppress(FileNotFoundError):
             is_directory = self.path.is_dir() and not self.path.is_symlink()
             shutil.rmtree(self.path) if is_directory else self.path.unlink()
+
+
+def _signalled(path: Path) -> subprocess.Popen[str]:
+    """Start a process that touches a file when it is signalled."""
+    text = (
+        "import signal, sys, time\n"
+        f"signal.signal(signal.SIGUSR1, lambda *_: open({str(path)!r}, 'a').close())\n"
+        "print('ready', flush=True)\n"
+        "while True: time.sleep(60)"
+    )
+    started = subprocess.Popen([sys.executable, "-S", "-c", text], stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    with started.stdout as said:
+        said.readline()
+    return started
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +122,10 @@ def nest() -> Iterator[Nest]:
     """Listen on TCP, UDP and a unix socket, and count what comes."""
     # A unix socket's path may be 107 characters long at most.
     directory = Path(tempfile.mkdtemp(prefix="canary-", dir="/tmp"))
-    found = Nest(directory, SharedMemory(create=True, size=1))
+    os.mkfifo(directory / "pipe")
+    pipe = os.open(directory / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    segment = SharedMemory(create=True, size=1)
+    found = Nest(directory, segment, _signalled(directory / "canary"), pipe, os.openpty())
     tcp = socket.create_server(("127.0.0.1", 0))
     found.port = tcp.getsockname()[1]
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -114,6 +162,10 @@ def nest() -> Iterator[Nest]:
         listener.close()
     for thread in threads:
         thread.join(2)
+    found.process.kill()
+    found.process.wait()
+    for descriptor in (found.pipe, *found.terminal):
+        os.close(descriptor)
     found.segment.close()
     with contextlib.suppress(FileNotFoundError):
         found.segment.unlink()

@@ -13,7 +13,7 @@ import pytest
 from replay.sandbox import seccomp
 
 TRIES = """
-import ctypes, errno, os, platform, signal, socket, sys, threading
+import ctypes, errno, fcntl, os, platform, signal, socket, struct, sys, termios, threading
 from replay.sandbox.seccomp import filter_system_calls
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -61,7 +61,19 @@ TRIED = {
     "limits of the parent": lambda: python(lambda: __import__("resource").prlimit(os.getppid(), 7)),
     **{name: (lambda name=name: call(name)) for name in
        ("io_uring_setup", "ptrace", "bpf", "unshare", "process_vm_readv", "mq_open", "shmget", "pidfd_send_signal", "keyctl")},
+    "signals for the parent": lambda: python(lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getppid())),
+    "signals for another's group": lambda: python(lambda: fcntl.ioctl(socket.socket(), 0x8902, struct.pack("i", -1))),
+    "priority of the parent": lambda: python(lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)),
+    "priority of the user": lambda: python(lambda: os.setpriority(os.PRIO_USER, 0, 19)),
+    "listening": lambda: python(lambda: socket.socket().listen()),
+    "fast open": lambda: python(lambda: socket.socket().sendto(b"x", socket.MSG_FASTOPEN, ("127.0.0.1", 9))),
+    "fast open of a message": lambda: python(lambda: socket.socket().sendmsg([b"x"], [], socket.MSG_FASTOPEN, ("127.0.0.1", 9))),
+    "typing": lambda: python(lambda: fcntl.ioctl(os.openpty()[1], termios.TIOCSTI, b"x")),
+    "flags of a file": lambda: python(lambda: fcntl.ioctl(os.open("/", os.O_RDONLY), 0x40086602, bytes(8))),
     "clone3": lambda: call("clone3"),
+    "own priority": lambda: python(lambda: os.setpriority(os.PRIO_PROCESS, os.getpid(), os.getpriority(os.PRIO_PROCESS, 0))),
+    "size of a terminal": lambda: python(lambda: os.get_terminal_size(os.openpty()[1])),
+    "owner is oneself": lambda: python(lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getpid())),
     "TCP socket": lambda: python(lambda: socket.socket().close()),
     "TCP socket, version 6": lambda: python(lambda: socket.socket(socket.AF_INET6).close()),
     "pair of sockets": lambda: python(socket.socketpair),
@@ -79,6 +91,9 @@ ALLOWED = (
     "thread",
     "signal to itself",
     "own limits",
+    "own priority",
+    "size of a terminal",
+    "owner is oneself",
 )
 
 
@@ -92,7 +107,7 @@ def test_the_filter_refuses_what_it_says_and_nothing_that_an_agent_needs():
     found = dict(line.split("=") for line in done.stdout.splitlines())
     expected = {name: "OK" if name in ALLOWED else "EPERM" for name in found}
     assert {**expected, "clone3": "ENOSYS"} == found
-    assert len(found) == 27
+    assert len(found) == 39
 
 
 def _numbers(path: str) -> dict[int, str]:
@@ -130,7 +145,7 @@ def test_the_numbers_are_those_of_the_kernel(machine, header):
         "keyctl",
     }
     assert common | only_here <= found
-    assert len(found - only_here) == 67
+    assert len(found - only_here) == 68
 
 
 def test_an_unknown_machine_has_no_filter(monkeypatch):
