@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
 from replay.gate.confirm import confirmed
+from replay.gate.earlier import earlier_checks, earlier_of
 from replay.gate.evidence import evidence_checks
 from replay.gate.facts import CaseFacts, facts_of, with_answers_compared, with_known_tools
 from replay.gate.governance import exposure_checks
@@ -29,6 +30,7 @@ from replay.gate.integrity import chosen_by, run_checks
 from replay.gate.manifests import planned_checks
 from replay.gate.policy import Policy
 from replay.gate.quality import primary_checks
+from replay.gate.record import all_verdicts
 from replay.gate.regressions import expectations_of, regression_checks, regression_set
 from replay.gate.scoring import allowed, demoted_checks, scores_of
 from replay.gate.searched import secondary_checks
@@ -130,6 +132,8 @@ def judge(
         *exposure_checks(store, manifest, cases, policy, shown, today),
         *evidence,
     ]
+    before = earlier_of(all_verdicts(store), _digest(manifest["candidate"]))
+    checks += earlier_checks(before, run_id, policy, checks)
     final = with_waivers(checks, policy.waivers, run_id, today)
     verdict = Verdict(
         run_id=run_id,

@@ -130,8 +130,18 @@ def verdicts_of(store: Store, run_id: str) -> tuple[str, list[Mapping[str, Any]]
         NotFoundError: there is no such run.
     """
     whole = str(load_manifest(store, run_id)["run_id"])
-    spans = sorted(own_records(store, VERDICT, whole), key=lambda span: span.start_ns)
-    return whole, [span.input for span in spans if _is_verdict(span.input)]
+    return whole, all_verdicts(store, whole)
+
+
+def all_verdicts(store: Store, run_id: str | None = None) -> list[Mapping[str, Any]]:
+    """Give every verdict that is recorded, oldest first.
+
+    Args:
+        store: where they are.
+        run_id: of which run, by its whole id; of all where it is not given.
+    """
+    spans = sorted(own_records(store, VERDICT, run_id), key=lambda span: span.start_ns)
+    return [span.input for span in spans if _is_verdict(span.input)]
 
 
 def _is_verdict(content: Any) -> bool:

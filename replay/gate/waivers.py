@@ -5,8 +5,7 @@ The rules:
 1. A waiver without a run lets the policy ask for less than its level, or stands for what no run shows: attacks, rehearsals,
    disclosure, evidence; and for runs that compare a version with itself.
 2. What a run showed (hard metrics and their bound, primary metrics, slices, grounding, hand-overs, regression cases that were not
-   judged) is waived for that run alone;
-   a waiver that names a run loosens no policy.
+   judged), and that the candidate failed before it, is waived for that run alone; a waiver that names a run loosens no policy.
 3. It names one check, and no group of them, but for `adversarial`, which is every list of attacks.
 4. It ends within 90 days. A check that cannot exist cannot be waived, nor what a verdict rests on: the run, its owner, what was
    recorded of it.
@@ -32,7 +31,7 @@ _LOOSENED = (
 """What a policy may ask for less of."""
 _STANDING = ("drill", "rollback", "disclosure", "same_version")
 """Checks of what no run shows."""
-_OF_A_RUN = ("hard_bound", "grounded", "escalation", "regress")
+_OF_A_RUN = ("hard_bound", "grounded", "escalation", "regress", "earlier")
 
 
 @dataclass(frozen=True, slots=True)

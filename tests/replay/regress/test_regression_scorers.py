@@ -124,7 +124,7 @@ CASE = RegressionCase("c", "conv", "t", "a", 0, "bot", from_words([], ["write"])
     ],
 )
 def test_a_case_that_the_version_in_production_fails_too_is_unstable(candidate, beside, known, status):
-    """A failure fails a case, unless the baseline is known to fail it, too, as often as that; one failure beside one pass says little."""
+    """A failure fails a case, unless the baseline is known to fail it as often; one failure beside one pass says little."""
     assert status == _verdict(CASE, candidate, beside, known, None).status
 
 

@@ -1,0 +1,63 @@
+"""A candidate that was judged before: what failed is not undone by another run, another policy or another score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from replay.gate.check import Check, with_waivers
+from replay.gate.earlier import earlier_checks, earlier_of
+from replay.gate.waivers import Waiver
+
+
+def verdict(run_id="old", digest="c", **checks):
+    """Give a verdict as the store keeps it."""
+    kept = [{"id": name.replace("__", "."), "gates": True, "outcome": said} for name, said in checks.items()]
+    moment = "2026-11-20T10:00:00+00:00"
+    return {"run_id": run_id, "judged": moment, "facts": {"candidate_digest": digest}, "checks": kept}
+
+
+FAILED = verdict(primary__outcome="FAIL", owner="PASS")
+
+
+@pytest.mark.parametrize(
+    ("kept", "outcome"),
+    [
+        ([], None),
+        ([FAILED], "INCONCLUSIVE"),
+        ([verdict("new", primary__outcome="FAIL")], "INCONCLUSIVE"),
+        ([FAILED, verdict("another", primary__outcome="PASS")], "INCONCLUSIVE"),
+        ([verdict(digest="another", primary__outcome="FAIL")], None),
+        ([verdict(regress="FAIL", adversarial__llm="FAIL", rollback="INCONCLUSIVE")], None),
+        ([verdict(hard__new_write="INCONCLUSIVE")], "PASS"),
+        ([verdict("new", hard__new_write="INCONCLUSIVE")], None),
+    ],
+)
+def test_what_failed_before_is_not_undone_by_trying_again(policy, kept, outcome):
+    """Failed by what was measured is INCONCLUSIVE, in whichever run; left open in another one is told; the rest is not."""
+    found = list(earlier_checks(earlier_of(kept, "c"), "new", policy()))
+
+    assert [outcome] * (outcome is not None) == [check.outcome for check in found]
+    assert all(check.warning for check in found)
+
+
+def test_what_fails_again_is_not_said_twice(policy):
+    """A run that fails by the same checks as before says so by them."""
+    again = Check("primary.outcome", "primary", "outcome", "FAIL", "Worse.")
+
+    assert not list(earlier_checks(earlier_of([FAILED], "c"), "new", policy(), [again]))
+    assert list(earlier_checks(earlier_of([FAILED], "c"), "new", policy(), [replace(again, outcome="PASS")]))
+
+
+def test_level_one_is_told_and_a_person_may_sign(policy):
+    """At level 1 it only warns; at others a waiver for this very run lets it pass, and no other one does."""
+    (told,) = earlier_checks(earlier_of([FAILED], "c"), "new", policy(level=1))
+    (check,) = earlier_checks(earlier_of([FAILED], "c"), "new", policy())
+    today = date(2026, 11, 23)
+    signed = Waiver("earlier", "M", "the scorer was wrong", today, "new")
+
+    assert (False, True) == (told.gates, check.gates)
+    assert signed == with_waivers([check], [signed], "new", today)[0].waiver
+    assert with_waivers([check], [replace(signed, run=None)], "new", today)[0].waiver is None
