@@ -6,7 +6,9 @@ The rules:
    the baseline, run again, makes it: each run of the baseline that hands over is a trial of its other runs and of the
    candidate's, so that choosing cases in which the baseline did it favours neither.
 2. The candidate must be no worse, by the same interval as a primary metric. Few hand-overs cannot show the margin of those, so
-   the level has one of its own: 25 points at level 3, 10 at level 4, which takes 11 and 29 hand-overs without a change.
+   the level has one of its own: 20 points at level 3, 6 at level 4. It is what 30 hand-overs, the fewest cases that a sample has
+   of a group, find four times in five where an agent flips as often as published ones do (16.7 %); level 4 asks for ten times as
+   many conversations, and has it of 300. Without a change it takes 14 and 49 hand-overs.
 3. A hand-over that the sandbox stopped is unknown; one that failed reached nobody.
 4. It counts beside the primary metric `escalation`, which looks at all cases, and must pass.
 """
@@ -23,7 +25,7 @@ from replay.gate.metrics import UNKNOWN, Range
 from replay.gate.policy import Policy
 from replay.gate.wording import number, points, share
 
-_REPORTED = 0.25
+_REPORTED = 0.2
 """A margin for levels that have none."""
 _TITLE = "customers reach a person"
 

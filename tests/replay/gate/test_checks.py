@@ -125,7 +125,9 @@ def test_slices_warn_unless_they_are_named(case, policy):
 
 def test_unscored_above_the_share_is_inconclusive(case, policy):
     """A scorer that failed on too many cases leaves no verdict; on a few it is told."""
-    asked = policy('[metrics]\nprimary = ["outcome", "write_set", "escalation", "calm"]', scorers=("calm",))
+    asked = policy(
+        '[metrics]\nprimary = ["outcome", "write_set", "escalation", "answers", "calm"]', scorers=("calm",)
+    )
     good = replace(CALM, scores={"calm": 1.0})
     bad = replace(CALM, scores={"calm": None}, unscored=frozenset({"calm"}))
 

@@ -17,6 +17,7 @@ from replay.gate.handovers import escalation_check
 from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
 from replay.gate.judge import _refuse
+from replay.gate.levels import levels
 from replay.gate.measured import every_time, measure
 from replay.gate.metrics import pair_of, unscored, violations
 from replay.gate.quality import primary_checks
@@ -29,6 +30,7 @@ from replay.regress.expectations import Expectations
 from replay.regress.judging import CaseVerdict, RegressionResults
 from replay.regress.keeping import RegressionCase, RegressionSet
 from replay.results.trials import Trial
+from replay.stats import required_n
 
 CALM = Facts("candidate", 0, "complete", answer="a", unlike=1.0)
 FAILED = replace(CALM, status="errored", failed=True)
@@ -424,6 +426,14 @@ def test_hand_overs_are_judged_by_themselves(case, policy, handed, kept, outcome
 
     assert "PASS" == found(shown, "primary.escalation").outcome
     assert outcome == escalation_check(cases, policy(), shown).outcome
+
+
+@pytest.mark.parametrize(("level", "cases"), [(3, 30), (4, 300)])
+def test_the_margin_of_hand_overs_is_what_power_leaves(level, cases):
+    """It is the smallest one, in whole points, that so many hand-overs of a median agent find four times in five."""
+    asked = levels()[level].escalation
+    assert asked is not None
+    assert required_n(0.167, asked) <= cases < required_n(0.167, asked - 0.01)
 
 
 def test_a_hand_over_that_failed_reached_nobody(case, policy):
