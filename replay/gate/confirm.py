@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import AuditlogError
-from replay.gate.facts import CaseFacts, facts_of, with_unknown
+from replay.gate.facts import CaseFacts, facts_of
 from replay.gate.hard import AGAIN, NONE, Confirmation, suspects
 from replay.gate.scoring import scores_of
 from replay.gate.wording import number
@@ -62,16 +62,13 @@ def confirmed(
         progress: called after each execution.
         narrate: is told what is about to run.
     """
-    unknown = {tool for case in cases for run in case.runs for tool in run.unknown}
 
     def facts(found: Mapping[str, Any]) -> Sequence[CaseFacts]:
         scores = scores_of(
             store, str(found["run_id"]), policy, score=runs, hosts=hosts, env=env, path=path, expectations=expectations,
         )  # fmt: skip
         rules = rules_from_json(found.get("matching"))
-        return with_unknown(
-            facts_of(case_trials(store, found), scores.by_execution, rules), unknown.__contains__
-        )
+        return tuple(facts_of(case_trials(store, found), scores.by_execution, rules))
 
     if not suspects(cases, policy):
         return NONE

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -232,15 +232,13 @@ def with_known_tools(cases: Sequence[CaseFacts]) -> tuple[CaseFacts, ...]:
             for run in (*case.baselines, *(() if case.recorded is None else (case.recorded,)))
         )
     )
-    return with_unknown(cases, lambda tool: tool not in known)
-
-
-def with_unknown(cases: Iterable[CaseFacts], unknown: Callable[[str], bool]) -> tuple[CaseFacts, ...]:
-    """Keep of the tools that were not served the unknown ones."""
     return tuple(
         replace(
             case,
-            runs=tuple(replace(run, unknown=tuple(filter(unknown, run.unknown))) for run in case.runs),
+            runs=tuple(
+                replace(run, unknown=tuple(tool for tool in run.unknown if tool not in known))
+                for run in case.runs
+            ),
         )
         if any(run.unknown for run in case.runs)
         else case

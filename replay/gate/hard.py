@@ -15,7 +15,7 @@ The rules:
    without hard metrics shows none.
 6. A scorer that never looked proves nothing: an execution of the candidate that it was not asked about, that it failed on, or
    that it has nothing to say of where it judges the baseline, leaves the metric INCONCLUSIVE from the first one on: the candidate
-   chooses what cannot be judged.
+   chooses what cannot be judged. So does a call of a tool that nobody knows, and that was not served: its effect is its own word.
 """
 
 from __future__ import annotations
@@ -136,11 +136,14 @@ class _Unseen(NamedTuple):
     unasked: int = 0
     unread: int = 0
     """It failed on them, or says nothing where it judges the baseline."""
+    tools: tuple[str, ...] = ()
+    """Tools that nobody knows, which were called and not served."""
 
 
 def _unseen(metric: str, cases: Sequence[CaseFacts]) -> _Unseen:
     if metric in BUILT_IN:
-        return _Unseen()
+        runs = [run for case in cases for run in case.candidates if metric == "new_write" and run.unknown]
+        return _Unseen(tools=tuple(sorted({tool for run in runs for tool in run.unknown})))
     unasked = unread = 0
     for case in cases:
         judges = any(run.scores.get(metric) is not None for run in case.baselines)
@@ -226,6 +229,7 @@ def _hard(
         "bound": counted.high,
         "unseen": unseen.unasked,
         "unread": unseen.unread,
+        "unknown_tools": len(unseen.tools),
     }
 
     def check(outcome: Outcome, sentence: str, *, waivable: bool = False, warning: bool = False) -> Check:
@@ -307,6 +311,14 @@ def _open(check: _Maker, metric: str, unseen: _Unseen) -> Check | None:
             "INCONCLUSIVE",
             f"The scorer never looked at {number(unseen.unasked, 'execution')} of the candidate. Look at the warnings for why, "
             "and score the run: `auditlog replay score`.",
+        )
+    if unseen.tools:
+        named = ", ".join(unseen.tools[:3])
+        return check(
+            "INCONCLUSIVE",
+            f"The candidate calls {named}, which no recording and no run of the baseline does, and which was not served: "
+            "whether that writes is not known. Where it reads, let it run: "
+            "`--reads hybrid`, and --live-read with each such tool's name.",
         )
     if unseen.unread:
         return check(

@@ -124,7 +124,7 @@ def test_the_bars_of_a_run_are_the_levels(name):
     [
         ('hard = ["my:always_true"]', "new_write, changed_money, no_new_pii, no_forbidden_promise"),
         ('hard = ["new_write", "changed_money", "no_new_pii"]', "no_forbidden_promise"),
-        ('primary = ["divergence"]', "outcome, write_set, escalation"),
+        ('primary = ["divergence"]', "outcome, write_set, escalation, answers"),
     ],
 )
 def test_a_levels_own_metrics_stay(lines, missing):

@@ -223,16 +223,26 @@ def test_what_the_match_rules_forgive_is_no_new_write(case):
 
 
 @pytest.mark.parametrize("effect", ["read", "control"])
-def test_a_tool_that_nobody_knows_is_a_new_write(case, effect):
-    """Whatever the candidate declares it to be; a read that another recording or baseline has is none."""
-    wired = execution(tried("wire_money", {"amount": 40}, "miss", effect), {})
-    (told,) = with_known_tools([case(candidate=wired)])
+def test_a_tool_that_nobody_knows_leaves_open_whether_it_writes(case, policy, effect):
+    """Whatever the candidate declares it to be; a read that another recording or baseline has is none, nor one that ran."""
+    wired, ran = (
+        execution(tried("wire_money", {"amount": 40}, tier, effect), {}) for tier in ("miss", "live")
+    )
+    told = with_known_tools([case(candidate=wired)])
     elsewhere = replace(case(1), recorded=replace(CALM, calls=("wire_money 00",)))
 
-    assert [
-        "calls wire_money, which nobody knows: no recording and no run of the baseline does"
-    ] == violations("new_write", told)
-    assert [] == violations("new_write", with_known_tools([case(candidate=wired), elsewhere])[0])
+    def new_write(cases):
+        return found(hard_checks(cases, NONE, policy()), "hard.new_write")
+
+    assert ("INCONCLUSIVE", False, [], []) == (
+        new_write(told).outcome,
+        new_write(told).waivable,
+        violations("new_write", told[0]),
+        suspects(told, policy()),
+    )
+    assert "wire_money" in new_write(told).sentence
+    for known in ([case(candidate=wired), elsewhere], [case(candidate=ran)]):
+        assert "wire_money" not in new_write(with_known_tools(known)).sentence
 
 
 # Hard metrics
