@@ -239,10 +239,10 @@ def _say(message: str) -> None:
 
 
 def _narrate(message: str) -> None:
-    from auditlog.safe_text import safe_text
+    from auditlog.cli.output import narrate
 
     try:
-        click.echo(safe_text(message, newlines=True), err=True)
+        narrate(message)
     except OSError:
         # stderr is closed as well: the exit code alone speaks.
         pass

@@ -5,9 +5,10 @@ The rules:
 1. Data goes to stdout, narration and progress to stderr.
 2. Text goes through `safe_text` before it is written as text; JSON is written with every character that a terminal
    would act on as an escape, which changes nothing for whoever parses it.
-3. Colour appears on a terminal only, never where NO_COLOR is set, and never says anything alone.
-4. A closed stdout is an error before any work is done with it.
-5. `--output FILE` is written whole or not at all.
+3. Narration on a terminal is broken between words, and not within a `command` that fits.
+4. Colour appears on a terminal only, never where NO_COLOR is set, and never says anything alone.
+5. A closed stdout is an error before any work is done with it.
+6. `--output FILE` is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -27,14 +28,27 @@ from typing import IO, Any, Self, TextIO
 import click
 
 from auditlog.errors import AuditlogError
-from auditlog.safe_text import clip, safe_text
+from auditlog.safe_text import cell_width, clip, safe_text, wrap
 
 _NARROWEST = 40
+_COMMAND = re.compile(r"`[^`\n]+`")
+_NO_BREAK = "\x00"
+"""Stands for a space at which no line ends; clean text holds none."""
 
 
 def narrate(message: str) -> None:
     """Say something on stderr."""
-    click.echo(safe_text(message, newlines=True), err=True)
+    said = safe_text(message, newlines=True)
+    if is_terminal(sys.stderr):
+        said = _folded(said, terminal_width(sys.stderr))
+    click.echo(said, err=True)
+
+
+def _folded(said: str, width: int) -> str:
+    def whole(command: re.Match[str]) -> str:
+        return command[0].replace(" ", _NO_BREAK) if cell_width(command[0]) <= width else command[0]
+
+    return "\n".join(wrap(_COMMAND.sub(whole, said), width)).replace(_NO_BREAK, " ")
 
 
 def print_line(text: str = "") -> None:
@@ -63,9 +77,13 @@ def is_terminal(stream: IO[Any] | None) -> bool:
         return False
 
 
-def terminal_width() -> int:
-    """Give the cells of a line of output: the terminal's, or $COLUMNS, or 100 where neither says."""
-    return max(_NARROWEST, shutil.get_terminal_size((100, 24)).columns)
+def terminal_width(stream: IO[Any] | None = None) -> int:
+    """Give the cells of a line of output: $COLUMNS, or those of the stream's terminal (stdout's), or 100 where neither says."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    if stream is not None and not os.environ.get("COLUMNS", "").isdecimal():
+        with contextlib.suppress(OSError, ValueError):
+            width = os.get_terminal_size(stream.fileno()).columns or width
+    return max(_NARROWEST, width)
 
 
 def styled(text: str, **style: Any) -> str:
@@ -190,5 +208,5 @@ class Progress:
         if self._total:
             filled = round(20 * min(done, self._total) / self._total)
             line = f"{'█' * filled}{'░' * (20 - filled)} {line}"
-        sys.stderr.write("\r\x1b[K" + clip(safe_text(line), terminal_width() - 1))
+        sys.stderr.write("\r\x1b[K" + clip(safe_text(line), terminal_width(sys.stderr) - 1))
         sys.stderr.flush()
