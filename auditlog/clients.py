@@ -33,8 +33,9 @@ from auditlog.client_answers import (
     record_response,
     recorded_stream,
 )
-from auditlog.decorators import begin, given
+from auditlog.decorators import begin, given, items
 from auditlog.errors import ConfigurationError
+from auditlog.interception import Served
 from auditlog.operation import Operation
 from auditlog.recorder import log
 
@@ -354,13 +355,13 @@ async def _awaited(call: ActiveCall, result: Any) -> Any:
 def _replayed(call: ActiveCall) -> Any:
     answer = call.answer
     assert answer is not None
+    if isinstance(answer, Served) and isinstance(answer.value, list):
+        return RecordedStream(call, items(answer))
     try:
         value = given(answer)
     except BaseException as error:
         call.fail(error)
         raise
-    if isinstance(value, list):
-        return RecordedStream(call, iter(value))
     call.succeed(value)
     return value
 

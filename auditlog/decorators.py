@@ -290,7 +290,7 @@ def _stream(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
         call = begin(site, args, kwargs)
         if call is None:
             return (yield from function(*args, **kwargs))
-        source = function(*args, **kwargs) if call.answer is None else _replayed(call.answer)
+        source = function(*args, **kwargs) if call.answer is None else items(call.answer)
         return (yield from _drive(call, source))
 
     return wrapper
@@ -418,14 +418,20 @@ def given(answer: Served | Raised) -> Any:
     """Give, or raise, what stands in the body's place."""
     if isinstance(answer, Raised):
         raise answer.error
+    if answer.then is not None:
+        raise answer.then()
     return answer.value
 
 
-def _replayed(answer: Served | Raised) -> Generator[Any, Any, None]:
-    value = given(answer)
-    yield from value if isinstance(value, list) else [value]
+def items(answer: Served | Raised) -> Generator[Any, Any, None]:
+    """Give the items of a stream that stands in the body's place, one by one, and raise what it ends with."""
+    if isinstance(answer, Raised):
+        raise answer.error
+    yield from answer.value if isinstance(answer.value, list) else [answer.value]
+    if answer.then is not None:
+        raise answer.then()
 
 
 async def _replayed_async(answer: Served | Raised) -> AsyncGenerator[Any, Any]:
-    for item in _replayed(answer):
+    for item in items(answer):
         yield item

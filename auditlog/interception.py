@@ -45,6 +45,8 @@ class Served:
     value: Json
     facts: Mapping[str, Json] = field(default_factory=dict)
     """Attributes for the call's span."""
+    then: Callable[[], BaseException] | None = None
+    """Of a stream that did not end as streams do: makes what is raised where its reader goes on after the last item."""
 
 
 @dataclass(frozen=True, slots=True)

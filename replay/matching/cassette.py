@@ -134,6 +134,11 @@ class Cassette:
             other_caller=found.caller.distance(caller) > 0,
         )
 
+    def count_write(self) -> None:
+        """Know of a write that happens for real, and that no recording holds: what is read from here on is read after it."""
+        with self._lock:
+            self._writes_served += 1
+
     def effect_of(self, kind: str, name: str) -> Effect | None:
         """Give the worst effect with which this turn recorded a tool; None where it has none, or no such call."""
         found = {call.effect for call in self._recorded if (call.kind, call.name) == (kind, name)}

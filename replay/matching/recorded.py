@@ -52,6 +52,8 @@ class Recorded:
     """Its END was recorded."""
     lossy: bool = False
     """Its result could not be kept as it was."""
+    left: bool = False
+    """It is a stream that its reader left half-way: what it would have given after that is not known."""
     types: Mapping[str, Any] | None = None
     """What stood in its result where JSON has another word: see `replay.matching.restore`."""
     epoch: int = 0
@@ -149,6 +151,7 @@ def _recorded(span: Span, epochs: Epochs, caller: Caller, spans: list[Span]) -> 
         or (Fault("Exception", "a recorded error without a text") if span.status == "error" else None),
         ended=span.status != "incomplete",
         lossy=side_lost(span, "output"),
+        left=span.attributes.get("auditlog.stream.abandoned") is True,
         types=types_of(span, "output"),
         epoch=epochs.first,
         last_epoch=None if epochs.first == epochs.last else epochs.last,
@@ -181,6 +184,7 @@ def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
             "fault": None if call.fault is None else [call.fault.type, call.fault.message],
             "ended": call.ended,
             "lossy": call.lossy,
+            "left": call.left,
             "types": call.types,
             "epoch": call.epoch,
             "last_epoch": call.last_epoch,

@@ -2,7 +2,8 @@
 
 The rules:
 
-1. A result that was not kept as it was, or whose type is not there, is not handed out: the case ends as `unreplayable`.
+1. A result that was not kept as it was, or whose type is not there, is not handed out: the case ends as `unreplayable`. So it
+   does where a stream is read on from where its reader left it. One that failed half-way fails there again.
 2. What the body would have handed off is recorded again: the body is not entered, and the turn was escalated all the same.
 3. The tier says how the answer was come by, and stands on the call's span.
 """
@@ -17,7 +18,7 @@ from auditlog.encoding.encode import encode
 from auditlog.interception import Call, Raised, Served
 from auditlog.values import Json
 from replay.attributes import MATCH_RULES, OTHER_CALLER, OTHER_EPOCH, REUSED
-from replay.errors import NotServable
+from replay.errors import CaseStop, NotServable
 from replay.matching.cassette import Hit
 from replay.matching.recorded import Handoff, Recorded
 from replay.matching.restore import NotRestorable, restored
@@ -48,18 +49,26 @@ def answer_of(case: CaseState, call: Call, recorded: Recorded, facts: Mapping[st
         return _unservable(case, recorded, str(error))
     _hand_off_again(call, recorded.handoffs)
     all_facts = {**recorded.facts, "auditlog.replay.served_span_id": recorded.span_id, **facts}
-    if recorded.fault is not None:
-        return Raised(error_of(recorded.fault), all_facts)
-    return Served(value, all_facts)
+    fault = recorded.fault
+    if fault is not None:
+        return (
+            Served(value, all_facts, lambda: error_of(fault)) if value else Raised(error_of(fault), all_facts)
+        )
+    return Served(value, all_facts, (lambda: _read_on(case, recorded)) if recorded.left else None)
+
+
+def _read_on(case: CaseState, recorded: Recorded) -> CaseStop:
+    why = "its reader left it half-way when it was recorded, and what comes after is not known"
+    return case.stop(NotServable(f"{recorded.name} cannot be served to its end: {why}."))
 
 
 def value_again(recorded: Recorded) -> Any:
-    """Make a recorded result again; None for an error.
+    """Make a recorded result again: of an error what was streamed before it, or None.
 
     Raises:
         NotRestorable: it holds a type that is not there.
     """
-    if recorded.fault is not None:
+    if recorded.fault is not None and (recorded.lossy or not isinstance(recorded.output, list)):
         return None
     if not recorded.lossy:
         try:

@@ -153,7 +153,8 @@ class CaseInterceptor:
             return answer
         if is_write(operation.kind, effect) and self._modes.write_runs(operation.name, operation.kind):
             # What is recorded of it is used up, so that the reads after it are those after a write.
-            self._take(call, effect, caller)
+            if isinstance(self._take(call, effect, caller), Miss):
+                self._cassette.count_write()
             return _run(call)
         if is_read(operation.kind, effect):
             return self._read(case, call, effect, caller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import auditlog
@@ -25,6 +26,32 @@ def price(item: str) -> int:
     if item in ("none", "nothing"):
         raise LookupError(item)
     return 7
+
+
+@auditlog.tool(effect="read")
+def pages(item: str) -> Iterator[str]:
+    """Give pages one after the other; of a torn book two."""
+    yield "one"
+    yield "two"
+    if item == "torn":
+        raise LookupError("page three")
+    yield "three"
+
+
+def leaf(item: str) -> list[str]:
+    """Read every page, and say where that fails."""
+    read = []
+    try:
+        for page in pages(item):
+            read.append(page)  # noqa: PERF402 - what was read before it failed counts
+    except LookupError as error:
+        read.append(f"no {error}")
+    return read
+
+
+def begin(item: str) -> str:
+    """Read one page, and leave the rest."""
+    return next(pages(item))
 
 
 @auditlog.retriever
@@ -91,6 +118,8 @@ _STEPS = {
     "cancel": cancel,
     "say": say,
     "gift": gift,
+    "begin": begin,
+    "leaf": leaf,
 }
 
 
@@ -117,6 +146,19 @@ def desk(question: str) -> str:
 def mistaken(question: str) -> str:
     """Take one item for another."""
     return work(question, {"A": "B", "none": "nothing", "X": "Y"})
+
+
+@auditlog.agent("desk", version="2")
+def thorough(question: str) -> str:
+    """Read to the end what was begun."""
+    return work(question.replace("begin", "leaf"))
+
+
+@auditlog.agent("desk", version="2")
+def generous(question: str) -> str:
+    """Order something else before the last step."""
+    before, _, last = question.rpartition(";")
+    return work(f"{before}; order more; {last}")
 
 
 @auditlog.agent("desk", version="2")

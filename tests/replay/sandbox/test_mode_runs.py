@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import replay
+from replay.attributes import OTHER_EPOCH
 from replay.errors import RunError
 from replay.results.trials import case_trials
 from replay.running.runs import load_manifest
@@ -182,6 +183,15 @@ def test_a_write_that_a_version_calls_a_model_never_runs_as_one(
     report = run_desk(store, "modelling", Modes(model="live"), hosts=(url,), env=("DESK_URL",))
     assert [("diverged", ["miss"])] * 2 + [("complete", [None])] == [case[::2] for case in told(report)]
     assert not taken
+
+
+def test_what_is_read_after_a_live_write_that_nobody_recorded_is_of_another_state(recorded_desk, run_desk):
+    """A read that was recorded before a write is served after it as what it is, whether the write was recorded or not."""
+    store = recorded_desk(["stock A; stock A"])
+    report = run_desk(store, "generous", Modes(writes="live", live_writes=("order",)))
+    (turn,) = report.cases[0].candidate
+    marks = [(s.name, s.attributes.get(OTHER_EPOCH)) for s in turn.spans if s is not turn.agent]
+    assert [("stock", None), ("order", None), ("stock", True)] == marks
 
 
 def test_a_write_that_a_version_calls_a_read_is_served_once(recorded_desk, run_desk):
