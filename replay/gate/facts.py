@@ -5,7 +5,8 @@ The rules:
 1. Facts are what gates: how an execution ended, which writes it tried, whether it handed the customer over, what it took.
    Words are not among them; scorers judge those.
 2. A write that the sandbox stopped was tried, and counts as one. What it is about are its arguments without amounts of money,
-   which are kept apart, without free text, and without what the run's match rules forgive: a person, an account, an order.
+   which are kept apart, without free text, and without what the run's match rules forgive: a person, an account, an order. No
+   rule forgives an amount of money, and a write of which one leaves out more than free text says so.
    Free text says nothing only where the recording served the call, and so had it: every argument of a write is kept beside that,
    and a name, an address or a statement in one that was not served is another write.
 3. A hand-over that failed hands nobody over; one that the sandbox stopped was tried, and reached nobody yet.
@@ -56,6 +57,8 @@ class Write(NamedTuple):
     """The digest of all its arguments."""
     served: bool = True
     """Whether the recording had it, or its body ran."""
+    forgiven: bool = False
+    """Whether match rules leave out something of what it is about."""
 
     @property
     def effect(self) -> tuple[str, str, str]:
@@ -286,7 +289,12 @@ def _done(turn: Turn, arm: str, repeat: int, status: CaseStatus, rules: MatchRul
         repeat=repeat,
         status=status,
         writes=tuple(
-            write_of(step.name, rules.compared(step.name, step.arguments), served=not unserved(step))
+            write_of(
+                step.name,
+                rules.compared(step.name, step.arguments),
+                served=not unserved(step),
+                whole=rules.kept(step.name, step.arguments),
+            )
             for step in steps
             if _writes(step)
         ),
@@ -335,19 +343,35 @@ def _had_write(turn: Turn) -> str:
     return "yes" if any(is_write(step) for step in steps_of([turn])) else "no"
 
 
-def write_of(tool: str, arguments: Json, *, served: bool = True) -> Write:
-    """Give what a write does, as its arguments say."""
-    leaves = list(_leaves(arguments, ""))
-    amounts = {
-        change.path: change.after
-        for change in money_changes([PathChange(path, "add", None, value) for path, value in leaves])
-    }
-    about = {
+def write_of(tool: str, arguments: Json, *, served: bool = True, whole: Json = None) -> Write:
+    """Give what a write does, as its arguments say.
+
+    Args:
+        tool: its name.
+        arguments: as they are compared.
+        served: whether the recording had it, or its body ran.
+        whole: the arguments with what match rules leave out; the same where it is not given.
+    """
+    whole = arguments if whole is None else whole
+    changes = money_changes([PathChange(path, "add", None, value) for path, value in _leaves(whole, "")])
+    amounts = {change.path: change.after for change in changes}
+    about, all_about = (_about(given, amounts) for given in (arguments, whole))
+    return Write(
+        tool,
+        canonical(amounts),
+        _short(canonical(about)),
+        _short(canonical(arguments)),
+        served,
+        about != all_about,
+    )
+
+
+def _about(arguments: Json, amounts: Collection[str]) -> dict[str, Json]:
+    return {
         path: value
-        for path, value in leaves
+        for path, value in _leaves(arguments, "")
         if path not in amounts and not (isinstance(value, str) and _FREE_TEXT.search(value.strip()))
     }
-    return Write(tool, canonical(amounts), _short(canonical(about)), _short(canonical(arguments)), served)
 
 
 def _leaves(value: Json, path: str) -> Iterator[tuple[str, Json]]:

@@ -16,7 +16,9 @@ The rules:
    that wrote into the world is INCONCLUSIVE: the second arm met what the first had changed.
 6. What was to be replaced in a side, and was never asked for, was not tried: INCONCLUSIVE.
 7. A version compared with itself shows nothing of a release: from level 2 on INCONCLUSIVE, unless a person signs for it.
-8. Shares are of the traffic: a case counts for the turns that it stands for. Nothing but rule 7 can be waived.
+8. Which differences `--match` forgives is said. Where it forgives more of a write than free text, another order or account is the
+   same write: from level 2 on INCONCLUSIVE, unless a person signs for it.
+9. Shares are of the traffic: a case counts for the turns that it stands for. Nothing but rules 7 and 8 can be waived.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ from replay.gate.facts import CaseFacts, Facts
 from replay.gate.metrics import UNKNOWN, agreement
 from replay.gate.policy import Policy
 from replay.gate.wording import number, share
+from replay.matching.rules import rules_from_json
 from replay.running.cases import cases_digest
 
 _LEVEL = 0.05
+_MOST_RULES = 5
 
 
 def run_checks(
@@ -62,6 +66,7 @@ def run_checks(
         yield _fidelity(cases, policy)
     yield _divergence(cases, policy)
     yield _sandbox(manifest, cases)
+    yield from _forgiven(manifest, cases, policy)
     if unreached:
         yield _check(
             "overrides", "what was replaced", "INCONCLUSIVE", " ".join(unreached[:3]), figures={"unreached": len(unreached)}
@@ -128,6 +133,27 @@ def _same_version(manifest: Mapping[str, Any], policy: Policy) -> Iterator[Check
         "The candidate is the baseline: a version compared with itself passes, and shows nothing of a release. Where that is "
         'meant, such as to try the gate itself, somebody signs a [[waiver]] of check = "same_version".',
         gates=policy.level.number > 1, warning=True, figures={"digest": digests[0]},
+    )  # fmt: skip
+
+
+def _forgiven(manifest: Mapping[str, Any], cases: Sequence[CaseFacts], policy: Policy) -> Iterator[Check]:
+    rules = rules_from_json(manifest.get("matching")).rules
+    if not rules:
+        return
+    named = ", ".join(f"{rule.tool}: {rule}" for rule in rules[:_MOST_RULES])
+    named += f" and {len(rules) - _MOST_RULES} more" if len(rules) > _MOST_RULES else ""
+    found = [case for case in cases if any(write.forgiven for run in case.candidates for write in run.writes)]
+    figures = {"rules": [f"{rule.tool}: {rule}" for rule in rules], "cases": len(found)}
+    title = "what --match forgives"
+    if not found:
+        said = f"Of a write nothing but free text, and no amount of money ({named})."
+        yield Check("match", "run", title, "PASS", said, figures=figures)
+        return
+    yield Check(
+        "match", "run", title, "INCONCLUSIVE",
+        f"In {number(len(found), 'case')} more of the candidate's writes than free text ({named}), so that another person, "
+        'order or account may be the same write. Forgive less, or somebody signs a [[waiver]] of check = "match".',
+        gates=policy.level.number > 1, warning=True, figures=figures,
     )  # fmt: skip
 
 

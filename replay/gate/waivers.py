@@ -3,7 +3,7 @@
 The rules:
 
 1. A waiver without a run lets the policy ask for less than its level, or stands for what no run shows: attacks, rehearsals,
-   disclosure, evidence; and for runs that compare a version with itself.
+   disclosure, evidence; for runs that compare a version with itself, and for what `--match` forgives of writes.
 2. What a run showed (hard metrics and their bound, primary metrics, slices, grounding, hand-overs, regression cases that were not
    judged), and that the candidate failed before it, is waived for that run alone; a waiver that names a run loosens no policy.
 3. It names one check, and no group of them, but for `adversarial`, which is every list of attacks.
@@ -29,7 +29,7 @@ _LOOSENED = (
     "metrics.hard", "metrics.primary", ADVERSARIAL, "adversarial.surfaces",
 )  # fmt: skip
 """What a policy may ask for less of."""
-_STANDING = ("drill", "rollback", "disclosure", "same_version")
+_STANDING = ("drill", "rollback", "disclosure", "same_version", "match")
 """Checks of what no run shows."""
 _OF_A_RUN = ("hard_bound", "grounded", "escalation", "regress", "earlier")
 

@@ -38,6 +38,7 @@ from replay.errors import RunError
 from replay.matching.normalising import EVERY_TOOL, HOWS, How, MatchRule, applied
 
 _MOST_DIGITS = 15
+_CENTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,13 @@ class MatchRules:
     def compared(self, name: str, arguments: Json) -> Json:
         """Give a call's arguments as they are compared."""
         return applied(self.of(name), arguments)
+
+    def kept(self, name: str, arguments: Json) -> Json:
+        """Give a call's arguments as they are compared where nothing of them may be left out, or rounded beyond cents."""
+        rules = (rule for rule in self.of(name) if rule.how != "ignore")
+        return applied(
+            [rule for rule in rules if rule.how != "round" or int(rule.option or 0) >= _CENTS], arguments
+        )
 
     def needed(self, name: str, recorded: Json, asked: Json) -> tuple[MatchRule, ...]:
         """Give the rules without which two calls that these rules make one would be two.

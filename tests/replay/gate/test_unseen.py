@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given, settings
@@ -220,6 +220,36 @@ def test_what_the_match_rules_forgive_is_no_new_write(case):
         for note, tier, arm in (("for the shoes", "exact", "baseline"), ("two shoes", "blocked", "candidate"))
     )
     assert [] == violations("new_write", case(baseline=baseline, candidate=candidate))
+
+
+def test_no_match_rule_forgives_money_or_hides_whom_a_write_is_about(case, policy):
+    """Twice the amount is other money under any rule; a rule that leaves out an order is signed for, one for free text is not."""
+    text = '[match.pay]\nignore = ["/amount", "/note", "/order"]\nround = {"/sum" = 0}\n'
+    old, new = (
+        {"amount": amount, "sum": amount + 0.4, "note": f"for shoes {amount}", "order": f"A{amount}"}
+        for amount in (40, 80)
+    )
+
+    def run(arguments, rules, arm="candidate"):
+        return execution(tried("pay", arguments, "exact", arm=arm), {}, rules)
+
+    def checked(rules, arguments):
+        told = case(baseline=run(old, rules, "baseline"), candidate=run(arguments, rules))
+        listed = [asdict(rule) for rule in rules.rules]
+        checks = run_checks({**manifest([told]), "matching": listed}, "complete", [told], policy())
+        return told, next((check for check in checks if check.id == "match"), None)
+
+    told, check = checked(parse_rules(text), new)
+    free, says = checked(parse_rules('[match.pay]\nignore = ["/note"]\n'), {**old, "note": "for a hat"})
+
+    assert violations("changed_money", told)
+    assert not violations("new_write", told)
+    assert check is not None
+    assert ("INCONCLUSIVE", True, True) == (check.outcome, check.waivable, check.gates)
+    assert says is not None
+    assert "PASS" == says.outcome
+    assert not [*violations("changed_money", free), *violations("new_write", free)]
+    assert checked(parse_rules("[match.other]\n"), old)[1] is None
 
 
 @pytest.mark.parametrize("effect", ["read", "control"])
