@@ -196,7 +196,7 @@ def all_checks(
     return [
         *run_checks(manifest, status, cases, policy, unreached),
         *hard_checks(cases, again, policy),
-        *primary_checks(cases, policy, missing),
+        *primary_checks(cases, policy, missing, complete=status == "complete"),
         *secondary_checks(cases, policy),
     ]
 

@@ -13,6 +13,8 @@ The rules:
    ways fails.
 6. A case that a scorer failed on, was not asked about, or judged in one execution and not in another, is unscored: reported,
    never 0, and INCONCLUSIVE above the policy's share. A scorer that did not run leaves no verdict, and nobody signs for it.
+7. A run that is not complete may be looked at as often as one likes, so what fails in it must do so by a test that bears that: a
+   bet against "no worse" that has won as much as the tests that are made (E ≥ tests/α), one value a conversation.
 """
 
 from __future__ import annotations
@@ -59,9 +61,18 @@ class _Asked(NamedTuple):
         """The one-sided p-value of no fall, the larger one of both ways."""
         return max(_one_sided(self.ways.failed), _one_sided(self.ways.passed))
 
+    @property
+    def evidence(self) -> float:
+        """What a bet against "no worse" has won so far, the smaller one of both ways."""
+        return min(_won(self.found, self.margin or _REPORTED, end) for end in (0, 1))
+
 
 def primary_checks(
-    cases: Sequence[CaseFacts], policy: Policy, missing: Mapping[str, str] | None = None
+    cases: Sequence[CaseFacts],
+    policy: Policy,
+    missing: Mapping[str, str] | None = None,
+    *,
+    complete: bool = True,
 ) -> Iterator[Check]:
     """Judge each primary metric, and each in the slices that the policy named.
 
@@ -69,6 +80,7 @@ def primary_checks(
         cases: what became of them.
         policy: what is asked.
         missing: scorers that did not run, by name, and why.
+        complete: whether the run is; else what fails does so by a test that one may look at after every case.
     """
     pairs = Pairs(cases)
     asked = [
@@ -83,10 +95,13 @@ def primary_checks(
             for metric in policy.primary
         ]
     family = [one for one in asked if one.gates]
-    among = stats.holm([one.p for one in family], policy.alpha)
-    stands_out = {one.check_id for one, found in zip(family, among.rejected, strict=True) if found}
+    if complete:
+        among = stats.holm([one.p for one in family], policy.alpha).rejected
+    else:
+        among = tuple(one.evidence >= len(family) / policy.alpha for one in family)
+    stands_out = {one.check_id for one, found in zip(family, among, strict=True) if found}
     for one in asked:
-        yield _judged(one, policy, len(family), stands_out=one.check_id in stands_out)
+        yield _judged(one, policy, len(family), stands_out=one.check_id in stands_out, complete=complete)
     yield from _unscored_checks(cases, policy, missing or {})
 
 
@@ -117,7 +132,17 @@ def _one_sided(found: stats.Noninferiority) -> float:
     return found.p / 2 if (found.interval.estimate or 0.0) < 0 else 1 - found.p / 2
 
 
-def _judged(one: _Asked, policy: Policy, tested: int, *, stands_out: bool) -> Check:
+def _won(found: Measured, margin: float, end: int) -> float:
+    by_conversation: dict[str, list[float]] = {}
+    for pair, cluster in zip(found.pairs, found.clusters, strict=True):
+        by_conversation.setdefault(cluster, []).append(pair.candidate[end] - pair.baseline[end])
+    test = stats.SequentialTest(margin, binary=False)
+    for differences in by_conversation.values():
+        test.update(sum(differences) / len(differences))
+    return test.look().fail_evidence
+
+
+def _judged(one: _Asked, policy: Policy, tested: int, *, stands_out: bool, complete: bool) -> Check:
     found, margin, worst = one.found, one.margin, one.ways.failed
     if found.n < 2:
         return Check(
@@ -160,7 +185,9 @@ def _judged(one: _Asked, policy: Policy, tested: int, *, stands_out: bool) -> Ch
             gates=False,
             figures=figures,
         )
-    outcome, ending = _outcome(one, margin, tested, stands_out=stands_out)
+    if one.fails and not complete:
+        figures = {**figures, "evidence": one.evidence, "evidence_asked": tested / policy.alpha}
+    outcome, ending = _outcome(one, margin, tested, stands_out=stands_out, complete=complete)
     warning = outcome == "PASS" and worst.within_margin_but_significant
     ending += " The fall is shown, though it is within the margin." if warning else ""
     return Check(
@@ -168,10 +195,18 @@ def _judged(one: _Asked, policy: Policy, tested: int, *, stands_out: bool) -> Ch
     )  # fmt: skip
 
 
-def _outcome(one: _Asked, margin: float, tested: int, *, stands_out: bool) -> tuple[Outcome, str]:
+def _outcome(
+    one: _Asked, margin: float, tested: int, *, stands_out: bool, complete: bool
+) -> tuple[Outcome, str]:
     found, ways = one.found, one.ways
     if one.fails and stands_out:
-        return "FAIL", "Worse than the baseline."
+        return "FAIL", "Worse than the baseline." + (
+            "" if complete else " That is shown however often one looks: the run need not go on."
+        )
+    if one.fails and not complete:
+        return "INCONCLUSIVE", (
+            "Worse so far, and the run is not complete: who looks again and again sees that by chance. Let it go on."
+        )
     if one.fails:
         return "INCONCLUSIVE", (
             f"Worse by itself (p = {one.p:.2g}), but one of {tested} that are tested together falls as far by chance; "

@@ -9,6 +9,8 @@ import pytest
 
 from replay.gate.check import Check, with_waivers
 from replay.gate.earlier import earlier_checks, earlier_of
+from replay.gate.facts import Facts
+from replay.gate.quality import primary_checks
 from replay.gate.waivers import Waiver
 
 
@@ -61,3 +63,22 @@ def test_level_one_is_told_and_a_person_may_sign(policy):
     assert (False, True) == (told.gates, check.gates)
     assert signed == with_waivers([check], [signed], "new", today)[0].waiver
     assert with_waivers([check], [replace(signed, run=None)], "new", today)[0].waiver is None
+
+
+def test_a_run_that_goes_on_fails_only_by_what_bears_looking(case, policy):
+    """A fall that stands out among complete runs is left open while the run goes on; one that no luck explains fails at once."""
+    calm = Facts("candidate", 0, "complete", answer="a", unlike=1.0)
+    failed = replace(calm, status="errored", failed=True)
+
+    def outcomes(broken, complete):
+        cases = [case(n, baseline=calm, candidate=failed if n < broken else calm) for n in range(60)]
+        checks = primary_checks(cases, policy(), complete=complete)
+        return next(check for check in checks if check.id == "primary.outcome")
+
+    assert ("FAIL", "FAIL") == (outcomes(7, complete=True).outcome, outcomes(30, complete=False).outcome)
+    assert "need not go on" in outcomes(30, complete=False).sentence
+    assert "INCONCLUSIVE" == outcomes(7, complete=False).outcome
+    assert (
+        outcomes(7, complete=False).figures["evidence"]
+        < outcomes(7, complete=False).figures["evidence_asked"]
+    )
