@@ -14,7 +14,7 @@ The rules:
    record says only that: nothing is held in memory for it.
 5. Below the clients: httpx (and what is built on it, the clients of OpenAI and Anthropic among them) and urllib3 (requests, and
    what is built on that) are met where they would open a connection, whether they are loaded already or only later. A process
-   that does not opt in changes nothing, and one that does loads none of them.
+   that does not opt in changes nothing, and one that does loads none of them. A replay meets `http.client`, too (`http_stdlib`).
 6. The place of a request is its context: branches of `gather` and `to_thread` are told apart. On a thread that lost the context
    nothing is recorded, and in a replay nothing is served.
 """
@@ -37,6 +37,7 @@ from auditlog.recorder import log
 _INSIDE = frozenset({"tool", "retriever", "model", "embedding", "guardrail"})
 _LEFT_OUT = ("/completions", "/embeddings")
 _MODULES = ("httpx", "httpx2", "urllib3")
+_ONLY_IN_REPLAYS = ("http.client",)
 MOST_BYTES = 16 << 20
 """Of a body that is longer the record says only that it was."""
 
@@ -59,13 +60,17 @@ class _State:
 def record_http() -> None:
     """Record undecorated HTTP of this process's turns from here on."""
     masks.want()
-    serve_http()
+    _turn_on(_MODULES)
 
 
 def serve_http() -> None:
-    """The same for a replay's case."""
+    """The same for a replay's case, which meets Python's own `http.client`, too."""
+    _turn_on((*_MODULES, *_ONLY_IN_REPLAYS))
+
+
+def _turn_on(names: tuple[str, ...]) -> None:
     _State.on = True
-    for name in _MODULES:
+    for name in names:
         when_imported(name, _met)
 
 
@@ -198,6 +203,11 @@ def _patch(module: Any) -> None:
         from auditlog import http_urllib3
 
         http_urllib3.patch(module)
+        return
+    if module.__name__ == "http.client":
+        from auditlog import http_stdlib
+
+        http_stdlib.patch(module)
         return
     _patch_httpx(module)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from auditlog.nearest import unknown
+from auditlog.wording import unknown
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 from tui.reading import Seen, record
-from tui.render import formats
 from tui.screens.base import AuditScreen
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class PromotingScreen(AuditScreen):
         """Say what is expected from now on."""
         case = promoted.case
         done = "Added" if promoted.event == "add" else "It is there:"
-        said = f"{done} regression case {case.case_id}, {formats.counted(case.expected.count, 'expectation')}"
+        said = f"{done} regression case {case.case_id}, {many(case.expected.count, 'expectation')}"
         held = f". It is not held against pruning: {promoted.held}" if promoted.held else ""
         self.audit.inform(safe_text(f"{said}; auditlog regress show {case.case_id}{held}"))
 

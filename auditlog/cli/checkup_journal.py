@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlog.cli.checkup import Finding
+from auditlog.wording import many
 
 _HEALTH = "Look at the disk's room and health."
 _OLD_SECONDS = 3600.0
@@ -38,7 +39,7 @@ def journals(root: Path) -> Iterator[Finding]:
     live = [file for file in files if file.live]
     finished = [file for file in files if not file.live]
     if live:
-        yield Finding("ok", "journal", f"{many(len(live), 'process')} recording")
+        yield Finding("ok", "journal", f"{many(len(live), 'process', 'processes')} recording")
     if finished:
         sizes = [_stat(file.path) for file in finished]
         oldest = min(written for _, written in sizes)
@@ -88,12 +89,6 @@ def gaps_told(subject: str, head: str, gaps: Iterable[Mapping[str, Any]]) -> Ite
             yield Finding(
                 grade, subject, f"{head}{text.format(thing)} ({why}{by})", _HEALTH if grade == "wrong" else ""
             )
-
-
-def many(count: int, noun: str) -> str:
-    """Write a count with its noun."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def _read(path: Path, *, live: bool) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditlog.cli.checkup import Finding
-from auditlog.cli.checkup_journal import many
 from auditlog.errors import ConfigurationError
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.store import Store

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlog.cli.checkup import Finding
-from auditlog.cli.checkup_journal import gaps_told, journals, many
+from auditlog.cli.checkup_journal import gaps_told, journals
 from auditlog.cli.checkup_redaction import redaction
 from auditlog.errors import AuditlogError
 from auditlog.ledger.keys import key_path
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.store import Store

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditlog.cli.confirm import many, size
+from auditlog.cli.confirm import size
 from auditlog.cli.options import open_store, store_option
 from auditlog.cli.output import Progress, narrate, print_line
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.keeping.compact import CompactReport

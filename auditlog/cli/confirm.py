@@ -48,11 +48,6 @@ def confirmed(question: str, *, yes: bool) -> bool:
     return False
 
 
-def many(number: int, thing: str) -> str:
-    """Count things."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def size(count: int) -> str:
     """Give bytes as people read them."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

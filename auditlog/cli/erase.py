@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditlog.cli.confirm import confirmed, many, reason_option, removal_options
+from auditlog.cli.confirm import confirmed, reason_option, removal_options
 from auditlog.cli.exits import Exit
 from auditlog.cli.options import open_store, store_option
 from auditlog.cli.output import Progress, narrate, print_line
 from auditlog.errors import FilterError
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.keeping.erase import Plan

@@ -33,6 +33,7 @@ from auditlog.cli.output import Progress, narrate
 from auditlog.errors import FilterError
 from auditlog.filters.language import MAX_CHARACTERS, Filter, Match, Pattern
 from auditlog.values import Conversation, Message, Span, text_of
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -112,7 +113,7 @@ def find(
         record_access(opened, "find", filter=chosen.words, ids=named, rows=len(shown))
     if limit and len(rows) > limit:
         del rows[limit:]
-        narrate(f"The first {limit} matches, in {len(found)} conversations; --limit 0 shows all.")
+        narrate(f"The first {limit} matches, in {many(len(found), 'conversation')}; --limit 0 shows all.")
     if rows or format != "table":
         write_rows(rows, COLUMNS, format, output)
     if not rows:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditlog.cli.confirm import many, reason_option
+from auditlog.cli.confirm import reason_option
 from auditlog.cli.exits import Exit
 from auditlog.cli.formats import Column, format_option, moment, write_rows
 from auditlog.cli.options import open_store, store_option
 from auditlog.cli.output import narrate, print_line
 from auditlog.errors import FilterError
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.keeping.holds import Hold

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from auditlog.cli.confirm import many
 from auditlog.cli.exits import Exit
 from auditlog.cli.options import DEFAULT_STORE, store_option
 from auditlog.cli.output import Progress, narrate, print_line
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 
 
 @click.command()

@@ -162,11 +162,6 @@ def _umask() -> int:
     return mask
 
 
-def many(number: int, thing: str) -> str:
-    """Count things: `1 span`, `1,200 spans`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 class Progress:
     """A line on stderr that says how far something is; nothing where stderr is no terminal."""
 

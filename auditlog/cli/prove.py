@@ -9,7 +9,8 @@ import click
 
 from auditlog.cli.known import checkpoints_of
 from auditlog.cli.options import open_store, record_access, store_option
-from auditlog.cli.output import destination, many, narrate
+from auditlog.cli.output import destination, narrate
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.store import Store

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from auditlog.cli.compact import moment
-from auditlog.cli.confirm import confirmed, many, reason_option, removal_options, size
+from auditlog.cli.confirm import confirmed, reason_option, removal_options, size
 from auditlog.cli.exits import Exit
 from auditlog.cli.options import open_store, store_option
 from auditlog.cli.output import Progress, print_line
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.keeping.prune import Plan

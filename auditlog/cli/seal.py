@@ -9,8 +9,9 @@ import click
 
 from auditlog.cli.exits import Exit
 from auditlog.cli.options import open_store, store_option
-from auditlog.cli.output import many, narrate, print_line
+from auditlog.cli.output import narrate, print_line
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.store import SealReport, Store

@@ -10,6 +10,7 @@ import click
 from auditlog.cli.options import open_store, record_access, say_closed, store_option
 from auditlog.cli.output import destination, print_line, safe_json, styled, terminal_width
 from auditlog.errors import NotFoundError
+from auditlog.wording import many
 
 if TYPE_CHECKING:
     from auditlog.values import Conversation
@@ -71,7 +72,7 @@ def refuse_missing_turn(conversation: Conversation, turn: int | None) -> None:
     """Raise NotFoundError where a conversation has not so many turns."""
     if turn is not None and turn > len(conversation.turns):
         raise NotFoundError(
-            f"{conversation.conversation_id} has {len(conversation.turns)} turns, so there is no turn {turn}. "
+            f"{conversation.conversation_id} has {many(len(conversation.turns), 'turn')}, so there is no turn {turn}. "
             f"The last is --turn {len(conversation.turns)}."
         )
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from auditlog.cli.formats import count, dollars, milliseconds, moment
-from auditlog.cli.output import many
 from auditlog.safe_text import cell_width, clip, safe_text, wrap
 from auditlog.taken_out import taken_out_of
 from auditlog.values import Conversation, Document, Json, Span, Turn
+from auditlog.wording import many
 
 _LABEL = 10
 _LINE = "─"

@@ -19,6 +19,7 @@ from datetime import tzinfo
 from auditlog.incident.blocks import Block, Facts, Heading, Paragraph, Quote, Table, Tone
 from auditlog.incident.evidence import Evidence
 from auditlog.values import Conversation, Json, Message, Span, Status, Turn, utc
+from auditlog.wording import many
 
 _EFFECTS = {
     "read": "looked something up",
@@ -124,18 +125,18 @@ def _notes(conversation: Conversation, evidence: Evidence) -> Iterator[str]:
     spans = conversation.spans
     failed = sum(turn.status == "error" for turn in conversation.turns)
     if failed:
-        yield f"{_many(failed, 'turn')} ended in an error."
+        yield f"{many(failed, 'turn')} ended in an error."
     unfinished = sum(span.status == "incomplete" for span in spans)
     if unfinished:
-        yield f"{_many(unfinished, 'call')} began and never ended in the record: the process went away."
+        yield f"{many(unfinished, 'call')} began and never ended in the record: the process went away."
     if any(span.lossy for span in spans):
         yield "Some values could not be kept as they were; where that is so, the record says what stands in their place."
     erased = sum(record.state == "erased" for record in evidence.records)
     if erased:
-        yield f"The content of {_many(erased, 'call')} was erased later; what is left is when and what was called."
+        yield f"The content of {many(erased, 'call')} was erased later; what is left is when and what was called."
     if evidence.lost_records:
         yield (
-            f"{_many(evidence.lost_records, 'record')} could not be written by the recording process around that time, "
+            f"{many(evidence.lost_records, 'record')} could not be written by the recording process around that time, "
             "so this page may not be the whole of it."
         )
     if any(_TOKEN.search(text) for span in spans for text in _texts(span)):
@@ -231,7 +232,7 @@ def _model(span: Span, prompts: dict[str, str]) -> str:
     if span.input_messages:
         earlier = len(span.input_messages) - 1
         lines.append(
-            f"It was given {_many(earlier, 'earlier message')} and, last:"
+            f"It was given {many(earlier, 'earlier message')} and, last:"
             if earlier
             else "It was given one message:"
         )
@@ -266,7 +267,7 @@ def _documents(span: Span) -> str:
     if span.fault is not None:
         lines.append(f"Failed: {_fault(span)}")
     elif span.documents:
-        lines.append(f"Found {_many(len(span.documents), 'document')}:")
+        lines.append(f"Found {many(len(span.documents), 'document')}:")
     else:
         lines.append("Found nothing." if span.output in (None, []) else f"Found: {_json(span.output)}")
     for document in span.documents:
@@ -293,7 +294,7 @@ def _named(what: str, value: Json) -> list[str]:
 def _accesses(evidence: Evidence, clock: Clock) -> Iterator[Block]:
     accesses = evidence.accesses or ()
     others = (
-        f" Besides these, {_many(evidence.other_accesses, 'list or search', 'lists or searches')} that named no conversation may "
+        f" Besides these, {many(evidence.other_accesses, 'list or search', 'lists or searches')} that named no conversation may "
         "have shown some of it; `auditlog access` lists them."
         if evidence.other_accesses
         else ""
@@ -342,7 +343,3 @@ def _json(value: Json) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _many(number: int, thing: str, things: str | None = None) -> str:
-    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"

@@ -7,7 +7,8 @@ import click
 from auditlog.cli.exits import Exit
 from auditlog.cli.formats import Column, count, format_option, moment, write_rows
 from auditlog.cli.options import open_store, record_access, store_option
-from auditlog.cli.output import many, narrate
+from auditlog.cli.output import narrate
+from auditlog.wording import many
 
 COLUMNS = (
     Column("run_id", "RUN"),

@@ -29,7 +29,7 @@ def outlook(plan: RunPlan) -> Iterator[str]:
     Args:
         plan: of a run that compares two versions; of another one there is nothing to say.
     """
-    from replay.render.wording import plural
+    from auditlog.wording import many
 
     cases = plan.cases
     if plan.sampling.size is not None and len(cases) < plan.sampling.turns:
@@ -37,7 +37,7 @@ def outlook(plan: RunPlan) -> Iterator[str]:
         conversations = len({case.conversation_id for case in cases})
         yield (
             f"A sample of {len(cases):,} of {plan.sampling.turns:,} turns, of {strata} strata, "
-            f"from {plural(conversations, 'conversation')}."
+            f"from {many(conversations, 'conversation')}."
         )
     if plan.baseline is None or not cases:
         return
@@ -48,7 +48,7 @@ def outlook(plan: RunPlan) -> Iterator[str]:
     needed = [required_n(rate, MARGIN) for rate in (STEADY, USUAL)]
     each = plan.executions / len(cases)
     yield (
-        f"{plural(len(cases), 'case')} at best find a change of {found[0]} four times in five if {STEADY:.0%} of the cases "
+        f"{many(len(cases), 'case')} at best find a change of {found[0]} four times in five if {STEADY:.0%} of the cases "
         f"flip by chance, of {found[1]} if {USUAL:.1%} do; {_points(MARGIN)} take {needed[0]:,} or {needed[1]:,} cases "
         f"({math.ceil(needed[0] * each):,} or {math.ceil(needed[1] * each):,} executions)."
     )
@@ -63,8 +63,8 @@ def outlook(plan: RunPlan) -> Iterator[str]:
 
 
 def _for_a_gate(plan: RunPlan) -> str:
+    from auditlog.wording import many
     from replay.gate.levels import levels
-    from replay.render.wording import plural
     from replay.stats import cases_for_bound
 
     if plan.repeats < 2 and not all(case.sampled for case in plan.cases):
@@ -88,7 +88,7 @@ def _for_a_gate(plan: RunPlan) -> str:
         )
         if part
     )
-    return f"To a gate, {plural(conversations, 'conversation')} are {said}."
+    return f"To a gate, {many(conversations, 'conversation')} {'is' if conversations == 1 else 'are'} {said}."
 
 
 def _worth(cases: Sequence[Case]) -> int:

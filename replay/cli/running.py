@@ -157,7 +157,7 @@ def execute(store: Store, planned: RunPlan, of: str = "") -> RunSummary:
         of: what its cases are of, such as ` of the regression set`.
     """
     from auditlog.cli.output import narrate
-    from replay.render.wording import plural
+    from auditlog.wording import many
     from replay.running.progress import ProgressLine
     from replay.running.runner import run
 
@@ -165,8 +165,8 @@ def execute(store: Store, planned: RunPlan, of: str = "") -> RunSummary:
         narrate(note)
     goes_on = " goes on" if planned.resumed else ""
     narrate(
-        f"Run {planned.run_id}{goes_on}: {plural(len(planned.cases), 'case')}{of}, "
-        f"{plural(planned.executions, 'execution')}, {planned.mode}"
+        f"Run {planned.run_id}{goes_on}: {many(len(planned.cases), 'case')}{of}, "
+        f"{many(planned.executions, 'execution')}, {planned.mode}"
     )
     for said in () if planned.resumed else outlook(planned):
         narrate(said)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
+from replay.gate.clock import clock_checks
 from replay.gate.confirm import confirmed
 from replay.gate.earlier import earlier_checks, earlier_of
 from replay.gate.evidence import evidence_checks
@@ -134,6 +135,7 @@ def judge(
     ]
     before = earlier_of(all_verdicts(store), _digest(manifest["candidate"]))
     checks += earlier_checks(before, run_id, policy, checks)
+    checks += clock_checks(store, now)
     final = with_waivers(checks, policy.waivers, run_id, today)
     verdict = Verdict(
         run_id=run_id,

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from auditlog import resources
-from auditlog.nearest import unknown
 from auditlog.schema_faults import Fault, as_date, faults
 from auditlog.toml_file import parse_toml
+from auditlog.wording import unknown
 from replay.errors import PolicyError, ScorerError
 from replay.gate.levels import Level, levels
 from replay.gate.policy_levels import looser

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from auditlog.nearest import unknown
 from auditlog.schema_faults import Fault, as_date
+from auditlog.wording import unknown
 
 LONGEST = timedelta(days=90)
 ADVERSARIAL = "adversarial"
@@ -31,7 +31,7 @@ _LOOSENED = (
 """What a policy may ask for less of."""
 _STANDING = ("drill", "rollback", "disclosure", "same_version", "match")
 """Checks of what no run shows."""
-_OF_A_RUN = ("hard_bound", "grounded", "escalation", "regress", "earlier")
+_OF_A_RUN = ("hard_bound", "grounded", "escalation", "regress", "earlier", "clock")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from auditlog.nearest import nearest, unknown
 from auditlog.toml_file import TomlFile, parse_toml
 from auditlog.values import Json
+from auditlog.wording import nearest, unknown
 from replay.canonical import match_key
 from replay.errors import RunError
 from replay.matching.normalising import EVERY_TOOL, HOWS, How, MatchRule, applied

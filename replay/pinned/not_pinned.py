@@ -23,6 +23,7 @@ import orjson
 from auditlog.errors import FormatError
 from auditlog.record import decode_record
 from auditlog.values import Json
+from auditlog.wording import many
 from replay.pinned import direct_reads
 from replay.pinned.case import NOT_PINNED
 from replay.pinned.model_cache import TIER
@@ -264,11 +265,11 @@ def _values(counts: Mapping[Key, int]) -> Iterable[NotPinned]:
         cases = sum(by_arm.values())
         if name == OUTSIDE:
             asked = "Times, ids or generators were asked for outside of the turn's context"
-            text = f"{asked}, in {_executions(cases)}: they were fresh."
+            text = f"{asked}, in {many(cases, 'execution')}: they were fresh."
         elif name in _VALUES:
-            text = f"More {_VALUES[name]} were asked for than were recorded, in {_executions(cases)}: those were fresh."
+            text = f"More {_VALUES[name]} were asked for than were recorded, in {many(cases, 'execution')}: those were fresh."
         else:
-            text = f"`random` was used, and not seeded, in {_executions(cases)}."
+            text = f"`random` was used, and not seeded, in {many(cases, 'execution')}."
         yield NotPinned("random" if name == "random" else "value", name, tuple(sorted(by_arm)), cases, text)
 
 
@@ -318,10 +319,6 @@ def _by_arm(arms: Mapping[str, set[str]]) -> str:
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
-
-
-def _executions(number: int) -> str:
-    return "1 execution" if number == 1 else f"{number:,} executions"
 
 
 def of_run(store: Store, manifest: Mapping[str, Any], end: Mapping[str, Any] | None) -> tuple[NotPinned, ...]:

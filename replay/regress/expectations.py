@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import re2
 
-from auditlog.nearest import nearest, unknown
 from auditlog.toml_file import parse_toml
 from auditlog.values import Json
+from auditlog.wording import nearest, unknown
 from replay.canonical import digest_of
 from replay.errors import RunError
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from auditlog.errors import AuditlogError, NotFoundError, StoreError
 from auditlog.redaction.writer import redacting
 from auditlog.values import Json, Turn, utc
+from auditlog.wording import many
 from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.regress.deriving import derived, was_changed
@@ -225,7 +226,7 @@ def turns_named(store: Store, name: str, number: int | None = None) -> list[Turn
     turns = [turn for turn in conversation.turns if turn.agent.kind == "agent"]
     if number is not None:
         if not 1 <= number <= len(conversation.turns):
-            msg = f"{conversation.conversation_id} has {len(conversation.turns)} turns, and no turn {number}."
+            msg = f"{conversation.conversation_id} has {many(len(conversation.turns), 'turn')}, and no turn {number}."
             raise NotFoundError(msg)
         turns = [turn for turn in turns if turn.index == number - 1]
     if not turns:

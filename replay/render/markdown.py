@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 from replay.render.grouping import finding_counts, groups_of, noise_of
 from replay.render.wording import (
     SIGNS,
@@ -22,7 +23,6 @@ from replay.render.wording import (
     mean,
     noise_line,
     percent,
-    plural,
     repeats_line,
     step_text,
     total_lines,
@@ -71,7 +71,7 @@ def _lines(report: Report) -> Iterator[str]:
             shown = ", ".join(code(name, 60) for name in ids[:MOST_CASES])
             rest = f" and {len(ids) - MOST_CASES} more" if len(ids) > MOST_CASES else ""
             yield ""
-            yield f"{plural(len(ids), 'conversation')} of the {side} without a partner: {shown}{rest}."
+            yield f"{many(len(ids), 'conversation')} of the {side} without a partner: {shown}{rest}."
     if findings := finding_counts(report):
         yield ""
         yield (
@@ -114,7 +114,7 @@ def _worst(report: Report) -> Iterator[str]:
     groups = groups_of(report.cases)
     total = sum(len(group.cases) for group in groups)
     yield ""
-    yield f"#### The {'differing' if len(chosen) == total else 'worst'} {plural(len(chosen), 'case')} of {total}"
+    yield f"#### The {'differing' if len(chosen) == total else 'worst'} {many(len(chosen), 'case')} of {total}"
     sizes = {group.name: len(group.cases) for group in groups}
     for case in chosen:
         yield ""
@@ -140,7 +140,7 @@ def _case(case: CaseResult, alike: int) -> Iterator[str]:
     yield from (f"  - {name_of_outcome}: {said}" for name_of_outcome, said in _outcomes(case))
     yield from (f"  - **{finding.kind}**: {code(finding.detail)}" for finding in diff.findings[:5])
     if len(diff.findings) > 5:
-        yield f"  - and {plural(len(diff.findings) - 5, 'finding')} more"
+        yield f"  - and {many(len(diff.findings) - 5, 'finding')} more"
     if diff.first_divergence is not None:
         step = diff.steps[diff.first_divergence]
         yield f"  - step {diff.first_divergence + 1}: {code(f'{SIGNS[step.op].strip()} {step_text(step)}'.strip())}"

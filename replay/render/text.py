@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditlog.safe_text import cell_width, pad, safe_text, wrap
+from auditlog.wording import many
 from replay.diff import Diff, DocumentsDiff, StepDiff, TextDiff
 from replay.diff.findings import describe
 from replay.render.grouping import Group, differs, finding_counts, groups_of, noise_of
@@ -27,7 +28,6 @@ from replay.render.wording import (
     measure_lines,
     noise_line,
     percent,
-    plural,
     repeats_line,
     step_text,
     total_lines,
@@ -105,7 +105,7 @@ def case_text(case: CaseResult, *, width: int = 80, colour: bool = False, scores
 def _summary_lines(report: Report) -> Iterator[_Line]:
     run = report.run
     yield _Line(
-        f"{run.kind} {run.run_id} · {run.status} · {run.done} of {plural(run.cases, 'case')}", colour="bold"
+        f"{run.kind} {run.run_id} · {run.status} · {run.done} of {many(run.cases, 'case')}", colour="bold"
     )
     chosen = "paired by" if run.kind == "compare" else "where"
     for name, said in (("candidate", run.candidate), ("baseline", run.baseline), (chosen, run.where)):
@@ -131,9 +131,7 @@ def _summary_lines(report: Report) -> Iterator[_Line]:
     for side, ids in (("baseline", report.unpaired_baseline), ("candidate", report.unpaired_candidate)):
         if ids:
             yield _Line()
-            yield _Line(
-                f"{plural(len(ids), 'conversation')} of the {side} without a partner: {', '.join(ids)}"
-            )
+            yield _Line(f"{many(len(ids), 'conversation')} of the {side} without a partner: {', '.join(ids)}")
     if findings := finding_counts(report):
         yield _Line()
         yield _Line(
@@ -164,7 +162,7 @@ def _evaluation_lines(report: Report) -> Iterator[_Line]:
             f"{row.improved:>9,}{row.regressed:>10,}{row.unchanged:>10,}"
         )
         if row.unjudged:
-            yield _Line(f"judged on one side only: {plural(row.unjudged, 'pair')}", indent=2, colour="dim")
+            yield _Line(f"judged on one side only: {many(row.unjudged, 'pair')}", indent=2, colour="dim")
 
 
 def _body(report: Report, everything: bool, per_group: int) -> Iterator[_Line]:
@@ -180,11 +178,11 @@ def _body(report: Report, everything: bool, per_group: int) -> Iterator[_Line]:
 
 
 def _group_lines(number: int, group: Group, shown: int, *, full: bool) -> Iterator[_Line]:
-    yield _Line(f"{number}. {group.name} · {plural(len(group.cases), 'case')}", colour="bold")
+    yield _Line(f"{number}. {group.name} · {many(len(group.cases), 'case')}", colour="bold")
     for case in group.cases[:shown]:
         yield from _case_lines(case, full=full, indent=3)
     if 0 < shown < len(group.cases):
-        yield _Line(f"… and {plural(len(group.cases) - shown, 'case')} more", indent=3, colour="dim")
+        yield _Line(f"… and {many(len(group.cases) - shown, 'case')} more", indent=3, colour="dim")
 
 
 def _case_lines(case: CaseResult, *, full: bool, indent: int = 0) -> Iterator[_Line]:
@@ -207,7 +205,7 @@ def _case_lines(case: CaseResult, *, full: bool, indent: int = 0) -> Iterator[_L
 def _steps_lines(diff: Diff, indent: int, *, full: bool) -> Iterator[_Line]:
     before = 0 if full else max((diff.first_divergence or 0) - _STEPS_BEFORE, 0)
     if before:
-        yield _Line(f"… {plural(before, 'step')} before", indent, "dim")
+        yield _Line(f"… {many(before, 'step')} before", indent, "dim")
     for number, step in enumerate(diff.steps, start=1):
         if number > before and (full or not step.consequence):
             mark = " ◄ first divergence" if number - 1 == diff.first_divergence else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from auditlog.wording import many
 from replay.diff import StepDiff
 from replay.diff.findings import describe
 from replay.diff.values import clip, show
@@ -28,7 +29,7 @@ def headline(report: Report) -> str:
     counts = counts_of(report)
     noun = "pair" if report.run.kind == "compare" else "case"
     verb = "behaves" if 1 in (counts.different, counts.cases) else "behave"
-    parts = [f"{counts.different} of {plural(counts.cases, noun)} {verb} differently"]
+    parts = [f"{counts.different} of {many(counts.cases, noun)} {verb} differently"]
     parts += [
         f"{count} {said}"
         for count, said in (
@@ -50,7 +51,7 @@ def noise_line(report: Report) -> str:
         return "Noise: no case has a second baseline, so nothing is known of it."
     return (
         f"Noise: the baseline, run again, differs from itself in {noise.noise_differently} of "
-        f"{plural(noise.sampled, 'sampled case')} ({percent(noise.noise_differently, noise.sampled)})."
+        f"{many(noise.sampled, 'sampled case')} ({percent(noise.noise_differently, noise.sampled)})."
     )
 
 
@@ -76,7 +77,7 @@ def step_text(step: StepDiff) -> str:
         if step.op != "same":
             return f"{name} {show(subject.text, 60)}"
         changed = sum(1 for hunk in step.text.hunks if hunk.op != "equal") if step.text else 0
-        return f"{name} ({plural(changed, 'place')} worded differently)" if changed else name
+        return f"{name} ({many(changed, 'place')} worded differently)" if changed else name
     if step.changes:
         return f"{name} {'; '.join(describe(change) for change in step.changes[:3])}{_more(step.changes, 3)}"
     if step.op == "same":
@@ -116,7 +117,7 @@ def consequence_text(steps: Sequence[StepDiff]) -> str:
         and subject.kind != "answer"
     ]
     calls = f": {', '.join(named[:6])}{_more(named, 6)}" if named else ""
-    return f"{plural(len(steps), 'step')} in consequence{calls}"
+    return f"{many(len(steps), 'step')} in consequence{calls}"
 
 
 def total_lines(totals: Totals) -> Iterator[tuple[str, str]]:
@@ -132,7 +133,7 @@ def total_lines(totals: Totals) -> Iterator[tuple[str, str]]:
     most = max(total.pairs for _, total, _ in named)
     for name, total, form in named:
         if total.pairs:
-            of = f" (in {plural(total.pairs, 'pair')})" if total.pairs < most else ""
+            of = f" (in {many(total.pairs, 'pair')})" if total.pairs < most else ""
             yield name, f"{total.baseline:{form}} → {total.candidate:{form}}{of}"
 
 
@@ -141,11 +142,6 @@ def measure_lines(case: CaseResult) -> Iterator[tuple[str, str]]:
     for name, measure in case.diff.measures.items():
         if measure.before is not None and measure.after is not None and measure.before != measure.after:
             yield name, f"{_number(measure.before)} → {_number(measure.after)}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Give a count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def percent(part: int, whole: int) -> str:

@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlog.errors import NotFoundError
+from auditlog.wording import many
 from replay.errors import RunError
 from replay.running.case_lists import with_cases
 from replay.running.describing import run_directory
@@ -124,7 +125,7 @@ def _of_run(manifest: Any, directory: str | None) -> Source:
 def _of_conversation(conversation: Conversation, turn: int | None, at: int) -> Source:
     turns = conversation.turns
     if turn is not None and turn > len(turns):
-        raise RunError(f"{conversation.conversation_id} has {len(turns)} turns, and no turn {turn}.")
+        raise RunError(f"{conversation.conversation_id} has {many(len(turns), 'turn')}, and no turn {turn}.")
     chosen = turns if turn is None else turns[turn - 1 : turn]
     most = max((len(first_calls(each, sys.maxsize)) for each in chosen), default=0)
     if most < at:

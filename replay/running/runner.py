@@ -38,6 +38,7 @@ from replay.errors import RunError
 from replay.pinned.not_pinned import Tally, counted, ending
 from replay.results.report import RunSummary
 from replay.running.case_lists import are_kept, case_records, without_cases
+from replay.running.garbage import only_of_the_run
 from replay.running.jobs import Task, executions, tasks_of
 from replay.running.judge import Judge
 from replay.running.limits import NOTHING_SPENT, Budget, Spend, used_up
@@ -97,7 +98,7 @@ def run(
     """
     from replay.results.loading import summary_at_end, summary_of
 
-    with held(store.layout, plan.run_id):
+    with held(store.layout, plan.run_id), only_of_the_run():
         # Another process may have begun it, or gone on with it, since it was planned.
         store.refresh()
         if plan.resumed and plan.run_id in ends(store):

@@ -15,6 +15,7 @@ from functools import partial
 
 from auditlog.safe_text import safe_text
 from auditlog.values import Json, Turn
+from auditlog.wording import many
 from replay.diff import Diff, Finding, Measure, PathChange, Step, StepDiff, TextDiff
 from replay.render.wording import match_lines
 from tui.render import formats, outcomes
@@ -166,7 +167,7 @@ def _score(said: str, is_bad: bool, width: int) -> list[Line]:
 
 def _folded(count: int, width: int) -> list[Line]:
     verb = "follows" if count == 1 else "follow"
-    text = f"… {formats.counted(count, 'step')} {verb} from it: z unfolds"
+    text = f"… {many(count, 'step')} {verb} from it: z unfolds"
     return [fitted(line(("      " + text, "consequence")), width)]
 
 

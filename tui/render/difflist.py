@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 from replay.render import grouping, wording
 from replay.results.report import CaseResult, Report
 from tui.render import formats, outcomes
@@ -124,7 +125,7 @@ def _noise(report: Report) -> str:
     if not said or not table.sampled:
         return said
     changed = wording.percent(table.candidate_differently, table.cases)
-    return f"{said} The candidate: {table.candidate_differently} of {formats.counted(table.cases, 'case')} ({changed})."
+    return f"{said} The candidate: {table.candidate_differently} of {many(table.cases, 'case')} ({changed})."
 
 
 def blocks(
@@ -157,7 +158,7 @@ def _group(group: Group, number: int, accepted: int, closed: bool, width: int) -
     made = line(
         ("▸ " if closed else "▾ ", "muted"),
         recorded(group.name, f"strong {role}", max(10, width - 24)),
-        (f"  {formats.counted(len(group.cases), 'case')}", "muted"),
+        (f"  {many(len(group.cases), 'case')}", "muted"),
         (f" · {accepted} accepted" if accepted else "", "ok"),
     )
     return [*([BLANK] if number else []), fitted(made, width)]

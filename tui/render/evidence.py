@@ -8,6 +8,7 @@ from auditlog.hidden import hidden_of
 from auditlog.normalise import messages
 from auditlog.taken_out import taken_out_of
 from auditlog.values import Document, Message, Span, Turn
+from auditlog.wording import many
 from tui.render import formats
 from tui.render.line import BLANK, Line, line, recorded, wrapped
 from tui.render.transcript import Whole
@@ -150,9 +151,7 @@ def _effect(span: Span) -> str:
 
 def _erased(turn: Turn) -> str:
     gone = sum(span.erased for span in turn.spans)
-    return (
-        f"{formats.counted(gone, 'call')} of {len(turn.spans)}: their content was taken away" if gone else ""
-    )
+    return f"{many(gone, 'call')} of {len(turn.spans)}: their content was taken away" if gone else ""
 
 
 def _integrity(span: Span, proven: Mapping[str, str] | None) -> str:

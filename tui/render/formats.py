@@ -99,11 +99,6 @@ def count(number: float | None) -> str:
     return f"{number / 1000:.1f}k" if abs(number) < 1_000_000 else f"{number / 1_000_000:.1f}M"
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Write a number with its noun: `1 turn`, `2 turns`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def tokens(read: int | None, written: int | None) -> str:
     """Write token counts: `512→88`."""
     if read is None and written is None:

@@ -14,6 +14,7 @@ from functools import partial
 
 from auditlog.safe_text import cell_width, safe_text
 from auditlog.values import Conversation, Document, Span, Turn, user_text_of
+from auditlog.wording import many
 from tui.render import formats
 from tui.render.block import Block
 from tui.render.line import BLANK, Line, Piece, fitted, line, recorded, rule, wrapped
@@ -270,7 +271,7 @@ def turn_list(conversation: Conversation) -> list[Block]:
     def draw(turn: Turn, width: int) -> list[Line]:
         state = formats.state_of(turn.status, ("escalated",) if turn.escalation_reason is not None else ())
         calls = len(turn.of_kind("tool", "retriever", "handoff"))
-        facts = f"    {state.word} · {formats.counted(calls, 'call')}"
+        facts = f"    {state.word} · {many(calls, 'call')}"
         return [title_of(turn, width), fitted(line((facts, "muted")), width)]
 
     return [Block(turn.turn_id, partial(draw, turn), turn.user_text, turn, 2) for turn in conversation.turns]

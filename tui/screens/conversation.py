@@ -12,12 +12,13 @@ from textual.containers import Container, Horizontal, Vertical
 
 from auditlog.safe_text import safe_text
 from auditlog.values import Conversation, Span, Turn
+from auditlog.wording import many
 from tui import reading
 from tui.actions import bindings
 from tui.lines import LineView
 from tui.promoting import PromotingScreen
 from tui.reading import Seen
-from tui.render import evidence, formats, transcript, waterfall
+from tui.render import evidence, transcript, waterfall
 from tui.render.block import Block
 from tui.render.transcript import Whole
 from tui.rows import Sheet
@@ -223,7 +224,7 @@ class ConversationScreen(PromotingScreen):
         """Say which conversation, and how it stands."""
         facts = [(f" {safe_text(self.conversation_id, width=40)}", "accent")]
         if self.conversation is not None:
-            facts.append((f" {formats.counted(len(self.conversation.turns), 'turn')}", "muted"))
+            facts.append((f" {many(len(self.conversation.turns), 'turn')}", "muted"))
         if self.revealed_until is not None:
             facts.append((f" REVEALED until {self.revealed_until:%H:%M:%S}", "error"))
         return facts
@@ -275,7 +276,7 @@ class ConversationScreen(PromotingScreen):
         if wrong is not None:
             self.say(safe_text(wrong))
         else:
-            self.audit.inform(f"{formats.counted(len(proven), 'call')} proven against the signed ledger.")
+            self.audit.inform(f"{many(len(proven), 'call')} proven against the signed ledger.")
         self.ask("standing", reading.standing)
 
     def action_reveal(self) -> None:

@@ -16,6 +16,7 @@ from auditlog.errors import AuditlogError
 from auditlog.filters.language import parse
 from auditlog.safe_text import safe_text
 from auditlog.values import Conversation, ConversationSummary
+from auditlog.wording import many
 from tui import reading
 from tui.actions import bindings
 from tui.bars import Bar, Prompt
@@ -161,9 +162,7 @@ class ConversationsScreen(AuditScreen):
         shown = replace(conversation, turns=conversation.turns[:PREVIEW_TURNS])
         blocks = transcript.blocks(shown, message_lines=PREVIEW_LINES)
         if (left := len(conversation.turns) - PREVIEW_TURNS) > 0:
-            blocks.append(
-                Block("more", lambda _: [line((f"… {formats.counted(left, 'more turn')}", "muted"))])
-            )
+            blocks.append(Block("more", lambda _: [line((f"… {many(left, 'more turn')}", "muted"))]))
         self.preview.show(Sheet(blocks))
 
     @property
@@ -217,9 +216,7 @@ class ConversationsScreen(AuditScreen):
             if self.reading:
                 facts.append((" · filtering…", "warn"))
             else:
-                facts.append(
-                    (f" · {formats.counted(self.total or 0, 'match', 'matches')} · esc clears  ", "muted")
-                )
+                facts.append((f" · {many(self.total or 0, 'match', 'matches')} · esc clears  ", "muted"))
         elif self.reading:
             facts.append(("reading… ", "muted"))
         if self.marked:

@@ -12,6 +12,7 @@ from textual import events, on
 from textual.app import ComposeResult
 
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 from replay.results.report import CaseResult, Report
 from tui import reports
 from tui.actions import bindings
@@ -69,7 +70,7 @@ class DiffListScreen(AuditScreen):
 
     def got_report_progress(self, read: tuple[int, int]) -> None:
         """Say how far the reading is."""
-        self.view_list.show_empty(f"Reading… {read[0]} of {formats.counted(read[1], 'case')}")
+        self.view_list.show_empty(f"Reading… {read[0]} of {many(read[1], 'case')}")
 
     def got_report(self, report: Report) -> None:
         """Show it."""
@@ -84,9 +85,7 @@ class DiffListScreen(AuditScreen):
             return
         groups = drawing.groups(self.report.cases, unchanged=self.unchanged)
         hidden = sum(outcomes.outcome_of(case.diff) == "same" for case in self.report.cases)
-        self.view_list.empty = line(
-            (f"{formats.counted(hidden, 'case')} stayed the same: u shows them.", "muted")
-        )
+        self.view_list.empty = line((f"{many(hidden, 'case')} stayed the same: u shows them.", "muted"))
         wide = self.view_list.room >= drawing.ONE_LINE_FROM
         self.view_list.show(Sheet(drawing.blocks(groups, self.accepted, self.folded, wide=wide)), keep=keep)
         self.refresh_bars()
@@ -113,9 +112,7 @@ class DiffListScreen(AuditScreen):
         if self.report is not None and not self.unchanged:
             hidden = sum(outcomes.outcome_of(case.diff) == "same" for case in self.report.cases)
             if hidden:
-                facts.append(
-                    (f"{formats.counted(hidden, 'unchanged case')} hidden · u shows them  ", "muted")
-                )
+                facts.append((f"{many(hidden, 'unchanged case')} hidden · u shows them  ", "muted"))
         if self.accepted:
             facts.append((f"✓ {len(self.accepted)} accepted, until this screen closes  ", "ok"))
         return facts + self.search_facts()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 
+from auditlog.wording import many
 from replay.results.report import RunSummary
 from tui import reports
 from tui.actions import bindings
 from tui.bars import Bar
 from tui.lines import LineView
 from tui.reading import Seen
-from tui.render import formats
 from tui.render import runs as drawing
 from tui.render.line import Line, line
 from tui.rows import PagedRows
@@ -55,7 +55,7 @@ class RunsScreen(AuditScreen):
 
     def title_facts(self) -> list[tuple[str, str]]:
         """Say how many there are."""
-        return [(f" {formats.counted(self.rows.items, 'run')}", "muted")] if self.rows.items else []
+        return [(f" {many(self.rows.items, 'run')}", "muted")] if self.rows.items else []
 
     def action_refresh(self) -> None:
         """Read what was recorded since."""

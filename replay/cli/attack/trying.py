@@ -160,8 +160,9 @@ def run(
 
 def _try(store: Store, planned: RunPlan, settings: Settings, format: str, words: str) -> None:
     """Run a campaign, write what it found, and end as that says."""
-    from auditlog.cli.output import Progress, many, narrate
+    from auditlog.cli.output import Progress, narrate
     from auditlog.safe_text import safe_text
+    from auditlog.wording import many
     from replay.attack.keeping import load_campaign
     from replay.attack.running import run_campaign
     from replay.cli.attack.writing import write_campaign
@@ -217,7 +218,8 @@ def _try(store: Store, planned: RunPlan, settings: Settings, format: str, words:
 
 def _tell_failures(ended: Ended) -> None:
     """Say how often an attacker that is a model gave nothing, and why."""
-    from auditlog.cli.output import many, narrate
+    from auditlog.cli.output import narrate
+    from auditlog.wording import many
 
     if ended.failures:
         total = sum(ended.failures.values())

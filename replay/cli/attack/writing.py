@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from auditlog.cli.formats import json_text
-from auditlog.cli.output import many, print_line, terminal_width
+from auditlog.cli.output import print_line, terminal_width
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 from replay.attack.keeping import Campaign, KeptFinding
 from replay.risks.taxonomy import SURFACES, taxonomies
 from replay.risks.tried import Tried, by_state

@@ -20,6 +20,7 @@ from auditlog.cli.options import open_store, record_access, store_option
 from auditlog.cli.output import narrate, print_line
 from auditlog.errors import AuditlogError
 from auditlog.safe_text import safe_text
+from auditlog.wording import many
 from replay.cli.regress.writing import case_row, say_case
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def ls(format: str, output: str | None, store: str) -> None:
     if found.cases or format != "table":
         write_rows([case_row(case) for case in found.cases], columns, format, output)
     gone = f"; {found.erased} changes were erased" if found.erased else ""
-    narrate(f"Version {found.version}, digest {found.digest[:12]}, {len(found.cases)} cases{gone}.")
+    narrate(f"Version {found.version}, digest {found.digest[:12]}, {many(len(found.cases), 'case')}{gone}.")
     if not found.cases:
         raise click.exceptions.Exit(Exit.NO)
 

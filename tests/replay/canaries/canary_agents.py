@@ -6,13 +6,16 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import http.client
 import os
 import pathlib
 import signal
 import sqlite3
 import sys
 import time
+import urllib.parse
 import urllib.request
+import xmlrpc.client
 from typing import Any
 
 import ways_of_devices  # noqa: F401 - each adds its ways
@@ -83,9 +86,34 @@ def credential(path: str) -> str:
 
 @auditlog.agent("canary-agent", version="1")
 def fetch(url: str) -> str:
-    """Ask a model's host."""
+    """Ask a model."""
+    return _answer_of(url)
+
+
+@auditlog.model
+def _answer_of(url: str) -> str:
     with urllib.request.urlopen(url) as answer:
         return answer.read().decode()
+
+
+@auditlog.agent("canary-agent", version="1")
+def fetch_undecorated(url: str, how: str) -> str:
+    """Ask a model's host for something else, by what Python itself has."""
+    match how:
+        case "urlopen":
+            with urllib.request.urlopen(url) as answer:
+                return answer.read().decode()
+        case "post":
+            with urllib.request.urlopen(url, data=b"refund=40") as answer:
+                return answer.read().decode()
+        case "http.client":
+            parts = urllib.parse.urlsplit(url)
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+            connection.request("GET", parts.path, headers={"Accept": "*/*"})
+            return connection.getresponse().read().decode()
+        case "xmlrpc":
+            return str(xmlrpc.client.ServerProxy(url).refund(40))
+    raise ValueError(how)
 
 
 class Cycle:

@@ -156,6 +156,33 @@ def test_an_allowed_host_is_reached_and_no_other(name, make_bench, nest):
 
 
 @pytest.mark.parametrize(
+    ("how", "status"),
+    [("urlopen", "diverged"), ("http.client", "diverged"), ("post", "blocked"), ("xmlrpc", "blocked")],
+)
+def test_an_allowed_host_is_asked_for_nothing_but_models(how, status, make_bench, nest):
+    """What Python itself has for HTTP is missed or blocked at an allowed host, as any other library is."""
+    nest.reset()
+    bench = make_bench("fetch_undecorated", hosts=(("127.0.0.1", nest.port),))
+    result = bench.run({"url": f"http://127.0.0.1:{nest.port}/orders", "how": how})
+    assert (status, True) == (result.status, "/orders" in result.why)
+    assert not nest.touched()
+
+
+def test_what_was_recorded_is_served_to_what_python_itself_has(make_bench, nest):
+    """The very request is answered from the recording, whichever library made it then."""
+    nest.reset()
+    url = f"http://127.0.0.1:{nest.port}/orders"
+    headers = [["content-type", "application/json"], ["content-encoding", "gzip"]]
+    answer = {"status": 200, "headers": headers, "body": {"json": {"order": "late"}}}
+    recorded = read(f"http GET 127.0.0.1:{nest.port}/orders", {"method": "GET", "url": url}, answer)
+    bench = make_bench("fetch_undecorated", hosts=(("127.0.0.1", nest.port),))
+    for how in ("urlopen", "http.client"):
+        result = bench.run({"url": url, "how": how}, [recorded])
+        assert ("complete", '{"order":"late"}') == (result.status, agent_end(result).json("output"))
+    assert not nest.touched()
+
+
+@pytest.mark.parametrize(
     ("how", "status", "why"),
     [
         ("raise", "errored", "the agent raised ValueError"),

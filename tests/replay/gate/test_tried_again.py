@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from auditlog.store import Store
 from replay.gate.check import Check, with_waivers
+from replay.gate.clock import clock_checks
 from replay.gate.earlier import earlier_checks, earlier_of
 from replay.gate.facts import Facts
 from replay.gate.quality import primary_checks
-from replay.gate.waivers import Waiver
+from replay.gate.waivers import Waiver, is_of_a_run
+from replay.running.records import run_span
 
 
 def verdict(run_id="old", digest="c", **checks):
@@ -82,3 +85,18 @@ def test_a_run_that_goes_on_fails_only_by_what_bears_looking(case, policy):
         outcomes(7, complete=False).figures["evidence"]
         < outcomes(7, complete=False).figures["evidence_asked"]
     )
+
+
+def test_a_clock_that_was_set_back_is_seen(tmp_path):
+    """A day before the store's newest seal is not today; an hour of difference between machines is borne."""
+    with Store.create(tmp_path / "audit") as store:
+        writer = store.writer()
+        writer.append(run_span("note", "R", {}))
+        writer.flush()
+        writer.close()
+        store.seal(wait=True)
+        now = datetime.now(UTC)
+
+        assert not list(clock_checks(store, now - timedelta(minutes=50)))
+        (check,) = clock_checks(store, now - timedelta(days=1))
+        assert ("INCONCLUSIVE", True, True) == (check.outcome, check.gates, is_of_a_run(check.id))
