@@ -6,7 +6,7 @@
 | Interception below the decorator: the body is never entered | `intercept` |
 | The process-wide switch, and the audit hook over sockets, processes and files | `state`, `guard`, `rules` |
 | What the hook is not told, or not enough | `side_doors`, `threads` |
-| A process that starts without credentials, and is put back after each case | `environment`, `surroundings` |
+| A process that starts without credentials, and is put back after each case | `environment`, `surroundings`, `settings` |
 | The kernel's own rules, where it has them (Linux) | `kernel`, `seccomp` |
 
 `locking` takes them in their order. What a run serves and what it lets happen all the same is `modes`; `fork` and `simulate`

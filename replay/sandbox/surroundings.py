@@ -3,7 +3,7 @@
 The rules:
 
 1. What a case left to happen later happens now, while it is the case's: garbage that acts when it is collected, first of all.
-2. The environment, the working directory, signal handlers, timers, tracing and hooks of the collector are put back.
+2. The environment, the working directory, signal handlers, timers, tracing, hooks of the collector and `settings` are put back.
 3. A case that changed the replay's own code, or took a lock away, is invalid, and its worker is spent.
 4. What an agent keeps in its own modules stays: it is named on the case, and a fresh worker for each case is the way around it.
 """
@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 from auditlog import interception
 from replay.sandbox.guard import Guard
+from replay.sandbox.settings import Settings
 from replay.sandbox.unchanged import Versions
 
 _WHOLE = (
@@ -117,6 +118,7 @@ class Surroundings:
         self._interceptor = interception.installed()
         self._environment = dict(os.environ)
         self._environ, self._variables = os.environ, dict(vars(os.environ)["_data"])
+        self._settings = Settings()
         self._directory = os.getcwd()  # noqa: PTH109 - as `chdir` takes it
         self._handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
         self._callbacks = list(gc.callbacks)
@@ -153,6 +155,7 @@ class Surroundings:
             os.environ.update(self._environment)
         with contextlib.suppress(OSError):
             os.chdir(self._directory)
+        self._settings.put_back()
         return tuple(self._ask())
 
     def left_behind(self) -> tuple[str, ...]:

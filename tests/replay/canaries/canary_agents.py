@@ -7,9 +7,11 @@ import concurrent.futures
 import contextlib
 import gc
 import http.client
+import locale
 import os
 import pathlib
 import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -56,6 +58,23 @@ def well_behaved(question: str) -> str:
     asyncio.run(asyncio.sleep(0))
     print("what an agent prints is nobody's message")
     return json.dumps({"order": read_tool(question), "found": retriever(question)})
+
+
+@auditlog.agent("canary-agent", version="1")
+def settings(change: bool) -> list[Any]:
+    """Say how this process is set, and perhaps set it otherwise."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    zone, where = time.localtime(0).tm_hour, locale.setlocale(locale.LC_ALL)
+    found = [zone, where, mask, sys.getrecursionlimit(), socket.getdefaulttimeout()]
+    if change:
+        os.environ["TZ"] = "XYZ-9"
+        time.tzset()
+        locale.setlocale(locale.LC_ALL, "C" if where != "C" else "C.UTF-8")
+        os.umask(0o002)
+        sys.setrecursionlimit(500)
+        socket.setdefaulttimeout(0.001)
+    return found
 
 
 _POOL = concurrent.futures.ThreadPoolExecutor(1)

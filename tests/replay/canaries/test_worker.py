@@ -196,6 +196,13 @@ def test_how_an_agent_ends_is_told(how, status, why, make_bench):
     assert (result.status, result.why) == (status, why)
 
 
+def test_a_case_does_not_set_the_process_of_the_next(make_bench):
+    """Zone, locale, mask, recursion limit and the patience of sockets are for the next case what they were for the first."""
+    bench = make_bench("settings")
+    first, second = (agent_end(bench.run({"change": change})).json("output") for change in (True, False))
+    assert first == second
+
+
 def test_an_agent_that_ends_its_process_is_told(make_bench):
     """A worker that dies costs one case, and says how it died."""
     bench = make_bench("misbehave")
