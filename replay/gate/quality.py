@@ -45,6 +45,8 @@ class _Asked(NamedTuple):
     found: Measured
     ways: stats.BothWays
     repeats: EveryTime | None
+    of: int
+    """The cases that it was asked of."""
 
     @property
     def gates(self) -> bool:
@@ -125,7 +127,9 @@ def _asked(
         policy.most_diverged,
     )
     inside = pairs.cases if places is None else [pairs.cases[place] for place in places]
-    return _Asked(check_id, group, title, metric, margin, found, ways, every_time(metric, inside))
+    return _Asked(
+        check_id, group, title, metric, margin, found, ways, every_time(metric, inside), len(inside)
+    )
 
 
 def _one_sided(found: stats.Noninferiority) -> float:
@@ -240,9 +244,11 @@ def _nothing(one: _Asked) -> str:
         why = f"of {one.found.silent:,} more neither side was served to its end, or judged"
     elif one.group == "slice":
         why = "no more of this run's cases are of this slice"
+    elif one.found.n == one.of:
+        why = "this run has no more, and one shows nothing by itself" if one.of else "this run has none"
     elif one.metric in AGREEMENT:
         why = (
-            "the baseline ran each case once, so there is no noise to compare with: "
+            f"the baseline ran each {'other ' if one.found.n else ''}case once, so there is no noise to compare with: "
             "run with `--second-baseline 1`, or `--repeats 2`"
         )
     else:

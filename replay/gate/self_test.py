@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from auditlog.values import Turn
+from auditlog.wording import many
 from replay.errors import RunError
 from replay.gate.check import Check
 from replay.gate.facts import (
@@ -186,8 +187,8 @@ def self_test(
     cases = [tried for tried in case_trials(store, manifest) if len(_baselines(tried)) > 1]
     if len(cases) < 2:
         raise RunError(
-            f"Run {whole} ran its baseline once in each case, and a self-test needs it twice. "
-            "Run it with --second-baseline 1 or --repeats 2."
+            f"Run {whole} ran its baseline twice in {many(len(cases), 'case')}, and a self-test needs two such cases or more. "
+            "Run more cases, with --second-baseline 1 or --repeats 2."
         )
     rng = random.Random(seed)  # noqa: S311 - a choice that can be repeated, no secret
     left_out = max(0, len(cases) - MOST_CASES)

@@ -36,6 +36,15 @@ def many(case, count, bad=0, run=FAILED, **more):
     return [case(n, candidate=run if n < bad else CALM, **more) for n in range(count)]
 
 
+@pytest.mark.parametrize("metric", ["outcome", "write_set"])
+def test_one_case_alone_is_not_blamed_on_a_missing_baseline(case, policy, metric):
+    """Of a run of one case, whose baseline ran twice, the gate says that one is too few, and not that something did not run."""
+    check = found(primary_checks(many(case, 1), policy()), f"primary.{metric}")
+
+    said = "1 case can be compared: this run has no more, and one shows nothing by itself."
+    assert ("INCONCLUSIVE", said) == (check.outcome, check.sentence)
+
+
 def again(case, cases, runs, baseline=CALM):
     """Give a confirmation in which each case's candidate did these runs."""
     rerun = {}
