@@ -11,12 +11,12 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import datetime, timedelta
 from typing import NoReturn
 
 from auditlog.errors import FilterError
+from auditlog.wording import nearest
 
 _BACK = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|min|h|d|w)(?:\s+ago)?")
 _UNITS = {
@@ -75,8 +75,8 @@ def _local(moment: datetime, now: datetime | None) -> datetime:
 def _fail(text: str, written: str) -> NoReturn:
     from auditlog.safe_text import safe_text
 
-    nearest = difflib.get_close_matches(written, _WORDS, 1)
-    hint = f"; the nearest is `{nearest[0]}`" if nearest else ""
+    near = nearest(written, _WORDS)
+    hint = "" if near is None else f"; the nearest is `{near}`"
     raise FilterError(
         f"'{safe_text(text, width=40)}' is no point in time{hint}. "
         "Write yesterday, today, 90m, 2h, 3d, 1w, 2026-11-22 or 2026-11-22T09:30."

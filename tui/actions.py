@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from textual.binding import Binding, BindingType
 
 from auditlog.errors import ConfigurationError
+from auditlog.wording import nearest_hint
 
 LISTING = "list"
 """The name under which every list's own keys are registered."""
@@ -259,8 +259,7 @@ def find(name: str, screen: str) -> Action:
     wanted = name.strip().lower()
     if wanted in known:
         return known[wanted]
-    nearest = get_close_matches(wanted, known, n=1, cutoff=0.4)
-    hint = f" Did you mean {nearest[0]}?" if nearest else " ? lists what there is."
+    hint = nearest_hint(wanted, known) or " ? lists what there is."
     raise ConfigurationError(f"There is no action called {wanted!r} on this screen.{hint}")
 
 
@@ -273,8 +272,7 @@ def remapped(keymap: Mapping[str, str]) -> dict[str, str]:
     known = {action.id: action for action in ACTIONS}
     for name in keymap:
         if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0)
-            raise ConfigurationError(f"No action has the id {name!r}; the nearest is {nearest[0]!r}.")
+            raise ConfigurationError(f"No action has the id {name!r}.{nearest_hint(name, known, 0)}")
     for screen in EVERYWHERE:
         taken: dict[str, str] = {}
         for action in of_screen(screen):

@@ -176,10 +176,10 @@ def _let_numpy_in() -> None:
 
 def refuse_unknown(name: str, known: Sequence[str], ctx: click.Context) -> NoReturn:
     """Raise the usage error for a command that is not there, naming the nearest."""
-    import difflib
+    from auditlog.wording import nearest
 
-    nearest = difflib.get_close_matches(name, known, 1)
-    hint = f" The nearest is `{ctx.command_path} {nearest[0]}`." if nearest else ""
+    near = nearest(name, known)
+    hint = "" if near is None else f" The nearest is `{ctx.command_path} {near}`."
     raise click.UsageError(f"There is no command {name!r}.{hint}", ctx)
 
 

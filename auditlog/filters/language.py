@@ -20,13 +20,13 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NoReturn
 
 from auditlog.errors import FilterError
+from auditlog.wording import nearest
 
 Level = Literal["conversation", "turn"]
 Operator = Literal[":", ">", ">=", "<", "<="]
@@ -321,8 +321,8 @@ def _choice(field: Field, value: Pattern, at: int) -> Pattern:
 
 
 def _unknown_choice(field: Field, written: str, at: int) -> NoReturn:
-    nearest = difflib.get_close_matches(written, field.choices, 1)
-    hint = f"the nearest is `{nearest[0]}`; " if nearest else ""
+    near = nearest(written, field.choices)
+    hint = "" if near is None else f"the nearest is `{near}`; "
     one_of = ", ".join(field.choices)
     _fail(
         at,
@@ -346,9 +346,9 @@ def _key_of(values: tuple[Pattern, ...], at: int) -> tuple[str, tuple[Pattern, .
 
 def _unknown_field(written: str, text: str, at: int) -> str:
     word = text[at:].split(maxsplit=1)[0]
-    nearest = difflib.get_close_matches(written.lower(), FIELDS, 1, 0.6)
-    if nearest:
-        field = FIELDS[nearest[0]]
+    near = nearest(written.lower(), FIELDS, 0.6)
+    if near is not None:
+        field = FIELDS[near]
         return f"there is no field {_shown(written)}; the nearest is `{field.name}`. Example: {field.example}"
     known = ", ".join(FIELDS)
     return (

@@ -10,7 +10,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +17,7 @@ from typing import Any
 
 from auditlog.errors import ImportFileError
 from auditlog.importers.reading import SourceFile
+from auditlog.wording import nearest_hint
 
 GROUP = "auditlog.importers"
 
@@ -161,8 +161,7 @@ def _named(name: str) -> Shape:
         if point.name == name:
             return _loaded(point)
     names = shape_names()
-    near = difflib.get_close_matches(name, names, 1, 0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = nearest_hint(name, names)
     msg = f"There is no format {name!r} to import.{hint} The formats are {', '.join(names)}."
     raise ImportFileError(msg)
 

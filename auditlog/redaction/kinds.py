@@ -9,7 +9,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from typing import Any
 
 from auditlog.errors import ConfigurationError
 from auditlog.redaction.validators import CHECKS, NORMALS, Check, Normal, schema
+from auditlog.wording import nearest_hint
 
 DEFAULT = "default"
 """The name that stands for every kind that is on by default."""
@@ -77,8 +77,7 @@ def chosen(names: Iterable[str], more: Iterable[str] = ()) -> tuple[str, ...]:
         elif name in known:
             found[name] = None
         else:
-            near = difflib.get_close_matches(str(name), [*known, DEFAULT], 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = nearest_hint(str(name), [*known, DEFAULT])
             raise ConfigurationError(
                 f"{name!r} is no kind of value to redact.{hint} The kinds are {', '.join(sorted(known))}; "
                 f"{DEFAULT!r} stands for those that are on by default."

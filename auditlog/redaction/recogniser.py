@@ -18,12 +18,12 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from auditlog.errors import ConfigurationError
 from auditlog.redaction.token import is_kind
+from auditlog.wording import nearest_hint
 
 GROUP = "auditlog.recognisers"
 
@@ -85,8 +85,7 @@ def load(name: str) -> Recogniser:
 
     offered = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in offered:
-        near = difflib.get_close_matches(name, offered, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = nearest_hint(name, offered)
         raise ConfigurationError(f"No installed package offers a recogniser {name!r}.{hint}")
     try:
         return checked(offered[name].load()())

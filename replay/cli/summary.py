@@ -10,7 +10,6 @@ The rules:
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from auditlog.cli.formats import Column, count, moment, table_lines
 from auditlog.cli.output import destination, is_terminal, narrate, require_stdout, terminal_width
 from auditlog.errors import NotFoundError
+from auditlog.wording import nearest_hint
 from replay.diff import CaseClass
 from replay.render.grouping import differs
 from replay.render.wording import FILE_WIDTH
@@ -188,8 +188,7 @@ def _only(report: Report, wanted: str) -> Report:
             raise NotFoundError(f"{wanted!r} is the beginning of {len(cases)} cases. Write more of it.")
     if not cases:
         known = [name for case in report.cases for name in (case.case_id, case.conversation_id)]
-        nearest = difflib.get_close_matches(wanted, known, 1, 0.4)
-        hint = f" The nearest is {nearest[0]!r}." if nearest else ""
+        hint = nearest_hint(wanted, known)
         run_id = report.run.run_id
         raise NotFoundError(
             f"Run {run_id} has no case {wanted!r}.{hint} `auditlog replay show {run_id}` lists them."

@@ -21,6 +21,7 @@ import click
 from auditlog.cli.exits import GateCommand, GateExit
 from auditlog.cli.options import open_store, record_access, store_option, store_words
 from auditlog.errors import AuditlogError
+from auditlog.wording import unknown
 
 if TYPE_CHECKING:
     from auditlog.store import Store
@@ -203,11 +204,7 @@ def _places(outputs: Sequence[str]) -> list[tuple[str | None, str]]:
         if equals and form in FORMATS and path:
             places.append((form, path))
         elif equals and "/" not in form and "." not in form:
-            import difflib
-
-            near = difflib.get_close_matches(form, FORMATS, 1, 0.4)
-            hint = f"nearest {near[0]!r}" if near else f"there are {', '.join(FORMATS)}"
-            raise click.BadParameter(f"format {form!r} is unknown; {hint}", param_hint="--output")
+            raise click.BadParameter(unknown("format", form, FORMATS), param_hint="--output")
         else:
             places.append((None, given))
     return places

@@ -13,7 +13,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Literal
 
 from auditlog.errors import NotFoundError
 from auditlog.values import Conversation
+from auditlog.wording import nearest_hint
 from replay.diff import CLASSES, CaseClass, Diff, compare
 from replay.diff.measures import quantities, tool_errors
 
@@ -198,12 +198,12 @@ def _by_key(side: str, conversations: Sequence[Conversation], by: str) -> dict[s
             found[key].append(conversation)
     if not found:
         tags = sorted({tag for conversation in conversations for tag in conversation.tags})
-        near = next(iter(difflib.get_close_matches(by, [*tags, BY_CONVERSATION], n=1, cutoff=0.5)), None)
         known = (
-            f"The nearest is {near!r}." if near else f"They have {', '.join(map(repr, tags)) or 'no tags'}."
+            nearest_hint(by, [*tags, BY_CONVERSATION])
+            or f" They have {', '.join(map(repr, tags)) or 'no tags'}."
         )
         raise NotFoundError(
-            f"No conversation of the {side} has the tag {by!r}. {known} "
+            f"No conversation of the {side} has the tag {by!r}.{known} "
             f"Pair by a tag that both sides have, or by their ids: --by {BY_CONVERSATION}."
         )
     return found

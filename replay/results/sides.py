@@ -10,10 +10,10 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from auditlog.wording import nearest_hint
 from replay.running.records import OVERRIDDEN
 from replay.targets.planned import PlannedTarget, target_from_json
 
@@ -134,8 +134,7 @@ def _missed(
     if kind == "prompt":
         condition = "replay_run_id = ? AND replay_arm = ? AND prompt_name IS NOT NULL"
         asked = _names(store, "prompt_name", condition, run_id, arm)
-        near = difflib.get_close_matches(name, asked, 1, 0.5)
-        hint = f" The nearest that it asked for is {near[0]!r}." if near else ""
+        hint = nearest_hint(name, asked)
         return f"The {arm} never asked for the prompt {name!r} (auditlog.prompt), so nothing was put in its place.{hint}"
     return (
         f"The {arm} never told a model of the tool {name!r} and never ran it, so nothing of it was replaced."

@@ -8,7 +8,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 from auditlog.errors import NotFoundError
 from auditlog.resources import schema
+from auditlog.wording import nearest_hint
 
 Surface = Literal["user", "document", "tool", "memory"]
 SURFACES: tuple[Surface, ...] = get_args(Surface)
@@ -75,8 +75,7 @@ def taxonomy(name: str) -> Taxonomy:
     """
     known = {found.name: found for found in taxonomies()}
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0)
-        msg = f"There is no list of risks {name!r}. The nearest is {near[0]!r}; there are {', '.join(known)}."
+        msg = f"There is no list of risks {name!r}.{nearest_hint(name, known)} There are {', '.join(known)}."
         raise NotFoundError(msg)
     return known[name]
 

@@ -12,7 +12,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import os
 import secrets
 from collections.abc import Collection, Iterable
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from auditlog.errors import NotFoundError
 from auditlog.filters.language import parse
+from auditlog.wording import nearest_hint
 from replay.errors import RunError
 from replay.matching.rules import NO_RULES, MatchRules
 from replay.pinned.pinning import PINNED, Pinning
@@ -200,13 +200,8 @@ def _unknown_tools(store: Store, modes: Modes) -> list[str]:
         "SELECT DISTINCT name FROM spans WHERE kind IN ('tool', 'retriever') AND name IS NOT NULL"
     )
     known = [str(row["name"]) for row in found.to_pylist()]
-    notes = []
-    for name in named:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.5)
-            nearest = f" The nearest is {near[0]!r}." if near else ""
-            notes.append(f"No tool called {name!r} is recorded here.{nearest}")
-    return notes
+    missing = (name for name in named if name not in known)
+    return [f"No tool called {name!r} is recorded here.{nearest_hint(name, known)}" for name in missing]
 
 
 def _refuse_nonsense(

@@ -15,7 +15,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import socket
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditlog.errors import NotFoundError
 from auditlog.journal import boot_id
+from auditlog.wording import nearest
 from replay.errors import RunError
 from replay.running.case_lists import CASE_SHAPES, are_cases, with_cases
 from replay.running.limits import Spend
@@ -197,8 +197,8 @@ def find_manifest(store: Store, run_id: str) -> Mapping[str, Any]:
         named = ", ".join(m["run_id"] for m in fitting[:_MOST_NAMED])
         msg = f"{run_id!r} is the beginning of several runs: {named}. Write more of it."
         raise NotFoundError(msg)
-    near = difflib.get_close_matches(run_id, [m["run_id"] for m in known], 1, 0) or [known[0]["run_id"]]
-    msg = f"There is no run {run_id!r}. The nearest is {near[0]!r}. `auditlog replay ls` lists them."
+    near = nearest(run_id, [m["run_id"] for m in known], 0) or known[0]["run_id"]
+    msg = f"There is no run {run_id!r}. The nearest is {near!r}. `auditlog replay ls` lists them."
     raise NotFoundError(msg)
 
 

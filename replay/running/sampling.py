@@ -17,7 +17,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import heapq
 import math
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from auditlog.values import Json
+from auditlog.wording import nearest_hint
 from replay.errors import RunError
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def refuse_nonsense(sampling: Sampling) -> None:
         raise RunError(f"A sample has at least one case, and not {sampling.size}.")
     for key in sampling.strata:
         if not (key in _COLUMNS or (key.startswith(("tag.", "attribute.")) and not key.endswith("."))):
-            near = difflib.get_close_matches(key, (*_COLUMNS, *STRATA), 1)
-            meant = f" Did you mean {near[0]}?" if near else ""
+            meant = nearest_hint(key, (*_COLUMNS, *STRATA))
             raise RunError(
                 f"Turns cannot be grouped by {key!r}: it is tag.NAME, attribute.NAME, {', '.join(_COLUMNS)}.{meant}"
             )

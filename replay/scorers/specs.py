@@ -13,7 +13,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import importlib
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditlog.values import Json
+from auditlog.wording import nearest_hint
 from replay.errors import ScorerError
 from replay.scorers.builtin import BUILT_IN
 from replay.scorers.model import LEVELS, Level, Scorer
@@ -159,9 +159,8 @@ def checked_options(scorer: Scorer, options: Mapping[str, Json]) -> None:
         return
     for name in options:
         if name not in named:
-            near = difflib.get_close_matches(name, named, 1, 0.5)
-            known = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(named) or 'none'}."
-            msg = f"The scorer {scorer.name} has no option {name!r}. {known}"
+            known = nearest_hint(name, named) or f" It has {', '.join(named) or 'none'}."
+            msg = f"The scorer {scorer.name} has no option {name!r}.{known}"
             raise ScorerError(msg)
     given = {*options, *scorer.options}
     missing = [name for name, p in named.items() if p.default is p.empty and name not in given]
@@ -203,11 +202,9 @@ def _nearest(attribute: str, module: str) -> str:
     names = [
         name for name, value in vars(importlib.import_module(module)).items() if isinstance(value, Scorer)
     ]
-    near = difflib.get_close_matches(attribute, names, 1, 0.4)
-    return f" The nearest is {near[0]!r}." if near else f" It has {', '.join(names) or 'none'}."
+    return nearest_hint(attribute, names) or f" It has {', '.join(names) or 'none'}."
 
 
 def _unknown(name: str, found: Mapping[str, Plugin]) -> str:
-    near = difflib.get_close_matches(name, [*BUILT_IN, *found], 1, 0.4)
-    hint = f" The nearest is {near[0]!r}." if near else ""
+    hint = nearest_hint(name, [*BUILT_IN, *found])
     return f"There is no scorer {name!r}.{hint} `auditlog replay scorers` lists them; your own is module:attribute."

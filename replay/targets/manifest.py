@@ -11,7 +11,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from auditlog.overrides import Overrides, PromptOverride, ToolOverride
 from auditlog.resources import schema
 from auditlog.schema_faults import faults
 from auditlog.toml_file import TomlFile, parse_toml
+from auditlog.wording import nearest_hint
 from replay.canonical import digest_of
 from replay.errors import TargetError
 from replay.targets.planned import NOTHING
@@ -166,7 +166,4 @@ def _missing(path: Path, error: Exception) -> str:
     if not isinstance(error, FileNotFoundError):
         return f"{path.name} cannot be read: {error}."
     there = [found.name for found in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, there, 1, 0.4)
-    return (
-        f"There is no manifest {path.name} in {path.parent}.{f' The nearest is {near[0]}.' if near else ''}"
-    )
+    return f"There is no manifest {path.name} in {path.parent}.{nearest_hint(path.name, there)}"

@@ -11,7 +11,6 @@ The rules:
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -26,6 +25,7 @@ from typing import Any
 
 from auditlog.operation import Operation
 from auditlog.values import Json
+from auditlog.wording import nearest, nearest_hint
 from replay.errors import CaseStop, TargetError
 from replay.targets.sources import strayed
 
@@ -146,13 +146,13 @@ def _not_found(name: str, missing: str) -> str:
     parent, _, last = missing.rpartition(".")
     folders = sys.path if not parent else list(getattr(sys.modules.get(parent), "__path__", []))
     there = sorted({found for folder in folders for found in _modules_in(folder)})
-    near = difflib.get_close_matches(last, there, 1)
-    nearest = f" The nearest module is {parent + '.' if parent else ''}{near[0]}." if near else ""
+    near = nearest(last, there)
+    hint = "" if near is None else f" The nearest is {(f'{parent}.{near}' if parent else near)!r}."
     own = [folder or "." for folder in folders if not folder.startswith((sys.prefix, sys.base_prefix))]
     searched = ", ".join([*own[:4], "the installed packages"])
     where = f"in {parent}" if parent else f"on the path ({searched})"
     return (
-        f"No module {missing} {where}{f', which {name!r} needs' if name != missing else ''}.{nearest} "
+        f"No module {missing} {where}{f', which {name!r} needs' if name != missing else ''}.{hint} "
         "Run the command in the directory that holds it, or set PYTHONPATH."
     )
 
@@ -172,9 +172,8 @@ def _attribute(module: ModuleType, attribute: str, path: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            near = difflib.get_close_matches(part, [n for n in dir(found) if not n.startswith("__")], 1, 0.5)
-            nearest = f" The nearest attribute is {near[0]}." if near else ""
-            msg = f"{path}: {_name_of(found)} has no attribute {part!r}.{nearest}{_offer(module)}"
+            hint = nearest_hint(part, (name for name in dir(found) if not name.startswith("__")))
+            msg = f"{path}: {_name_of(found)} has no attribute {part!r}.{hint}{_offer(module)}"
             raise TargetError(msg) from None
     return found
 

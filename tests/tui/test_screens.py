@@ -254,7 +254,7 @@ async def test_named_commands(fixed_store, app_on, until):
     async with app_on(fixed_store).run_test(size=(100, 24)) as pilot:
         await until(pilot, "case-8810")
         await pilot.press(":", *"runz", "enter")
-        await until(pilot, "Did you mean runs?")
+        await until(pilot, "The nearest is 'runs'.")
         await pilot.press(":", *"runs", "enter")
         await until(pilot, "› Runs")
 

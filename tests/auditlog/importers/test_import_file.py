@@ -164,7 +164,7 @@ def test_a_wanted_format_that_does_not_fit_or_exist_is_refused(write, tau2_docum
     """A format that is asked for is checked against the file, and its name against the known ones."""
     path = write(tau2_document)
     assert "is not τ-bench results (tau1)" in refusal(path, format="tau1")
-    assert "Did you mean 'tau2'" in refusal(path, format="tau3")
+    assert "The nearest is 'tau2'" in refusal(path, format="tau3")
 
 
 def test_other_packages_add_shapes(monkeypatch, write):

@@ -62,7 +62,7 @@ def test_a_store_can_name_the_recogniser(names, store_path):
 def test_a_recogniser_that_is_not_there_is_refused():
     """A name that no package offers is refused, and the nearest named; ours is offered."""
     assert "names" in offered()
-    with pytest.raises(ConfigurationError, match="Did you mean 'names'"):
+    with pytest.raises(ConfigurationError, match="The nearest is 'names'"):
         load("name")
 
 

@@ -132,5 +132,5 @@ def test_a_text_of_nothing_but_candidates_is_given_up(redactor):
 
 def test_an_unknown_kind_names_the_nearest():
     """A kind that is not known is refused, and the nearest named."""
-    with pytest.raises(Exception, match="Did you mean 'email'"):
+    with pytest.raises(Exception, match="The nearest is 'email'"):
         Redactor(["emial"])

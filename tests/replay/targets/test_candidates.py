@@ -242,7 +242,7 @@ def test_a_commit_that_is_gone_is_one_sentence(recorded, scratch, agent_source):
     [
         ("git:mian", {}, r"no revision 'mian'. The nearest: main"),
         ("git:main", {"agent": ""}, r"git:main names no agent. Name it with --agent"),
-        (".", {"agent": "bot:anser"}, r"no attribute 'anser'. The nearest attribute is answer"),
+        (".", {"agent": "bot:anser"}, r"no attribute 'anser'. The nearest is 'answer'"),
         ("nope.toml", {}, r"There is no manifest nope.toml"),
         ("git:main", {"baseline": "git:nope"}, r"no revision 'nope'"),
     ],
