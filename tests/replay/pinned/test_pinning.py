@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 import time
 import uuid
@@ -95,6 +96,16 @@ def test_a_seeded_case_draws_the_same_again_and_an_id_more_shifts_no_number(seed
     assert (4, 1) == (first[1].version, first[2].version)
     seeds.begin(8)
     assert first != drawn()
+
+
+def test_numpy_that_a_case_is_the_first_to_import_is_seeded():
+    """A worker's first case draws what its second would."""
+    script = (
+        "from replay.pinned import seeds; seeds.install(); seeds.begin(7); import numpy; first = numpy.random.random();"
+        "seeds.begin(7); print(first == numpy.random.random())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "True" == done.stdout.strip()
 
 
 def test_where_writes_are_live_ids_stay_random(seeding):
