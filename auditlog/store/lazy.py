@@ -7,6 +7,8 @@ The rules:
 2. A field that nobody asks for costs nothing; one that was asked for is kept.
 3. A row that is not plain (its content was erased, or cannot be read) is read as all rows are.
 4. A turn without its rows is not there.
+5. Who reads many turns a few at a time looks through the whole store once, for when their spans began; each reading then
+   goes only where those lie. That counts for the picture of the store that it was made of, and no other.
 """
 
 from __future__ import annotations
@@ -34,12 +36,79 @@ _COLUMNS = ("entry", "salt", "commitments", "leaf", *PARTS)
 _MESSAGES = ("input_messages", "output_messages")
 
 
-def turns_by_id(store: Store, turn_ids: Sequence[str]) -> tuple[dict[str, Turn], int]:
+_TOGETHER = 64
+"""Turns that are next to one another in a list whose spans' beginning is known together."""
+
+
+class TurnsInOrder:
+    """Reads recorded turns by their place in a list, which is best in the order of time."""
+
+    def __init__(self, store: Store, turn_ids: Sequence[str]) -> None:
+        """Read nothing yet.
+
+        Args:
+            store: where they are.
+            turn_ids: the list.
+        """
+        self._store, self._ids = store, turn_ids
+        self._picture: tuple[object, object] | None = None
+        self._began: dict[int, tuple[int, int] | None] = {}
+        """When the first and the last of a part's spans began; None where one could be anywhere."""
+
+    def read(self, wanted: Sequence[str], first: int, end: int) -> tuple[dict[str, Turn], int]:
+        """Give some of the turns, as `turns_by_id` does.
+
+        Args:
+            wanted: their ids.
+            first: the place in the list of the first that is wanted.
+            end: the place behind the last.
+
+        Raises:
+            StoreError: a sealed row is not what was recorded; the message names the file and the span.
+        """
+        if self._store._reader.is_closed or len(self._ids) <= end - first:  # noqa: SLF001 - of one package
+            return turns_by_id(self._store, wanted)
+        self._look()
+        parts = range(first // _TOGETHER, (end - 1) // _TOGETHER + 1)
+        began = [self._began[part] for part in parts if part in self._began]
+        known = [times for times in began if times is not None]
+        within = (min(low for low, _ in known), max(high for _, high in known)) if known else None
+        found = turns_by_id(self._store, wanted, within if len(known) == len(began) else None)
+        # What came into the store meanwhile may lie anywhere.
+        return found if self._is_same() else turns_by_id(self._store, wanted)
+
+    def _is_same(self) -> bool:
+        reader, known = self._store._reader, self._picture  # noqa: SLF001
+        return known is not None and known[0] is reader.segments and known[1] is reader.live_rows
+
+    def _look(self) -> None:
+        if self._is_same():
+            return
+        reader = self._store._reader  # noqa: SLF001
+        picture = (reader.segments, reader.live_rows)
+        rows = self._store.query(
+            "SELECT listed.part, min(s.start_ns), max(s.start_ns), bool_or(s.start_ns IS NULL) "
+            f"FROM (SELECT unnest(?::VARCHAR[]) AS id, unnest(range(?)) // {_TOGETHER} AS part) listed "
+            "JOIN all_spans s ON s.turn_id = listed.id WHERE s.replay_run_id IS NULL GROUP BY listed.part",
+            [list(self._ids), len(self._ids)],
+        )
+        columns = [column.to_pylist() for column in rows.columns]
+        self._began = {
+            part: None if is_somewhere else (low, high)
+            for part, low, high, is_somewhere in zip(*columns, strict=True)
+        }
+        self._picture = picture
+
+
+def turns_by_id(
+    store: Store, turn_ids: Sequence[str], within: tuple[int, int] | None = None
+) -> tuple[dict[str, Turn], int]:
     """Give recorded turns, those of replays left out.
 
     Args:
         store: where they are.
         turn_ids: their agent spans' ids.
+        within: when the first and the last of their spans began, in ns; None where nobody knows.
 
     Returns:
         What is there, by id, and how many bytes of content were read for it.
@@ -51,8 +120,8 @@ def turns_by_id(store: Store, turn_ids: Sequence[str]) -> tuple[dict[str, Turn],
         return _read_whole(store, turn_ids), 0
     found = store.query(
         f"SELECT {', '.join(_COLUMNS)}, segment FROM all_spans WHERE turn_id IN (SELECT unnest(?::VARCHAR[])) "
-        "AND replay_run_id IS NULL",
-        [list(turn_ids)],
+        f"AND replay_run_id IS NULL{'' if within is None else ' AND start_ns BETWEEN ? AND ?'}",
+        [list(turn_ids), *(within or ())],
     )
     members: defaultdict[str, list[Span]] = defaultdict(list)
     rest: set[str] = set()

@@ -92,8 +92,9 @@ def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[li
         plan: the run.
         done: the executions that are done.
     """
-    from auditlog.store.lazy import turns_by_id
+    from auditlog.store.lazy import TurnsInOrder
 
+    recorded = TurnsInOrder(store, [case.span_id for case in plan.cases])
     cache = Cache(store, plan)
     first, size = 0, _BATCH
     while first < len(plan.cases):
@@ -108,7 +109,7 @@ def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[li
         if not wanted:
             continue
         names = list(dict.fromkeys(execution.case.span_id for execution in wanted))
-        turns, content = turns_by_id(store, names)
+        turns, content = recorded.read(names, first - len(batch), first)
         size = max(1, min(MOST_CASES, 4 * size, MOST_BYTES * len(names) // max(content, 1)))
         answers = cache.answers(set(names))
         yield [
