@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import ctypes
 import gc
+import importlib
 import os
 import sys
 import types
@@ -195,6 +196,14 @@ def modules_exchanged(canary: Canary) -> None:
         touch(canary.path)
     finally:
         sys.modules.update(taken)
+
+
+@way("invalid", r"change the replay's own code \(sys.modules.auditlog")
+def modules_loaded_anew(canary: Canary) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "auditlog"]:
+        del sys.modules[name]
+    anew = importlib.import_module("auditlog")
+    anew.tool(effect="write")(touch)(canary.path)
 
 
 @way("invalid", r"change the replay's own code \(.*_verdict\)")
