@@ -3,7 +3,8 @@
 The rules:
 
 1. A worker answers when its case is over, so a START record alone says nothing that its END does not: a call is one SPAN
-   record. A call that never ended stays a START. What was told while the case ran is not told again.
+   record. A call that never ended stays a START; one whose body did not run for real says so there, since it has no END that
+   could. What was told while the case ran is not told again.
 2. The agent's record comes last and carries the case's status: an execution is done exactly when that is there.
 3. A behaviour's digest covers, byte for byte, what the agent did in order, what it was answered, and what it said. Equal
    digests are equal behaviours; of different ones only the diff says whether they differ.
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from replay.diff.model import CaseStatus
 
 _TIER = "auditlog.replay.match_tier"
+_LEFT = "left"
+"""The match tier of a call that was answered by the replay, and whose answer, a stream, the agent never took to its end."""
 
 _INFRASTRUCTURE = re.compile(
     r"(RateLimit|TooManyRequests|ServiceUnavailable|InternalServer|BadGateway|Overloaded|Timeout|TimedOut|APIConnection|Connect"
@@ -101,6 +104,10 @@ def payloads_of(case: CaseCalls, agent: Call | None = None) -> list[bytes]:
     calls = [call for call in case.calls.values() if call is not agent]
     if any(not call.ended for call in calls):
         calls.sort(key=lambda call: call.ended)
+        for call in calls:
+            # A body that runs for real is told of before it does.
+            if not (call.ended or call.told or call.kind == "agent") and call.span in case.opened:
+                call.tell_of({_TIER: _LEFT})
     # Of a call that was told its end was told, too; an agent within the agent ends with its case.
     return [
         call.payload(case.lineage) for call in calls if not call.told or (call.ended and call.kind == "agent")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,12 +21,9 @@ AGENTS = Path(__file__).parent.parent / "agents"
 
 
 @pytest.fixture
-def paid(record, tmp_path):
+def paid(record, tmp_path, import_file):
     """A store with eight turns of an agent whose model costs a cent each."""
-    spec = importlib.util.spec_from_file_location("paid_agents", AGENTS / "paid_agents.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["paid_agents"] = module
-    spec.loader.exec_module(module)
+    module = import_file(AGENTS / "paid_agents.py")
     record(tmp_path / "audit", module.paid, [[f"question {number}"] for number in range(8)])
     with Store.open(tmp_path / "audit") as store:
         yield store
