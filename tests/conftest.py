@@ -1,18 +1,30 @@
 """What tests of every package share: a store's path, recorded turns, and the shared data sets."""
 
 import contextlib
+import http.server
+import importlib.util
 import itertools
 import os
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
+import hypothesis
 import orjson
 import pytest
+from click.testing import CliRunner
 
+import auditlog
+from auditlog import http_calls
 from auditlog.background import VARIABLE
 from auditlog.record import encode_record
 from auditlog.store import Store
+
+# How long an example takes is the machine's matter, and no test's.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # What a test leaves in a journal stays there until the test seals it.
 os.environ[VARIABLE] = "off"
@@ -22,6 +34,60 @@ os.environ[VARIABLE] = "off"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def import_file():
+    """Give a function that imports a file as a module, which has the file's name where no other is given."""
+
+    def imported(path, name=None):
+        name = name or path.stem
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return imported
+
+
+@pytest.fixture
+def serve_recorded():
+    """Give a function that serves a handler's answers on the loopback while HTTP is recorded, and gives the address."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(handler):
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            stack.callback(server.server_close)
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            auditlog.record_http()
+            stack.callback(http_calls.forget_http)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield serve
+
+
+@pytest.fixture
+def plain_surroundings(monkeypatch, tmp_path):
+    """Keep the tester's own store, name, colours, width, hours and directory out of it."""
+    for name in ("AUDITLOG_STORE", "AUDITLOG_TRACEBACK", "AUDITLOG_USER", "NO_COLOR", "MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run():
+    """Give a function that runs the command in this process and gives click's result."""
+    from auditlog.cli.main import main
+
+    def invoke(*arguments, stdin=None):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+    return invoke
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import http.server
 import json
-import threading
 from typing import ClassVar
 
 import anthropic
@@ -14,7 +13,7 @@ import openai
 import pytest
 
 import auditlog
-from auditlog import http_calls, interception, overrides
+from auditlog import interception, overrides
 from auditlog.http_models import ModelRefusedError
 from auditlog.interception import Raised, Served
 
@@ -98,18 +97,10 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def address():
+def address(serve_recorded):
     """Where the server is; HTTP is recorded meanwhile."""
     Provider.seen.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    auditlog.record_http()
-    yield f"http://127.0.0.1:{server.server_port}"
-    http_calls.forget_http()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return serve_recorded(Provider)
 
 
 def by_openai(address, model="small"):

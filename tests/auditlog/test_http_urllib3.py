@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gc
 import http.server
-import threading
 import weakref
 
 import pytest
 import urllib3
 
 import auditlog
-from auditlog import http_calls
 
 
 class Numbers(http.server.BaseHTTPRequestHandler):
@@ -31,17 +29,9 @@ class Numbers(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def numbers():
+def numbers(serve_recorded):
     """The address of a server on the loopback, while HTTP is recorded."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Numbers)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    auditlog.record_http()
-    yield f"http://127.0.0.1:{server.server_port}"
-    http_calls.forget_http()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return serve_recorded(Numbers)
 
 
 def of_tools(recording):

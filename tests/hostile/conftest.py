@@ -6,30 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
-from auditlog.cli.main import main
 from auditlog.store import Store
 from tui.app import AuditApp
 
 
 @pytest.fixture(autouse=True)
-def _plain_surroundings(monkeypatch, tmp_path):
-    """Keep the tester's own store, colours and width out of it."""
-    for name in ("AUDITLOG_STORE", "AUDITLOG_TRACEBACK", "AUDITLOG_USER", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run():
-    """Give a function that runs the command in this process and gives click's result."""
-
-    def invoke(*arguments, stdin=None):
-        return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
-
-    return invoke
+def _plain(plain_surroundings):
+    """Every test here runs in plain surroundings."""
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,15 +18,9 @@ QUESTIONS = ("hello", "refund A1", "refund A2", "refund B9", "angry: where is it
 
 
 @pytest.fixture(scope="session")
-def agents() -> ModuleType:
+def agents(import_file: Callable[[Path], ModuleType]) -> ModuleType:
     """The module of the shop's agents, as the workers import it."""
-    spec = importlib.util.spec_from_file_location("shop_agents", AGENTS / "shop_agents.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["shop_agents"] = module
-    spec.loader.exec_module(module)
-    return module
+    return import_file(AGENTS / "shop_agents.py")
 
 
 def record_talks(

@@ -17,17 +17,9 @@ from click.testing import CliRunner
 from auditlog.cli.exits import Exit
 from auditlog.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("plain_surroundings")
 AGENTS = Path(__file__).parent / "agents"
 QUESTIONS = ("hello", "refund A1", "refund A2", "refund B9", "angry: where is it?", "crash")
-
-
-@pytest.fixture(autouse=True)
-def _plain_surroundings(monkeypatch, tmp_path):
-    """Keep the tester's own store, colours and width out of it."""
-    monkeypatch.delenv("AUDITLOG_STORE", raising=False)
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments):
@@ -95,8 +87,8 @@ def test_a_run_takes_only_what_matches(recorded):
         ([], Exit.USAGE, "Name what to run with --agent MODULE:ATTR"),
         (["--agent", "a:b", "--adapter", "c:d"], Exit.USAGE, "give one of them"),
         (["--agent", "shop_agents"], Exit.ERROR, "names no agent. Write module:attribute"),
-        (["--agent", "shop_agent:v1"], Exit.ERROR, "The nearest module is shop_agents."),
-        (["--agent", "shop_agents:v11"], Exit.ERROR, "The nearest attribute is v1."),
+        (["--agent", "shop_agent:v1"], Exit.ERROR, "The nearest is 'shop_agents'."),
+        (["--agent", "shop_agents:v11"], Exit.ERROR, "The nearest is 'v1'."),
         (["--agent", "shop_agents:refund"], Exit.ERROR, "is decorated as a tool"),
         (["--agent", "shop_agents:v1", "--where", "agnt:x"], Exit.ERROR, "the nearest is `agent`"),
         (["--agent", "shop_agents:v1", "--where", "user:nobody"], Exit.ERROR, "user:nobody"),

@@ -131,7 +131,7 @@ def shape(value):
     return [shape(item) for item in value] if isinstance(value, list) else None
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(values)
 def test_any_json_stays_json_of_the_same_shape_and_twice_is_once(value):
     """Whatever the value, the result is JSON of the same shape, and redacting it again changes nothing."""
@@ -140,7 +140,7 @@ def test_any_json_stays_json_of_the_same_shape_and_twice_is_once(value):
     assert once == REDACTOR.text(once).text
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(value=values, kind=st.sampled_from(list(PLANTED)), data=st.data())
 def test_a_planted_value_is_found_wherever_it_stands(value, kind, data):
     """A value is found as a text, in a sentence, as a key, in a list, in JSON inside JSON, at any depth."""

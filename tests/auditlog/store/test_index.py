@@ -163,7 +163,7 @@ def answers(store):
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(spans())
 def test_with_the_index_and_without_the_answers_are_the_same(some):
     """Lists, counts, filters and conversations are the same with the indexes and without, sealed in several files and live."""

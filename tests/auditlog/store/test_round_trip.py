@@ -38,7 +38,7 @@ spans = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(spans, max_size=10), st.sampled_from([600, 3000, 1 << 20]), st.booleans())
 def test_records_come_back_once_live_and_sealed(script_for, recorded, rotate_bytes, closed):
     """Every span shows once with its bytes, across rotations, open ends and midnights; sealing changes nothing."""

@@ -154,7 +154,7 @@ def named(index, ways, place):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_the_words_of_a_text_never_miss_it(engine, tmp_path, data):
     """Whatever a search through everything finds, each query of the index names, and no query more than the one before."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import http.server
-import importlib.util
 import json
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,13 +109,9 @@ AGENTS = Path(__file__).parents[1] / "agents"
 
 
 @pytest.fixture(scope="session")
-def naive():
+def naive(import_file):
     """Give the module of the agents that are easily talked into things."""
-    spec = importlib.util.spec_from_file_location("naive_agents", AGENTS / "naive_agents.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["naive_agents"] = module
-    spec.loader.exec_module(module)
-    return module
+    return import_file(AGENTS / "naive_agents.py")
 
 
 TALKS = [

@@ -98,7 +98,7 @@ def test_the_same_seed_makes_the_same_attacks(host):
     assert ids(1) != ids(2)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     words=st.lists(st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8), min_size=1, max_size=8),
     names=st.lists(st.sampled_from(sorted(set(MUTATIONS) - {"encoded"})), max_size=3),

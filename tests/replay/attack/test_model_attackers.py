@@ -45,7 +45,7 @@ def test_what_identifies_is_taken_out_of_words(host, said, left):
     assert left == masked(said, host)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=80))
 def test_no_digit_and_no_address_is_left(said):
     """Whatever the words, no decimal digit and no @ is left of them."""

@@ -16,7 +16,7 @@ WORD = st.tuples(st.text("abcdef", min_size=1, max_size=6), st.sampled_from(("",
 WORDS = st.lists(WORD, min_size=1, max_size=14)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(words=WORDS, data=st.data())
 async def test_what_is_left_is_what_is_needed(words, data):
     """What is left works, holds what is needed and not more than the beginning, within the bound."""

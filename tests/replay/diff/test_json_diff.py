@@ -107,7 +107,7 @@ def test_pointers_escape_and_come_back():
     assert pointer_segments("") == ()
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(900, 5000))
 def test_values_nested_beyond_the_stack_are_compared(depth):
     """Hostile nesting ends as one change, not as a crash."""

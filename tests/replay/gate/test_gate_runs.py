@@ -16,20 +16,10 @@ from auditlog.store import Store
 from replay.gate.facts import CaseFacts
 from replay.gate.losses import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_surroundings")]
 AGENTS = Path(__file__).parents[1] / "agents"
 TALKS = [["refund A1"], ["refund A2"], ["hello"]]
 LEVEL_1 = 'version = 1\nlevel = 1\nowner = "Jo"\n'
-
-
-@pytest.fixture(autouse=True)
-def _plain_surroundings(monkeypatch, tmp_path):
-    """Keep the tester's own store, colours and width out of it."""
-    monkeypatch.delenv("AUDITLOG_STORE", raising=False)
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("AUDITLOG_SEAL", "off")
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.gate.facts import CaseFacts, Facts, Write
@@ -111,7 +111,6 @@ runs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(one=runs, other=runs, candidate=runs)
 def test_every_metric_stays_in_bounds(one: Facts, other: Facts, candidate: Facts):
     """Whatever ran, a metric gives worst ≤ best, both from 0 to 1."""
@@ -122,7 +121,6 @@ def test_every_metric_stays_in_bounds(one: Facts, other: Facts, candidate: Facts
             assert 0 <= low <= high <= 1
 
 
-@settings(deadline=None)
 @given(run=runs)
 def test_what_is_the_same_is_never_worse(run: Facts):
     """Three runs that did the same give no difference, however they ended."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 import tomllib
 from pathlib import Path
 
@@ -15,12 +13,9 @@ CONVERSATIONS = 150
 
 
 @pytest.fixture(scope="module")
-def bench():
+def bench(import_file):
     """The benchmark's functions, and the environment as it was afterwards."""
-    spec = importlib.util.spec_from_file_location("bench_gate", ROOT / "bench" / "gate.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_gate"] = module
-    spec.loader.exec_module(module)
+    module = import_file(ROOT / "bench" / "gate.py", "bench_gate")
     yield module
     os.environ.pop(module.noise.VARIABLE, None)
 

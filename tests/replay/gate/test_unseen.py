@@ -768,7 +768,7 @@ def test_each_repeat_counts_beside_the_mean(case, policy):
     assert every_time("outcome", [case(n) for n in range(3)]) is None
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.sampled_from(["complete", "diverged", "blocked"]), min_size=3, max_size=3),
     st.booleans(),

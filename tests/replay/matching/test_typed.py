@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -19,12 +18,9 @@ AGENTS = Path(__file__).parent.parent / "agents"
 
 
 @pytest.fixture(scope="module")
-def typed():
+def typed(import_file):
     """The module of the agents, as the workers import it."""
-    spec = importlib.util.spec_from_file_location("typed_agents", AGENTS / "typed_agents.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["typed_agents"] = module
-    spec.loader.exec_module(module)
+    module = import_file(AGENTS / "typed_agents.py")
     yield module
     del sys.modules["typed_agents"]
 

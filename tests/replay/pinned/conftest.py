@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import http.server
-import importlib.util
 import inspect
 import itertools
 import json
-import sys
 import threading
 from pathlib import Path
 
@@ -25,13 +23,9 @@ AGENTS = Path(__file__).parent.parent / "agents"
 
 
 @pytest.fixture(scope="module")
-def agents():
+def agents(import_file):
     """The module of the agents, as the workers import it."""
-    spec = importlib.util.spec_from_file_location("pinned_agents", AGENTS / "pinned_agents.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pinned_agents"] = module
-    spec.loader.exec_module(module)
-    return module
+    return import_file(AGENTS / "pinned_agents.py")
 
 
 @pytest.fixture

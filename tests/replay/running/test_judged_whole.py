@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-
 import pytest
 
 import auditlog
@@ -73,16 +70,11 @@ def holds(question: str) -> str:
 
 
 @pytest.fixture
-def recorded_whole(tmp_path, monkeypatch):
+def recorded_whole(tmp_path, import_file):
     """Record one turn of one of the agents; give its store."""
     path = tmp_path / "whole_agent.py"
     path.write_text(AGENT, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("whole_agent", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "whole_agent", module)
-    spec.loader.exec_module(module)
+    module = import_file(path)
     stores = []
 
     def record(agent):

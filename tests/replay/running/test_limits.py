@@ -16,6 +16,7 @@ from replay.running.executed import is_infrastructure
 from replay.running.limits import Limits, Spend, from_json, used_up, with_rates
 from replay.running.rates import Bucket, Leases
 from replay.running.runs import ends, load_manifest, spent
+from replay.sandbox.modes import Modes
 
 AGENTS = Path(__file__).parent.parent / "agents"
 
@@ -193,3 +194,44 @@ def test_limits_are_read_back_and_nonsense_is_refused(paid):
     assert load_manifest(paid, planned.run_id)["limits"]["max_seconds"] == 3
     assert used_up(Limits(max_seconds=3), Spend(), 3.5) == "max_seconds"
     assert used_up(Limits(), Spend(9, 9, 9, 9), 9) is None
+
+
+LEAVING = """
+import auditlog
+
+kept = []
+
+@auditlog.model("small")
+def think(question):
+    yield "a"
+    yield "b"
+
+@auditlog.agent("thinker", version="1")
+def ends(question: str, history: list) -> str:
+    return "".join(think(question))
+
+@auditlog.agent("thinker", version="2")
+def leaves(question: str, history: list) -> str:
+    kept.append(think(question))
+    return next(kept[-1])
+"""
+
+
+@pytest.mark.parametrize(("served", "calls"), [("recorded", 0), ("live", 4)])
+def test_a_stream_that_is_left_is_spent_only_where_it_was_live(served, calls, record, tmp_path, import_file):
+    """A served stream that its agent leaves costs nothing, for a run and for who goes on with it; a live one does."""
+    (tmp_path / "leaving_agents.py").write_text(LEAVING, encoding="utf-8")
+    agents = import_file(tmp_path / "leaving_agents.py")
+    record(tmp_path / "audit", agents.ends, [["a"], ["b"], ["c"], ["d"]])
+    with Store.open(tmp_path / "audit") as store:
+        planned = replay.plan(
+            store, "leaving_agents:leaves", path=tmp_path, workers=1, modes=Modes(model=served)
+        )
+        told = []
+        summary = replay.run(store, planned, progress=told.append)
+        assert ("complete", 4) == (summary.status, summary.done)
+        assert calls == told[-1].spend.calls
+        assert calls == spent(store, summary.run_id).calls
+        left = list(store.spans("replay_run_id = ? AND kind = 'model'", [summary.run_id]))
+        assert ["incomplete"] * 4 == [span.status for span in left]
+        assert calls == sum(counted(store, summary.run_id).values())

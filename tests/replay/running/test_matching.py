@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,11 +21,9 @@ RULES = '[match.look]\nlower = ["/name"]\n'
 
 
 @pytest.fixture
-def team(tmp_path):
+def team(tmp_path, import_file):
     """A store with one turn of two checkers that asked the same question at the same time."""
-    spec = importlib.util.spec_from_file_location("team_agents", AGENTS / "team_agents.py")
-    module = sys.modules["team_agents"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = import_file(AGENTS / "team_agents.py")
     store = Store.create(tmp_path / "audit")
     previous = config._state.recorder
     config.use(Recorder(store.writer(), agent_version="v1"))

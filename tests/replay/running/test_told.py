@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-
 import pytest
 
 import auditlog
@@ -48,16 +45,11 @@ MODES = Modes(reads="live", live_reads=("look", "wait"))
 
 
 @pytest.fixture
-def told_store(tmp_path, monkeypatch):
+def told_store(tmp_path, monkeypatch, import_file):
     """A store with two turns of the agent, the second of which is slow when it runs again."""
     path = tmp_path / "told_agent.py"
     path.write_text(AGENT, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("told_agent", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "told_agent", module)
-    spec.loader.exec_module(module)
+    module = import_file(path)
     with Store.create(tmp_path / "audit") as store:
         config.use(Recorder(store.writer()))
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,15 +17,9 @@ AGENTS = Path(__file__).parent.parent / "agents"
 
 
 @pytest.fixture(scope="session")
-def desk_agents():
+def desk_agents(import_file):
     """The module of the desk's agents, as the workers import it."""
-    spec = importlib.util.spec_from_file_location("desk_agents", AGENTS / "desk_agents.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["desk_agents"] = module
-    spec.loader.exec_module(module)
-    return module
+    return import_file(AGENTS / "desk_agents.py")
 
 
 @pytest.fixture

@@ -34,7 +34,6 @@ DIFFERENCES = st.lists(
 COUNTS = st.integers(0, 300)
 
 
-@settings(deadline=None)
 @given(COUNTS, COUNTS)
 def test_mcnemar_is_that_of_statsmodels(b, c):
     """The exact p-value is statsmodels', and so is χ² wherever b and c differ."""
@@ -46,7 +45,6 @@ def test_mcnemar_is_that_of_statsmodels(b, c):
         assert (theirs.statistic, theirs.pvalue) == pytest.approx(mcnemar_chi2(b, c), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
 def test_intervals_of_rates_are_those_of_statsmodels(counted, confidence):
     """Clopper–Pearson and Wilson are statsmodels' for every count and confidence."""
@@ -57,7 +55,6 @@ def test_intervals_of_rates_are_those_of_statsmodels(counted, confidence):
         assert (float(theirs[0]), float(theirs[1])) == pytest.approx((found.low, found.high), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(DIFFERENCES, st.floats(0.5, 0.999))
 def test_without_clusters_the_clustered_interval_is_the_paired_t_interval(d, confidence):
     """Clusters of one give scipy's one-sample t interval."""
@@ -101,7 +98,7 @@ def test_the_weighted_mean_and_variance_are_those_of_statsmodels(seed):
     assert (fitted.params[0], fitted.params[0] - half) == pytest.approx((found.estimate, found.low), abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=2, max_size=10))
 def test_the_permutation_p_value_is_that_of_scipy(d):
     """Where all sign flips are tried, the two-sided p-value is scipy's of the mean."""
@@ -112,7 +109,6 @@ def test_the_permutation_p_value_is_that_of_scipy(d):
 
 
 @pytest.mark.parametrize(("ours", "method"), [(benjamini_hochberg, "fdr_bh"), (holm, "holm")])
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.01, 0.5))
 def test_several_tests_are_those_of_statsmodels(ours, method, p, q):
     """What stands out by Benjamini–Hochberg and by Holm, and every adjusted p-value, is statsmodels'."""
@@ -126,7 +122,6 @@ def test_several_tests_are_those_of_statsmodels(ours, method, p, q):
     ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=4, max_size=80).filter(
         lambda pairs: len({one for one, _ in pairs}) > 1 and len({other for _, other in pairs}) > 1
@@ -146,7 +141,6 @@ def test_kappa_is_that_of_statsmodels(pairs):
     assert found.low <= max(-1.0, theirs.kappa - half) + 1e-6
 
 
-@settings(deadline=None)
 @given(st.text("abcd", max_size=40), st.text("abcd", max_size=40))
 def test_the_longest_common_subsequence_is_that_of_rapidfuzz(a, b):
     """LCS-F1 is rapidfuzz's longest common subsequence over both lengths, twice."""
@@ -156,7 +150,6 @@ def test_the_longest_common_subsequence_is_that_of_rapidfuzz(a, b):
     assert expected == pytest.approx(lcs_f1(a, b))
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=200), st.floats(0.5, 0.99))
 def test_a_rate_without_clusters_is_clopper_pearsons(y, confidence):
     """Of independent successes and failures, `rate_interval` is the exact one."""

@@ -37,7 +37,7 @@ def ends(interval):
     return interval.estimate, interval.low, interval.high
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(UNITS, st.randoms(use_true_random=False))
 def test_the_order_of_the_cases_changes_nothing(units, chance):
     """Shuffled cases give the very same interval and p-value."""
@@ -47,7 +47,7 @@ def test_the_order_of_the_cases_changes_nothing(units, chance):
     assert paired_p(*split(units)) == paired_p(*split(shuffled))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(UNITS)
 def test_swapping_the_arms_mirrors_the_interval(units):
     """Where candidate and baseline change places, the interval is mirrored and the p-value stays."""
@@ -58,7 +58,7 @@ def test_swapping_the_arms_mirrors_the_interval(units):
     assert paired_p(d, clusters) == pytest.approx(paired_p(mirrored, clusters), abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(UNITS.filter(lambda units: len({cluster for _, cluster in units}) >= 2), st.integers(2, 4))
 def test_repeating_what_a_cluster_says_is_no_evidence(units, times):
     """Each case written down several times in its conversation gives the same variance and the same interval."""
@@ -80,7 +80,7 @@ def test_a_conversation_repeated_as_other_conversations_is_evidence():
     assert (there.high - there.low) == pytest.approx((here.high - here.low) / math.sqrt(2), rel=0.05)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(UNITS, st.floats(0.05, 0.9), st.floats(0.05, 0.9))
 def test_more_confidence_is_a_wider_interval_around_the_estimate(units, one, other):
     """The estimate lies inside, the ends inside [−1, 1], and a higher confidence never narrows the interval."""
@@ -93,7 +93,7 @@ def test_more_confidence_is_a_wider_interval_around_the_estimate(units, one, oth
         assert less.low - 1e-12 <= less.estimate <= less.high + 1e-12
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(UNITS.filter(lambda units: units != []), st.floats(0.1, 1_000))
 def test_only_ratios_of_weights_count(units, factor):
     """Equal weights are none, and scaling all of them changes nothing."""

@@ -6,7 +6,7 @@ import functools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
@@ -14,7 +14,6 @@ from replay.stats import SequentialTest, mcnemar_exact
 from replay.stats.sequential import _log_e
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([-1, 0, 1]), max_size=60))
 def test_evidence_of_failure_is_the_mean_over_all_shares_of_bad_flips(flips):
     """E is the likelihood ratio against a fair coin, averaged over q in (½, 1)."""
@@ -26,7 +25,6 @@ def test_evidence_of_failure_is_the_mean_over_all_shares_of_bad_flips(flips):
     assert expected == pytest.approx(test.look().fail_evidence, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=30), st.floats(0.01, 0.3))
 def test_evidence_of_passing_is_a_product_of_bets_known_before_the_case(flips, margin):
     """K_t grows by 1 + λ_t(d_t + m), with the same λ_t whatever case t turns out to be."""
@@ -44,7 +42,6 @@ def test_evidence_of_passing_is_a_product_of_bets_known_before_the_case(flips, m
         before = test.update(d).pass_evidence
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([-1.0, -0.25, 0.0, 0.5, 1.0]), max_size=40), st.randoms(use_true_random=False)
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -13,12 +12,9 @@ BENCH = Path(__file__).resolve().parents[3] / "bench" / "stats_sim.py"
 
 
 @pytest.fixture(scope="module")
-def rows_of():
+def rows_of(import_file):
     """Give a function that simulates a section, once."""
-    spec = importlib.util.spec_from_file_location("stats_sim", BENCH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["stats_sim"] = module
-    spec.loader.exec_module(module)
+    module = import_file(BENCH, "stats_sim")
     sys.path.insert(0, str(BENCH.parent))
     import gate_sim
 

@@ -61,7 +61,7 @@ def test_hardly_any_case_is_inconclusive(d):
     assert "INCONCLUSIVE" == both_ways([[1.0]] * len(d), [[1.0]] * len(d)).verdict
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FLIPS, st.floats(0.001, 0.6), st.floats(0.001, 0.6))
 def test_a_larger_margin_never_turns_a_pass_into_anything_else(d, one, other):
     """What passes with a margin passes with any larger one, and what fails with one fails with any smaller one."""
@@ -69,7 +69,7 @@ def test_a_larger_margin_never_turns_a_pass_into_anything_else(d, one, other):
     assert RANK[strict] <= RANK[lenient]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FLIPS.filter(bool), st.data())
 def test_a_case_that_gets_better_never_turns_a_pass_into_a_fail(d, data):
     """Where one case improves, the verdict does not jump from PASS to FAIL."""
@@ -128,7 +128,7 @@ def test_a_score_may_be_known_in_part():
         both_ways([[(0.6, 0.4)]] * 3, [[1.0]] * 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 1), max_size=12), st.floats(0.001, 0.5))
 def test_holm_is_no_laxer_than_bonferroni_and_no_stricter_than_each_alone(p, alpha):
     """What stands out at α/n always stands out, what does not by itself never does, and smaller p come first."""
@@ -168,7 +168,6 @@ def test_a_case_that_never_ran_is_refused():
         both_ways([[1.0], []], [[1.0], [1.0]])
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0.001, 0.5), st.floats(0.001, 0.5))
 def test_a_smaller_effect_or_a_noisier_agent_takes_more_cases(flip_rate, one, other):
     """The required number falls with the margin and rises with the flip rate."""
@@ -178,7 +177,6 @@ def test_a_smaller_effect_or_a_noisier_agent_takes_more_cases(flip_rate, one, ot
     assert required_n(flip_rate, small, design_effect=2) >= required_n(flip_rate, small)
 
 
-@settings(deadline=None)
 @given(st.integers(20, 5_000), st.floats(0, 1))
 def test_the_smallest_effect_is_the_one_that_takes_that_many_cases(n, flip_rate):
     """A run of as many cases as an effect takes detects it, and one of fewer does not."""
