@@ -7,6 +7,7 @@ import os
 import click
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.formats import format_choice
 from auditlog.cli.options import store_option
 from auditlog.cli.output import narrate, print_line, styled, terminal_width
 from auditlog.safe_text import safe_text, wrap
@@ -16,13 +17,7 @@ _MARGIN = 24
 
 
 @click.command()
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
+@format_choice("text", "json")
 @store_option
 def doctor(format: str, store: str) -> None:
     """Say what is wrong with this set-up, and how to mend it.

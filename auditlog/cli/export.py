@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from auditlog.cli.exits import Exit
+from auditlog.cli.formats import format_choice
 from auditlog.cli.ls import say_nothing_found
 from auditlog.cli.options import (
     Selection,
@@ -31,12 +32,8 @@ if TYPE_CHECKING:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @selection_options
 @limit_option("At most N, the oldest.")
-@click.option(
-    "--format",
-    type=click.Choice(("otlp-json", "jsonl")),
-    default="otlp-json",
-    show_default=True,
-    help="OpenTelemetry spans that can be imported again, or plain JSON lines.",
+@format_choice(
+    "otlp-json", "jsonl", help="OpenTelemetry spans that can be imported again, or plain JSON lines."
 )
 @click.option(
     "--incident",

@@ -78,11 +78,11 @@ def format_option(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return decorate
 
 
-def format_choice(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def format_choice(
+    *names: str, help: str = "How to write it."
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give the option `--format`, whose default is the first of the names."""
-    return click.option(
-        "--format", type=click.Choice(names), default=names[0], show_default=True, help="How to write it."
-    )
+    return click.option("--format", type=click.Choice(names), default=names[0], show_default=True, help=help)
 
 
 def write_rows(

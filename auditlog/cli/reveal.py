@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from auditlog.cli.formats import format_choice
 from auditlog.cli.options import open_store, store_option
 from auditlog.cli.output import narrate
 from auditlog.errors import ConfigurationError
@@ -34,13 +35,7 @@ _MOST_BYTES = 4096
 )
 @click.option("--turn", type=click.IntRange(min=1), metavar="N", help="Only the Nth turn.")
 @click.option("--full", is_flag=True, help="Prompts, reasoning, whole documents and whole values too.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
+@format_choice("text", "json")
 @store_option
 def reveal(id: str, reason: str, key: Path, turn: int | None, full: bool, format: str, store: str) -> None:
     """Show a conversation with what redaction took out of it, once.

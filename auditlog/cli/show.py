@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auditlog.cli.formats import format_option
 from auditlog.cli.options import open_store, record_access, say_closed, store_option
 from auditlog.cli.output import destination, print_line, safe_json, styled, terminal_width
 from auditlog.errors import NotFoundError
@@ -25,16 +26,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Every span as JSON with all that was recorded of it; the same as --format json.",
 )
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json", "jsonl")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@click.option(
-    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
-)
+@format_option("text", "json", "jsonl")
 @store_option
 def show(
     id: str, turn: int | None, full: bool, raw: bool, format: str, output: str | None, store: str

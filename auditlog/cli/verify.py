@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import OwnCodes, Verdict
+from auditlog.cli.formats import format_choice
 from auditlog.cli.known import checkpoints_of, key_of, read_text
 from auditlog.cli.options import store_option
 from auditlog.cli.output import Progress, narrate, print_line, styled
@@ -45,13 +46,7 @@ class _Verify(OwnCodes):
     "--proof", metavar="FILE", help="Check a proof that `auditlog prove` wrote; no store is needed."
 )
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="How many processes; one a processor.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
+@format_choice("text", "json")
 @store_option
 def verify(
     deep: bool,

@@ -69,16 +69,7 @@ def show(run_id: str, format: str, store: str) -> None:
     help="Cases of each group, where not all are asked for.",
 )
 @click.option("--fail-on-difference", is_flag=True, help="Exit with 1 where a case behaves differently.")
-@click.option(
-    "--format",
-    type=click.Choice(("text", "json", "md", "junit")),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
-@click.option(
-    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE instead of stdout."
-)
+@format_option("text", "json", "md", "junit")
 @store_option
 def diff(
     run_id: str,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlog.cli.exits import GateCommand, GateExit
+from auditlog.cli.formats import format_choice
 from auditlog.cli.options import open_store, record_access, store_option, store_words
 from auditlog.errors import AuditlogError
 from auditlog.wording import unknown
@@ -36,13 +37,7 @@ FORMATS = ("text", "json", "junit", "sarif", "md", "html")
 @click.option(
     "--policy", "policy_path", metavar="FILE", type=click.Path(dir_okay=False), help="The policy, as TOML."
 )
-@click.option(
-    "--format",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="How to write the verdict.",
-)
+@format_choice(*FORMATS, help="How to write the verdict.")
 @click.option(
     "--output",
     "-o",
@@ -314,7 +309,9 @@ def _show(run_id: str, form: str, outputs: Sequence[str], store: str) -> None:
                 )
             )
     if not found:
-        narrate(f"No verdict of run {whole} is recorded here.")
+        narrate(
+            f"No verdict of run {whole} is recorded here. `auditlog gate {whole} --policy FILE` gives one."
+        )
         raise click.exceptions.Exit(GateExit.NO_VERDICT)
     raise click.exceptions.Exit(GateExit[found[-1]["verdict"]])
 
