@@ -52,7 +52,9 @@ def test_the_engine_is_the_one_that_was_named(command, words, monkeypatch):
     """Every command that replays takes the engine that is named: without Ray it says so, and runs nothing here instead."""
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     assert 0 == command("regress", "add", "c0").exit_code
-    done = command(*words, "--agent", "shop_agents:v1", "--path", AGENTS, "--concurrency", "1", "--engine", "ray")
+    done = command(
+        *words, "--agent", "shop_agents:v1", "--path", AGENTS, "--concurrency", "1", "--engine", "ray"
+    )
     assert done.exit_code != 0
     assert "The engine ray is not installed" in done.stderr
     assert "no runs" in command("replay", "ls").stderr.lower() or command("replay", "ls").stdout.strip() == ""
