@@ -41,6 +41,8 @@ async def answer(question: str) -> str:
     return look_up(question)["status"]
 """
 LOOKS_SECONDS = 0.05
+EARLY = 0.2
+"""The share of starts that are hit while the run is still planned, if they are hit at all."""
 
 
 def main() -> int:
@@ -125,14 +127,17 @@ def _watched(
     apart: float,
 ) -> tuple[bytes, bytes]:
     """Watch a run, and kill it or a worker of it now and then; give what it said."""
-    due = time.monotonic() + 2.0 + chance.uniform(0, 2 * apart)
+    # Now and then before there is a worker at all, and else once cases run, whatever starting takes on this machine.
+    due = time.monotonic() + chance.uniform(0, 2) if chance.random() < EARLY else None
     while process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=LOOKS_SECONDS)
         children = _children(process.pid)
         peaks["run"] = max(peaks["run"], _peak(process.pid))
         peaks["worker"] = max([peaks["worker"], *map(_peak, children)])
-        if kills <= 0 or time.monotonic() < due:
+        if due is None and children:
+            due = time.monotonic() + chance.uniform(0, 2 * apart)
+        if kills <= 0 or due is None or time.monotonic() < due:
             continue
         who = chance.choice(["run", "worker"])
         victim = process.pid if who == "run" else chance.choice(children) if children else None

@@ -116,12 +116,13 @@ def _memory(answer: Any, scratch: str, sizes: list[int]) -> None:
         store.seal()
     print(f"{'peak memory of a run':34}{'run MB':>14}{'worker MB':>14}")
     for size in sizes:
+        if size != sizes[0]:
+            with Store.open(path) as store:
+                # What the journals hold a reader has in memory: this size is not to have the last one's.
+                store.seal()
         command = [sys.executable, __file__, "--once", str(path), scratch, str(size)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         print(f"{f'{size:,} cases':34}{said[-2]:>14}{said[-1]:>14}", flush=True)
-        with Store.open(path) as store:
-            # What the journals hold a reader has in memory: the next size is not to have the last one's.
-            store.seal()
 
 
 def _once(path: str, scratch: str, size: str) -> None:
