@@ -355,11 +355,21 @@ def _address(event: str, hosts: AllowedHosts) -> Rule:
         # A message without an address goes where the socket is connected to, which was asked then.
         if event == "socket.sendmsg" and address is None:
             return None
-        if event != "socket.bind" and hosts.allows_address(address):
+        allowed = _is_passing(address) if event == "socket.bind" else hosts.allows_address(address)
+        if allowed:
             return None
         return f"{verb} {address_text(address)}"
 
     return rule
+
+
+def _is_passing(address: Any) -> bool:
+    """Whether it is any free port of the loopback: libraries ask so which families there are, and nobody listens."""
+    match address:
+        case ("127.0.0.1" | "::1", 0, *_):
+            return True
+        case _:
+            return False
 
 
 def _looked_up(event: str, hosts: AllowedHosts) -> Rule:

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import gc
 import http.client
+import importlib
 import locale
 import os
 import pathlib
@@ -58,6 +59,14 @@ def well_behaved(question: str) -> str:
     asyncio.run(asyncio.sleep(0))
     print("what an agent prints is nobody's message")
     return json.dumps({"order": read_tool(question), "found": retriever(question)})
+
+
+@auditlog.agent("canary-agent", version="1")
+def importing(question: str) -> str:
+    """Import a client only when it is needed: urllib3 asks the system then which families of addresses there are."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "urllib3"]:
+        del sys.modules[name]
+    return importlib.import_module("urllib3").__name__
 
 
 @auditlog.agent("canary-agent", version="1")

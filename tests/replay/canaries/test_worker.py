@@ -196,6 +196,13 @@ def test_how_an_agent_ends_is_told(how, status, why, make_bench):
     assert (result.status, result.why) == (status, why)
 
 
+@pytest.mark.parametrize("hosts", [(), (("127.0.0.1", 9),)])
+def test_a_client_may_be_imported_in_a_case(hosts, make_bench):
+    """What a client asks of the system when it is imported, late or not, leaves a case complete."""
+    result = make_bench("importing", hosts=hosts).run({"question": "A1"})
+    assert ("complete", "") == (result.status, result.why)
+
+
 def test_a_case_does_not_set_the_process_of_the_next(make_bench):
     """Zone, locale, mask, recursion limit and the patience of sockets are for the next case what they were for the first."""
     bench = make_bench("settings")
