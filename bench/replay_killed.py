@@ -89,10 +89,13 @@ def _run(place: Path, cases: int, kills: int, chance: random.Random) -> int:
     began, starts = time.monotonic(), 0
     rate = 1500.0
     while True:
-        starts += 1
+        starts, before = starts + 1, hit.total()
         process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         said = _watched(process, kills - hit.total(), hit, peaks, chance, cases / max(kills, 1) / rate)
         if process.returncode == -signal.SIGKILL:
+            continue
+        if process.returncode not in (0, 1) and hit.total() > before:
+            # Its workers were killed while they started, until it gave up; what is done is kept, and it can go on.
             continue
         if process.returncode not in (0, 1):
             print(said[1].decode(errors="replace")[-2000:])
