@@ -70,7 +70,8 @@ class Crew:
         self._spend = spent
         self._began = time.monotonic()
         self._workers: dict[tuple[PlannedTarget, int], Worker] = {}
-        self._leases = Leases(plan.limits) if plan.limits.paces else None
+        self._leases: Leases | None = None
+        """None until a worker asks, which it does in the event loop whose clock they go by."""
         self._environment = dict(os.environ)
         self.ran = 0
         """Bouts that were run by this process."""
@@ -174,7 +175,10 @@ class Crew:
         raise AssertionError
 
     async def _lease(self) -> float:
-        return 0.0 if self._leases is None else await self._leases.take()
+        if not self._plan.limits.paces:
+            return 0.0
+        self._leases = self._leases or Leases(self._plan.limits)
+        return await self._leases.take()
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

@@ -41,6 +41,15 @@ def run(store_path, *arguments):
     return attack(store_path, "run", "--candidate", "examples.support_bot:v2", *arguments)
 
 
+def test_a_campaign_keeps_to_a_rate_and_to_budgets(store_path):
+    """All limits of a replay run can be given together, as a pipeline gives them."""
+    limits = ("--rate", "6000rpm", "--max-usd", "10", "--max-time", "600")
+    done = run(
+        store_path, "--baseline", "examples.support_bot:v1", "--attacks", "2", "--list", "llm", *limits
+    )
+    assert done.exit_code in (0, 1), done.output
+
+
 def test_a_campaign_finds_keeps_shows_and_folds_back(store_path):
     """What works is printed, is read back the same, and makes a regression case that expects the opposite."""
     done = run(store_path, "--baseline", "examples.support_bot:v1", "--attacks", "48", "--list", "agentic")
