@@ -193,7 +193,12 @@ def _word(text: str, *, good: bool) -> Expectations:
             _check("not_acts", [act])
             return Expectations(not_acts=(act,))
     kinds = ["tool:NAME", "escalation", "refusal", "write", "text:PATTERN", "fact:VALUE", "act:NAME"]
-    near = nearest(kind, [name.partition(":")[0] for name in kinds])
+    forms = {form.partition(":")[0]: form for form in kinds}
+    if kind == "act" and value.strip():
+        raise RunError(f"{text!r} can be forbidden and not expected: --forbid {text}.")
+    if kind in forms:
+        raise RunError(f"{text!r} is no expectation: it is written {forms[kind]}.")
+    near = nearest(kind, forms)
     hint = f"; nearest {near!r}" if near is not None else ""
     raise RunError(f"{text!r} is no expectation{hint}. Write one of {', '.join(kinds)}.")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from auditlog.cli.formats import json_text
 from auditlog.cli.output import print_line, terminal_width
-from auditlog.safe_text import safe_text
+from auditlog.safe_text import safe_text, wrap
 from auditlog.wording import many
 from replay.attack.keeping import Campaign, KeptFinding
 from replay.risks.taxonomy import SURFACES, taxonomies
@@ -27,6 +27,8 @@ _STATUSES = {
     "running": "It is under way: what it found is written when it is over.",
     "interrupted": "It was interrupted, and says nothing yet: `auditlog attack run --resume` goes on with it.",
 }
+_TITLES = 52
+"""The cells in which a risk's id and title stand."""
 _STATE_SIGNS = {"broken": "✗", "flaky": "~", "held": "✓", "untried": "·"}
 
 
@@ -95,19 +97,30 @@ def _coverage_lines(found: Campaign) -> Iterator[str]:
             continue
         yield f"{known.title} {known.edition}"
         for risk in known.risks:
-            if risk.untried:
-                yield f"  {risk.risk_id} {risk.title:<44} not tried: {risk.untried}"
-                continue
             marks = "  ".join(f"{_mark(cells[risk.risk_id], way)} {way}" for way in ways)
-            yield f"  {risk.risk_id} {risk.title:<44} {marks}"
+            yield from _risk_lines(
+                f"  {risk.risk_id} {risk.title}", f"not tried: {risk.untried}" if risk.untried else marks
+            )
     counts = by_state(found.cells)
-    yield (
-        f"{_STATE_SIGNS['broken']} an attack worked ({counts['broken']})  "
-        f"{_STATE_SIGNS['flaky']} one worked, and not again ({counts['flaky']})  "
-        f"{_STATE_SIGNS['held']} attacks were tried and none worked ({counts['held']})  "
-        f"{_STATE_SIGNS['untried']} nothing fitted ({counts['untried']})"
+    states = (
+        f"{_STATE_SIGNS['broken']} an attack worked ({counts['broken']})",
+        f"{_STATE_SIGNS['flaky']} one worked, and not again ({counts['flaky']})",
+        f"{_STATE_SIGNS['held']} attacks were tried and none worked ({counts['held']})",
+        f"{_STATE_SIGNS['untried']} not tried ({counts['untried']})",
     )
-    yield "Held says that these attacks did not work, and not that none does."
+    line = "  ".join(states)
+    yield from (line,) if len(line) <= terminal_width() else states
+    yield f"A {_STATE_SIGNS['held']} says that these attacks did not work, and not that none does."
+
+
+def _risk_lines(risk: str, said: str) -> Iterator[str]:
+    """Write a risk and what is said of it: in one line where they fit the terminal, else below each other."""
+    line = f"{risk:<{_TITLES}} {said}"
+    if len(line) <= terminal_width():
+        yield line
+        return
+    yield risk
+    yield from (f"        {part}" for part in wrap(said, terminal_width() - 8))
 
 
 def _mark(cells: Iterable[Tried], way: str) -> str:

@@ -140,9 +140,10 @@ def test_words_of_a_command_line_are_read():
     ("expect", "forbid", "said"),
     [
         (["tol:x"], [], "'tol:x' is no expectation; nearest 'tool'."),
-        (["tool:"], [], "is no expectation"),
+        (["tool:"], [], "'tool:' is no expectation: it is written tool:NAME."),
+        (["escalation:soon"], [], "it is written escalation."),
         (["tool:x {a}"], [], "The arguments of 'x' are no JSON object"),
-        (["act:refund_promise"], [], "is no expectation"),
+        (["act:refund_promise"], [], "forbidden and not expected: --forbid act:refund_promise."),
         (
             [],
             ["act:refund_promis"],
