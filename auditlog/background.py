@@ -12,7 +12,6 @@ The rules:
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -93,14 +92,6 @@ def start_for_reader(root: Path, *, wait: bool = True) -> bool:
 
 
 def _is_sealing(root: Path) -> bool:
-    try:
-        descriptor = os.open(root / "ledger" / "seal.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    from auditlog.journal import is_live
+
+    return is_live(root / "ledger" / "seal.lock")

@@ -97,7 +97,7 @@ def tail_of(path: Path, end: int) -> Tail:
 
 
 def is_live(path: Path) -> bool:
-    """Say whether a journal file's writer still holds it."""
+    """Say whether a process still holds a file's lock, as a journal file's writer does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

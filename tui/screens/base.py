@@ -310,9 +310,13 @@ class AuditScreen(Screen[None]):
                 view.search(self.needle)
         if not self.needle:
             self.say("Nothing is searched: / asks what to find.")
-        elif not self.view.find(step):
-            self.nowhere(self.needle)
+        else:
+            self._go(step)
         self.refresh_bars()
+
+    def _go(self, step: int) -> None:
+        if not self.view.find(step):
+            self.nowhere(self.needle)
 
     def action_clear(self) -> None:
         """End the search, else go back."""

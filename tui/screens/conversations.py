@@ -333,20 +333,11 @@ class ConversationsScreen(AuditScreen):
         if needle:
             self._seek(needle, 1, here=True)
 
-    def _find(self, step: int) -> None:
-        self.error = ""
-        if not self.needle and self.audit.last_search:
-            self.needle = self.audit.last_search
-            for view in self.query(LineView):
-                view.search(self.needle)
-        if not self.needle:
-            self.say("Nothing is searched: / asks what to find.")
-        elif self.view is self.preview:
-            if not self.preview.find(step):
-                self.nowhere(self.needle)
+    def _go(self, step: int) -> None:
+        if self.view is self.preview:
+            super()._go(step)
         else:
             self._seek(self.needle, step)
-        self.refresh_bars()
 
     def _seek(self, needle: str, step: int, *, here: bool = False) -> None:
         """Ask the store for the next conversation whose content holds a term."""
