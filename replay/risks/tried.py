@@ -10,7 +10,7 @@ The rules:
    and none worked, and untried otherwise: it is never held because nothing fitted it, or nothing of it ran.
 4. Several campaigns on one candidate add up: what broke in one of them is broken.
 5. A campaign on a candidate beside itself shows nothing, and counts no attack. One beside another version than the asked one was
-   excused by that one: what worked counts, and what held does not.
+   excused by that one, and one beside none cannot see what only a comparison shows: what worked counts, and what held does not.
 6. A foreign, imported, erased or newer record is none.
 """
 
@@ -136,7 +136,7 @@ class Counting(NamedTuple):
     by_list: Mapping[str, int] | None
     """Attacks that showed something, each once, by the lists that they are of; None where it does not say."""
     excused: bool = False
-    """Whether that version was another one than the asked one."""
+    """Whether that version was none, or another one than the asked one."""
 
 
 def campaigns_on(store: Store, candidate_digest: str, baseline_digest: str | None = None) -> list[Counting]:
@@ -155,7 +155,7 @@ def campaigns_on(store: Store, candidate_digest: str, baseline_digest: str | Non
         beside = _baseline_digest(content)
         if candidate_digest != beside:
             compared = content.get("baseline") is not None
-            excused = compared and baseline_digest is not None and beside != baseline_digest
+            excused = baseline_digest is not None and beside != baseline_digest
             found[run_id] = Counting(run_id, compared, _by_list(over[run_id].get("by_list")), excused)
     return list(found.values())
 

@@ -99,8 +99,12 @@ def test_a_campaign_beside_itself_counts_nothing(tmp_path):
         assert {HELD.cell: HELD} == tried_on(store, "this")
 
 
-def test_another_version_than_the_asked_one_excuses_nothing(tmp_path):
-    """What held only beside a version as weak as the candidate was not tried; what worked there worked."""
+@pytest.mark.parametrize(
+    "beside",
+    [{"baseline": "mine:weak", "plan": {"baseline": {"digest": "weak"}}}, {"baseline": None, "plan": {}}],
+)
+def test_another_version_than_the_asked_one_excuses_nothing(tmp_path, beside):
+    """What held only beside a version as weak as the candidate, or beside none, was not tried; what worked there worked."""
     fell = Tried(Cell("LLM02", "user", "en"), 3, 1, reproduced=True)
     with Store.create(tmp_path / "audit") as store:
         writer = store.writer()
@@ -115,7 +119,7 @@ def test_another_version_than_the_asked_one_excuses_nothing(tmp_path):
         writer.flush()
         writer.close()
         store.refresh()
-        assert {HELD.cell: HELD, fell.cell: fell} == tried_on(store, "this", "weak")
+        assert {HELD.cell: HELD, fell.cell: fell} == tried_on(store, "this")
         assert {HELD.cell: Tried(HELD.cell, 0, 0), fell.cell: fell} == tried_on(store, "this", "production")
         assert [True] == [campaign.excused for campaign in campaigns_on(store, "this", "production")]
 
