@@ -47,7 +47,7 @@ def test_every_module_states_its_rules_or_its_purpose() -> None:
 
 
 def test_nothing_unpickles_or_evaluates_what_was_recorded() -> None:
-    """No module of the packages imports a deserialiser that runs code, or calls eval or exec."""
+    """No module of the packages imports a deserialiser that runs code, or calls eval or exec on what is no constant of ours."""
     found = []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -56,6 +56,8 @@ def test_nothing_unpickles_or_evaluates_what_was_recorded() -> None:
                     used = {alias.name.partition(".")[0] for alias in names}
                 case ast.ImportFrom(module=str(module)):
                     used = {module.partition(".")[0]}
+                case ast.Call(func=ast.Name(id="exec"), args=[ast.Constant(), *_]):
+                    continue
                 case ast.Call(func=ast.Name(id=name)):
                     used = {name}
                 case _:
