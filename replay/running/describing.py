@@ -197,7 +197,12 @@ def _with_what_the_store_knows(store: Store, draft: RunPlan, environment: Mappin
 def recorded_effects(store: Store) -> KnownEffects:
     """Read what every recording of a store says of tools."""
     found = store.query(
-        "SELECT DISTINCT name, effect, source = 'import' AS imported FROM spans "
-        "WHERE kind = 'tool' AND name IS NOT NULL AND replay_run_id IS NULL"
+        "SELECT DISTINCT kind, name, effect, source = 'import' AS imported FROM spans "
+        "WHERE kind IN ('tool', 'retriever', 'model') AND name IS NOT NULL AND replay_run_id IS NULL"
+    ).to_pylist()
+    recorded = (
+        (row["name"], "read" if row["kind"] == "retriever" else row["effect"], bool(row["imported"]))
+        for row in found
+        if row["kind"] != "model"
     )
-    return known_effects((row["name"], row["effect"], bool(row["imported"])) for row in found.to_pylist())
+    return known_effects(recorded, {row["name"] for row in found if row["kind"] == "model"})

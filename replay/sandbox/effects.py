@@ -6,14 +6,14 @@ The rules:
    have declared one: whoever declares it a read afterwards does not make it one.
 2. Of what was imported nobody could say an effect: it is served as the agent declares it, and never runs for real as a read.
 3. A hand-off in any recording is one, and is no read.
-4. What the recordings call only a read is what the agent says that it is.
+4. What the recordings call only a read is what the agent says that it is, but for a model: they would have to call it one, too.
 
 Pure: a value, and what follows from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -28,6 +28,8 @@ class KnownEffects:
     controls: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     """Recorded only by an import, without an effect."""
+    reads: tuple[str, ...] = ()
+    """Recorded as tools that read or as retrievers, and never as models."""
 
     def effect(self, name: str, declared: Effect | None) -> Effect | None:
         """Give a tool's effect: the worst of what was recorded and of what the agent declares."""
@@ -41,7 +43,7 @@ class KnownEffects:
         return name in self.untold
 
     def is_known(self, name: str) -> bool:
-        """Whether a recording holds a tool of this name that is not surely a read."""
+        """Whether a recording holds a tool or retriever of this name that is no model."""
         return any(name in getattr(self, each.name) for each in fields(self))
 
     def joined(self, other: KnownEffects) -> KnownEffects:
@@ -52,13 +54,16 @@ class KnownEffects:
 NOTHING_KNOWN = KnownEffects()
 
 
-def known_effects(recorded: Iterable[tuple[str, str | None, bool]]) -> KnownEffects:
+def known_effects(
+    recorded: Iterable[tuple[str, str | None, bool]], models: Collection[str] = ()
+) -> KnownEffects:
     """Settle the effects of tools.
 
     Args:
-        recorded: a name, its effect, and whether it was imported; as often as there are different ones.
+        recorded: a name, its effect, and whether it was imported; as often as there are different ones. A retriever reads.
+        models: the names that are recorded as models, too.
     """
-    writes, controls, untold = set(), set(), set()
+    writes, controls, untold, reads = set(), set(), set(), set()
     for name, effect, imported in recorded:
         if effect == "control":
             controls.add(name)
@@ -66,7 +71,9 @@ def known_effects(recorded: Iterable[tuple[str, str | None, bool]]) -> KnownEffe
             untold.add(name)
         elif effect != "read":
             writes.add(name)
-    return KnownEffects(tuple(sorted(writes)), tuple(sorted(controls)), tuple(sorted(untold)))
+        elif name not in models:
+            reads.add(name)
+    return KnownEffects(*(tuple(sorted(names)) for names in (writes, controls, untold, reads)))
 
 
 def effects_from_json(said: Mapping[str, Any] | None) -> KnownEffects:

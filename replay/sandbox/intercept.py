@@ -9,7 +9,7 @@ The rules:
    `diverged`. A hand-off is not made up either: it is the case's last step, plainly visible. For a read that is missed the
    modes may have something else: its recorded error, its body, or a simulation, each marked by its tier.
 5. A tool that any recording of the store or the agent calls a write is a write (`effects`), and no retriever or model of its
-   name runs. The same holds for hand-offs and tools without a known effect that are called models.
+   name runs. Neither does a model that the recordings know by its name as another tool or a retriever, and not as a model, too.
 6. In a fork, what comes before it is served from the recording whatever the modes are.
 7. After the case has ended, every further call is refused with what ended it.
 8. A body that runs for real is told of before it does.
@@ -159,7 +159,14 @@ class CaseInterceptor:
         if is_read(operation.kind, effect):
             return self._read(case, call, effect, caller)
         found = self._take(call, effect, caller)
-        return _missed(case, call, found, effect) if isinstance(found, Miss) else served(case, call, found)
+        if not isinstance(found, Miss):
+            return served(case, call, found)
+        if operation.kind == "model" and self._modes.model != "recorded":
+            stop = ReplayMiss(
+                f"{operation.name} was not run: recordings of this store call it a tool, and none a model."
+            )
+            return Raised(case.stop(stop), {TIER: "miss", **found.facts()})
+        return _missed(case, call, found, effect)
 
     def _model(self, case: CaseState, call: Call) -> Served | Raised | None:
         if self._modes.model == "live":
@@ -225,7 +232,7 @@ class CaseInterceptor:
         return "write" if here == "write" else self._effects.effect(operation.name, declared)
 
     def _is_tool(self, name: str) -> bool:
-        """Whether a recording knows more of this name than that it reads: whoever calls it a model cannot have it run."""
+        """Whether the recordings know this name as a tool's: whoever calls it a model cannot have it run."""
         return self._effects.is_known(name) or self._cassette.effect_of("tool", name) not in (None, "read")
 
     def _leak(self, call: Call, case: CaseState | None) -> Raised:

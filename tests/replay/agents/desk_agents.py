@@ -104,6 +104,12 @@ def order_called_a_model(item: str) -> str:
     return order.__wrapped__(item)  # type: ignore[attr-defined]
 
 
+@auditlog.model("stock")
+def stock_called_a_model(item: str) -> str:
+    """Say where something was counted."""
+    return order.__wrapped__(item)  # type: ignore[attr-defined]
+
+
 @auditlog.model("gift")
 def gift_called_a_model(item: str) -> str:
     """Give something away."""
@@ -203,7 +209,7 @@ def retrieving(question: str) -> str:
 @auditlog.agent("desk", version="2")
 def modelling(question: str) -> str:
     """Do what is asked last, with tools that are called models."""
-    asked = {"order": order_called_a_model, "gift": gift_called_a_model}
+    asked = {"order": order_called_a_model, "gift": gift_called_a_model, "stock": stock_called_a_model}
     return next((asked[word](word) for word in question.split() if word in asked), "") or say(question)
 
 

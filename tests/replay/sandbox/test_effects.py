@@ -17,7 +17,9 @@ KNOWN = known_effects(
         ("hand_over", "control", False),
         ("hand_over", "read", False),
         ("search", None, True),
-    ]
+        ("sum_up", "read", False),
+    ],
+    {"sum_up", "charge"},
 )
 
 
@@ -38,6 +40,12 @@ KNOWN = known_effects(
 def test_the_worst_of_all_recordings_and_of_the_declaration_counts(name, declared, effect):
     """No declaration makes a read of what was recorded as something else, or as nothing by code that could have said."""
     assert effect == KNOWN.effect(name, declared)
+
+
+def test_what_is_a_tool_or_a_retriever_is_no_model():
+    """Only what was recorded as a model, too, may be a read and run as one; a write never."""
+    names = ("charge", "gift", "stock", "hand_over", "search", "sum_up", "new")
+    assert [True] * 5 + [False] * 2 == [KNOWN.is_known(name) for name in names]
 
 
 def test_what_is_known_comes_back_and_joins():

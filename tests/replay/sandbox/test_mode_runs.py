@@ -172,13 +172,13 @@ def test_a_write_that_a_version_calls_a_retriever_never_runs_as_one(
     assert not taken
 
 
-@pytest.mark.parametrize("written", ["order", "gift"])
-def test_a_write_that_a_version_calls_a_model_never_runs_as_one(
+@pytest.mark.parametrize("written", ["order", "gift", "stock"])
+def test_a_tool_that_a_version_calls_a_model_never_runs_as_one(
     written, recorded_desk, run_desk, shop, monkeypatch
 ):
-    """Where models are live, a tool that any turn recorded as a write, or undeclared, is none."""
+    """Where models are live, a tool that any turn recorded, whatever its effect, is none."""
     url, taken = shop
-    store = recorded_desk([f"{written} A"], [f"stock {written}"], ["say A"])
+    store = recorded_desk([f"{written} A"], [f"price {written}"], ["say A"])
     monkeypatch.setenv("DESK_URL", url)
     report = run_desk(store, "modelling", Modes(model="live"), hosts=(url,), env=("DESK_URL",))
     assert [("diverged", ["miss"])] * 2 + [("complete", [None])] == [case[::2] for case in told(report)]
