@@ -113,8 +113,8 @@ def refuse_ignored(what: str, meant: Collection[str]) -> None:
     ]
     if given:
         raise click.UsageError(
-            f"{what} goes on as it was begun, so {', '.join(sorted(given))} would be ignored. Leave it out, or start a "
-            "new one without --resume."
+            f"{what} goes on as it was begun, so {', '.join(sorted(given))} would be ignored. Leave "
+            f"{'it' if len(given) == 1 else 'them'} out, or start a new one without --resume."
         )
 
 
