@@ -13,6 +13,7 @@ The rules:
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -151,12 +152,14 @@ def _turn(name: str, spans: list[Span]) -> Turn:
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    count = table.num_rows
-    names = [name for name in table.column_names if table.column(name).null_count < count]
-    values = [table.column(name).to_pylist() for name in names]
-    missing = dict.fromkeys(name for name in table.column_names if name not in names)
+    count, names = table.num_rows, table.column_names
+    # Most columns are empty, and are not gone through.
+    values = [
+        column.to_pylist() if column.null_count < count else itertools.repeat(None, count)
+        for column in table.columns
+    ]
     for cells in zip(*values, strict=True):
-        yield {**missing, **dict(zip(names, cells, strict=True))}
+        yield dict(zip(names, cells, strict=True))
 
 
 def _span(row: Mapping[str, Any], store: Store) -> Span | None:

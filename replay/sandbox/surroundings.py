@@ -101,6 +101,7 @@ class _Owned(NamedTuple):
     """Takes the values of all these names at once."""
 
 
+_where = os.getcwd
 _all, _map, _is, _compress = all, map, operator.is_, itertools.compress
 
 
@@ -154,9 +155,17 @@ class Surroundings:
             os.environ.clear()
             os.environ.update(self._environment)
         with contextlib.suppress(OSError):
-            os.chdir(self._directory)
+            if not self._is_at_home():
+                os.chdir(self._directory)
         self._settings.put_back()
         return tuple(self._ask())
+
+    def _is_at_home(self) -> bool:
+        # To ask costs less than to go: nobody has to judge it.
+        try:
+            return _where() == self._directory
+        except OSError:
+            return False
 
     def left_behind(self) -> tuple[str, ...]:
         """Name what the case changed in the agent's own modules, and take it as it is for the next."""
