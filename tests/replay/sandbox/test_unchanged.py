@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -101,3 +103,15 @@ def test_a_change_that_is_put_back_is_none() -> None:
     kept, surroundings._TIMERS = surroundings._TIMERS, ()
     surroundings._TIMERS = kept
     assert [] == list(watching._taken_apart())
+
+
+def test_a_case_is_brought_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a case went, into a directory that it took away, too, the next one begins where this one did."""
+    monkeypatch.chdir(tmp_path)
+    watching, gone = Surroundings(None, ()), tmp_path / "gone"
+    for place in (tmp_path.parent, gone):
+        gone.mkdir(exist_ok=True)
+        os.chdir(place)
+        gone.rmdir()
+        assert () == watching.settle()
+        assert str(tmp_path) == os.getcwd()  # noqa: PTH109 - as `chdir` takes it
