@@ -142,6 +142,18 @@ async def test_arms_can_be_switched(sample_store, app_on, until, sample_cases):
         await until(pilot, "baseline → candidate")
 
 
+async def test_a_write_that_was_stopped_is_blocked_beside_the_recording_too(
+    sample_store, app_on, until, sample_cases
+):
+    """Compared with the recording, a case that ended at a blocked write is blocked, and not an agent that failed."""
+    async with app_on(sample_store, run_id="last").run_test(size=(130, 40)) as pilot:
+        await open_case(pilot, until, sample_store, sample_cases["blocked"])
+        await pilot.press("b")
+        text = await until(pilot, "recorded → candidate")
+        assert "⊘ blocked" in text
+        assert "errored" not in text
+
+
 async def test_words_are_marked_without_colour(sample_store, app_on, until, sample_cases):
     """An answer that is worded differently shows what went and what came by signs."""
     async with app_on(sample_store, run_id="last").run_test(size=(100, 40)) as pilot:

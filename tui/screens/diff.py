@@ -227,7 +227,8 @@ class DiffScreen(PromotingScreen):
             self.got_diff((0, self.full.diff))
             return
         one, other = self.turns[before], self.turns[after]
-        self.ask("diff", lambda _: (shown, compare(one, other)))
+        status = self.case.status if self.case is not None and after == "candidate" else "complete"
+        self.ask("diff", lambda _: (shown, compare(one, other, status)))
 
     def action_fold(self) -> None:
         """Fold or unfold what follows from the first divergence."""
