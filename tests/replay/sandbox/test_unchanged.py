@@ -114,4 +114,4 @@ def test_a_case_is_brought_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         os.chdir(place)
         gone.rmdir()
         assert () == watching.settle()
-        assert str(tmp_path) == os.getcwd()  # noqa: PTH109 - as `chdir` takes it
+        assert str(tmp_path) == os.getcwd()
