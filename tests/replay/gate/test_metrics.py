@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,7 +80,7 @@ def test_latency_is_a_share_of_both(case):
     slow, fast = (replace(CALM, measures={"latency_ms": ms}) for ms in (200.0, 100.0))
     low, high = pair_of("latency", case(baseline=fast, candidate=slow)).candidate
 
-    assert (1 / 3, 1 / 3) == (round(low, 12), round(high, 12)) or abs(low - 1 / 3) < 1e-9
+    assert pytest.approx((1 / 3, 1 / 3)) == (low, high)
     assert (0.5, 0.5) == pair_of("latency", case(baseline=slow, candidate=slow)).candidate
 
 
