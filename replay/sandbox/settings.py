@@ -9,6 +9,7 @@ The rules:
 
 from __future__ import annotations
 
+import _locale  # what `locale` wraps, asked after each case
 import contextlib
 import locale
 import os
@@ -16,7 +17,7 @@ import socket
 import sys
 import time
 
-_setlocale, _umask = locale.setlocale, os.umask
+_setlocale, _umask = _locale.setlocale, os.umask
 
 
 class Settings:
@@ -25,7 +26,7 @@ class Settings:
     def __init__(self) -> None:
         """Remember them."""
         self._zone = time.tzname
-        self._locale = _setlocale(locale.LC_ALL)
+        self._locale = _setlocale(locale.LC_ALL, None)
         self._recursion = sys.getrecursionlimit()
         self._timeout = socket.getdefaulttimeout()
         self._mask = _umask(0o077)
@@ -36,7 +37,7 @@ class Settings:
         if time.tzname is not self._zone:
             time.tzset()
             self._zone = time.tzname
-        if _setlocale(locale.LC_ALL) != self._locale:
+        if _setlocale(locale.LC_ALL, None) != self._locale:
             with contextlib.suppress(locale.Error):
                 _setlocale(locale.LC_ALL, self._locale)
         if sys.getrecursionlimit() != self._recursion:
