@@ -31,6 +31,7 @@ from auditlog.errors import AuditlogError, StoreError
 
 AGENT = "examples.support_bot"
 TRACES = "support_bot.v1.otlp.jsonl.gz"
+_AS_FOR_A_GATE = ("--second-baseline", "1")
 # The real model takes seconds an answer, and answers one question at a time.
 _SPOKEN = ("--limit", "40", "--second-baseline", "0", "--concurrency", "1")
 _MODEL_VARIABLES = ("SUPPORT_BOT_MODEL", "SUPPORT_BOT_BASE_URL")
@@ -169,9 +170,9 @@ def _quietly(*arguments: str) -> str:
 
 @contextlib.contextmanager
 def _model(name: str, root: Path) -> Iterator[Sequence[str]]:
-    """Start the real model where it is asked for, and give the options that let the agent reach it."""
+    """Start the real model where it is asked for, and give the options of a run with it."""
     if name == "embedded":
-        yield ()
+        yield _AS_FOR_A_GATE
         return
     narrate("      Starting the model's server …")
     environment = {

@@ -25,12 +25,13 @@ def test_the_demo_touches_nobody_s_files(run, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_shows_what_version_two_gets_wrong(run_apart, tmp_path):
-    """The recording replays as it was, every kind of fault of version 2 is shown, a second demo runs nothing again,
-    and on a terminal it opens the differences.
+    """The recording replays as it was, every kind of fault of version 2 is shown, a gate could judge it, a second demo runs
+    nothing again, and on a terminal it opens the differences.
     """
     done = run_apart("demo", env={"AUDITLOG_STORE": str(tmp_path / "mine")}, timeout=300)
     assert done.returncode == Exit.OK, done.stderr
     assert "490 of 490 turns are identical" in done.stderr
+    assert "To a gate, 237 conversations are enough at best for level 2 (59)" in done.stderr
     for group in (
         "blocked issue_refund",
         "missing escalate_to_human",
