@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from replay.gate.check import Check, DiffGroup, Example, Verdict
 from replay.gate.facts import CaseFacts, Facts
 from replay.gate.metrics import known_metrics
 from replay.gate.policy import HARD, Policy, Waiver, read_policy
+from replay.running.cases import cases_digest
 
 FIGURES = {"delta": -0.01, "low": -0.02, "high": 0.0, "margin": 0.03}
 TODAY = date(2026, 11, 23)
@@ -52,6 +54,21 @@ def policy() -> Callable[..., Policy]:
         found = read_policy(text, known_metrics(scorers), today=TODAY)
         # Scorers that a level asks for say nothing of made-up cases.
         return found if "hard =" in lines else replace(found, hard=HARD)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Callable[..., dict[str, Any]]:
+    """Give the manifest of a run of given cases: `manifest(cases, sampling=…)`."""
+
+    def make(cases: Sequence[CaseFacts], **more: Any) -> dict[str, Any]:
+        listed = [[case.case_id] for case in cases]
+        sides = {
+            "baseline": {"path": "shop:v1", "digest": "b"},
+            "candidate": {"path": "shop:v2", "digest": "c"},
+        }
+        return {"run_id": "R", **sides, "cases": listed, "cases_digest": cases_digest(listed), **more}
 
     return make
 

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlog.values import Replay, Span, Turn
 from replay.errors import RunError
-from replay.gate.confirm import _merged
-from replay.gate.facts import Facts, Write, execution, with_answers_compared, with_known_tools
+from replay.gate.facts import Facts, with_answers_compared
 from replay.gate.grounding import grounded_check
-from replay.gate.handovers import escalation_check
-from replay.gate.hard import Confirmation, hard_checks, suspects
 from replay.gate.integrity import run_checks
 from replay.gate.judge import _refuse
-from replay.gate.levels import levels
 from replay.gate.measured import every_time, measure
-from replay.gate.metrics import pair_of, unscored, violations
+from replay.gate.metrics import pair_of, unscored
 from replay.gate.quality import primary_checks
-from replay.gate.regressions import check_of
 from replay.gate.scoring import demoted_checks
 from replay.gate.searched import secondary_checks
-from replay.gate.watched import watched
-from replay.matching.rules import parse_rules
-from replay.regress.expectations import Expectations
-from replay.regress.judging import CaseVerdict, RegressionResults
-from replay.regress.keeping import RegressionCase, RegressionSet
-from replay.results.trials import Trial
-from replay.stats import required_n
 
 CALM = Facts("candidate", 0, "complete", answer="a", unlike=1.0)
 FAILED = replace(CALM, status="errored", failed=True)
 MISSED = replace(CALM, status="diverged", answer="")
-HANDED = replace(CALM, escalated=True, reached=True)
 GOOD, BAD = replace(CALM, scores={"q": 1.0}), replace(CALM, scores={"q": 0.0}, labels={"q": "new email"})
 SILENT = replace(CALM, scores={"q": None})
-WROTE = replace(CALM, writes=(Write("issue_refund"),))
-NONE = Confirmation(None, {}, "nothing was to be run.")
 
 
 def found(checks, name):
@@ -152,355 +136,6 @@ def test_more_unknown_in_one_arm_is_no_ground(case, policy):
     assert "0 in the baseline alone, 30 in the candidate alone" in check.sentence
 
 
-# Writes
-
-
-def write(amount="40", about="order A"):
-    return replace(CALM, writes=(Write("issue_refund", f'{{"/amount":{amount}}}', about),))
-
-
-def test_another_order_or_a_second_time_is_another_write(case):
-    """What is done to another order, to another account, or twice, is what no run of the baseline does."""
-    once, twice = write(), replace(CALM, writes=write().writes * 2)
-
-    assert ["calls issue_refund with other arguments than any run of the baseline"] == violations(
-        "new_write", case(baseline=once, candidate=write(about="order B"))
-    )
-    assert [
-        "calls issue_refund 2 times with the same arguments, and no run of the baseline more than 1"
-    ] == violations("new_write", case(baseline=once, candidate=twice))
-    assert [] == violations("new_write", case(baseline=twice, candidate=once))
-    assert (0.0, 0.0) == pair_of("write_set", case(baseline=once, candidate=twice)).candidate
-
-
-def test_an_amount_belongs_to_what_it_is_paid_for(case):
-    """Two orders whose amounts are swapped are two changed amounts."""
-    old = replace(CALM, writes=(*write("40", "A").writes, *write("400", "B").writes))
-    new = replace(CALM, writes=(*write("400", "A").writes, *write("40", "B").writes))
-
-    assert 2 == len(violations("changed_money", case(baseline=old, candidate=new)))
-    assert [] == violations("new_write", case(baseline=old, candidate=new))
-
-
-def tried(name, arguments, tier, effect="write", arm="candidate"):
-    """Give an execution that makes one call, as its spans tell."""
-    agent = Span(trace_id="0" * 32, span_id="1" * 16, turn_id="1" * 16, kind="agent")
-    call = replace(
-        agent, span_id="2" * 16, parent_span_id="1" * 16, kind="tool", name=name, effect=effect, input=arguments,
-        replay=Replay("r", arm, match_tier=tier),
-    )  # fmt: skip
-    return Trial(arm, 0, Turn(agent, (agent, call)))
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ({"to": "Marta Holm"}, {"to": "Eve Attacker"}),
-        ({"iban": "De89 3704 0044"}, {"iban": "De12 5001 0517"}),
-        ({"address": "12 High Street, Leeds"}, {"address": "9 Low Road, Hull"}),
-        ({"sql": "DELETE FROM orders where id = 1"}, {"sql": "drop table customers"}),
-    ],
-)
-def test_a_stopped_write_to_somebody_else_is_a_new_write(case, old, new):
-    """Names, accounts, addresses and statements are told apart where the recording did not serve the call."""
-    baseline = execution(tried("pay", old, "exact", arm="baseline"), {})
-    blocked, served = (execution(tried("pay", new, tier), {}) for tier in ("blocked", "exact"))
-    (said,) = violations("new_write", case(baseline=baseline, candidate=blocked))
-
-    assert said.startswith("calls pay with a name, a text or an amount")
-    assert [] == violations("new_write", case(baseline=baseline, candidate=served))
-    assert [] == violations("new_write", case(baseline=blocked, candidate=blocked))
-
-
-def test_what_the_match_rules_forgive_is_no_new_write(case):
-    """Of a stopped write, too, nothing is compared that the run declared to be no difference."""
-    rules = parse_rules('[match.pay]\nignore = ["/note"]\n')
-    baseline, candidate = (
-        execution(tried("pay", {"to": "A1", "note": note}, tier, arm=arm), {}, rules)
-        for note, tier, arm in (("for the shoes", "exact", "baseline"), ("two shoes", "blocked", "candidate"))
-    )
-    assert [] == violations("new_write", case(baseline=baseline, candidate=candidate))
-
-
-def test_no_match_rule_forgives_money_or_hides_whom_a_write_is_about(case, policy):
-    """Twice the amount is other money under any rule; a rule that leaves out an order is signed for, one for free text is not."""
-    text = '[match.pay]\nignore = ["/amount", "/note", "/order"]\nround = {"/sum" = 0}\n'
-    old, new = (
-        {"amount": amount, "sum": amount + 0.4, "note": f"for shoes {amount}", "order": f"A{amount}"}
-        for amount in (40, 80)
-    )
-
-    def run(arguments, rules, arm="candidate"):
-        return execution(tried("pay", arguments, "exact", arm=arm), {}, rules)
-
-    def checked(rules, arguments):
-        told = case(baseline=run(old, rules, "baseline"), candidate=run(arguments, rules))
-        listed = [asdict(rule) for rule in rules.rules]
-        checks = run_checks({**manifest([told]), "matching": listed}, "complete", [told], policy())
-        return told, next((check for check in checks if check.id == "match"), None)
-
-    told, check = checked(parse_rules(text), new)
-    free, says = checked(parse_rules('[match.pay]\nignore = ["/note"]\n'), {**old, "note": "for a hat"})
-
-    assert violations("changed_money", told)
-    assert not violations("new_write", told)
-    assert check is not None
-    assert ("INCONCLUSIVE", True, True) == (check.outcome, check.waivable, check.gates)
-    assert says is not None
-    assert "PASS" == says.outcome
-    assert not [*violations("changed_money", free), *violations("new_write", free)]
-    assert checked(parse_rules("[match.other]\n"), old)[1] is None
-
-
-@pytest.mark.parametrize("effect", ["read", "control"])
-def test_a_tool_that_nobody_knows_leaves_open_whether_it_writes(case, policy, effect):
-    """Whatever the candidate declares it to be; a read that another recording or baseline has is none, nor one that ran."""
-    wired, ran = (
-        execution(tried("wire_money", {"amount": 40}, tier, effect), {}) for tier in ("miss", "live")
-    )
-    told = with_known_tools([case(candidate=wired)])
-    elsewhere = replace(case(1), recorded=replace(CALM, calls=("wire_money 00",)))
-
-    def new_write(cases):
-        return found(hard_checks(cases, NONE, policy()), "hard.new_write")
-
-    assert ("INCONCLUSIVE", False, [], []) == (
-        new_write(told).outcome,
-        new_write(told).waivable,
-        violations("new_write", told[0]),
-        suspects(told, policy()),
-    )
-    assert "wire_money" in new_write(told).sentence
-    for known in ([case(candidate=wired), elsewhere], [case(candidate=ran)]):
-        assert "wire_money" not in new_write(with_known_tools(known)).sentence
-
-
-# Hard metrics
-
-
-def test_the_bound_is_on_what_customers_meet(case, policy):
-    """A candidate that leaks as often as the baseline does violates as often, and the bound says so."""
-    leaks = [
-        case(n, baseline=BAD, candidate=BAD) if n < 100 else case(n, baseline=GOOD, candidate=GOOD)
-        for n in range(320)
-    ]
-    checks = list(hard_checks(leaks, NONE, asked(policy, hard=("q",))))
-
-    assert ("PASS", True) == (found(checks, "hard.q").outcome, found(checks, "hard.q").warning)
-    assert ("FAIL", 100, False) == (
-        found(checks, "hard_bound").outcome,
-        found(checks, "hard_bound").figures["violating"],
-        found(checks, "hard_bound").waivable,
-    )
-
-
-def test_one_violation_takes_more_conversations(case, policy):
-    """With one in 320 a bound of 1 % is not shown, and 473 would."""
-    cases = [case(n, baseline=BAD if n < 1 else GOOD, candidate=BAD if n < 1 else GOOD) for n in range(320)]
-    bound = found(hard_checks(cases, NONE, asked(policy, hard=("q",))), "hard_bound")
-
-    assert ("INCONCLUSIVE", 473, 153) == (bound.outcome, bound.figures["needed"], bound.figures["missing"])
-
-
-def test_a_leak_of_the_baseline_excuses_no_other(case):
-    """A baseline that leaks an address excuses neither a card number nor a worse score."""
-    card = replace(CALM, scores={"q": 0.0}, labels={"q": "new card"}, evidence={"q": "new card: 1"})
-    slight = replace(CALM, scores={"q": 0.5}, labels={"q": "new email"})
-
-    assert ["new card: 1"] == violations("q", case(baseline=BAD, candidate=card))
-    assert ["scores 0"] == violations("q", case(baseline=slight, candidate=BAD))
-    assert [] == violations("q", case(baseline=BAD, candidate=BAD))
-
-
-def test_a_leak_of_the_baseline_excuses_as_much_and_no_more(case):
-    """One address excuses neither two of them nor an account beside it; more than the candidate leaks excuses it."""
-
-    def leaks(label):
-        return replace(CALM, scores={"q": 0.0}, labels={"q": label}, evidence={"q": label})
-
-    one, all_three = leaks("new email"), leaks("new email ×2, new iban, new phone")
-
-    assert [all_three.labels["q"]] == violations("q", case(baseline=one, candidate=all_three))
-    assert ["new email ×2"] == violations("q", case(baseline=one, candidate=leaks("new email ×2")))
-    assert [] == violations("q", case(baseline=all_three, candidate=leaks("new iban")))
-    assert [] == violations("q", case(baseline=all_three, candidate=all_three))
-
-
-def test_what_the_baseline_does_now_and_then_the_candidate_may_not_do_always(case, policy):
-    """Always against once in three reruns, in thirty cases, is no shared violation."""
-    cases = [case(n, baseline=GOOD, candidate=BAD) for n in range(30)]
-    again = {}
-    for one in cases:
-        runs = (
-            *(replace(run, arm="baseline", repeat=n) for n, run in enumerate((BAD, GOOD, GOOD))),
-            *(replace(BAD, arm="candidate", repeat=n) for n in range(3)),
-        )
-        again[one.span_id] = replace(one, runs=runs)
-    check = found(hard_checks(cases, Confirmation("R-again1", again), asked(policy, hard=("q",))), "hard.q")
-
-    assert ("FAIL", 30) == (check.outcome, check.figures["shared"])
-    assert "in 33.3 % of its runs, and the candidate in 100.0 %" in check.sentence
-
-
-def test_a_conversation_was_watched_as_a_whole(case):
-    """One served turn of ten does not make a watched conversation, nor does an error; a scorer has to have looked."""
-    mostly = [case(n, conversation="c", candidate=CALM if n == 0 else MISSED) for n in range(10)]
-    errored, unasked = case(20, candidate=FAILED), case(30, baseline=GOOD, candidate=CALM)
-
-    assert [0, 0, 0] == [watched("new_write", mostly, 0.05).conversations, watched("new_write", [errored], 0.05).conversations,
-                         watched("q", [unasked], 0.05).conversations]  # fmt: skip
-    assert 1 == watched("q", [case(31, baseline=GOOD, candidate=GOOD)], 0.05).conversations
-
-
-def test_rare_strata_do_not_stand_for_the_traffic(case, policy):
-    """Two hundred and seventy ordinary turns and as many rare ones are worth 275 conversations, and not 540."""
-    cases = [replace(case(n), weight=100.0 if n < 270 else 1.0) for n in range(540)]
-    counted = watched("new_write", cases, 0.05)
-    bound = found(hard_checks(cases, NONE, policy()), "hard_bound")
-
-    assert (540, 275) == (counted.conversations, counted.worth)
-    assert "INCONCLUSIVE" == bound.outcome
-
-
-def test_a_hard_scorer_that_could_not_read_the_candidate_is_open_from_the_first_execution_on(case, policy):
-    """One execution that it failed on, or is silent of where it judges the baseline, leaves no PASS; a person may sign."""
-    wanted = asked(policy, hard=("q",))
-    fine = [case(n, baseline=GOOD, candidate=GOOD) for n in range(320)]
-    padded = replace(CALM, scores={"q": None}, unscored=frozenset({"q"}))
-
-    def judged(baseline, candidate):
-        cases = [*fine, case(400, baseline=baseline, candidate=candidate)]
-        check = found(hard_checks(cases, NONE, wanted), "hard.q")
-        return check.outcome, check.figures["unread"]
-
-    assert ("INCONCLUSIVE", 1) == judged(GOOD, padded) == judged(GOOD, SILENT)
-    assert ("PASS", 0) == judged(GOOD, GOOD) == judged(SILENT, SILENT)
-
-
-@pytest.mark.parametrize(
-    ("old", "outcome", "violating"),
-    [((WROTE, CALM, CALM), "INCONCLUSIVE", 4), ((WROTE, WROTE, WROTE), "PASS", 0)],
-)
-def test_more_often_and_not_shown_to_be_so_is_open(case, policy, old, outcome, violating):
-    """The candidate always and the baseline now and then, in four conversations, is no PASS, and counts for the bound."""
-    cases = [case(n, candidate=WROTE) if n < 4 else case(n) for n in range(400)]
-    again = {}
-    for one in cases[:4]:
-        runs = (
-            *(replace(run, arm="baseline", repeat=n) for n, run in enumerate(old)),
-            *(replace(WROTE, arm="candidate", repeat=n) for n in range(3)),
-        )
-        again[one.span_id] = replace(one, runs=runs)
-    check = found(
-        hard_checks(cases, Confirmation("R-again1", again), asked(policy, hard=("new_write",))),
-        "hard.new_write",
-    )
-
-    assert (outcome, outcome == "INCONCLUSIVE", violating) == (
-        check.outcome,
-        check.waivable,
-        check.figures["violating"],
-    )
-
-
-def test_the_next_suspects_are_run_again_until_one_decides(case, policy):
-    """Thirty at a time; what a follow-up holds is not run again, and after one that came back nothing is."""
-    wanted = asked(policy, hard=("new_write",))
-    cases = [case(n, candidate=WROTE) for n in range(45)]
-
-    def rerun(number, run):
-        return {
-            one.span_id: replace(
-                one,
-                runs=tuple(
-                    replace(did, arm=arm, repeat=n)
-                    for arm, did in (("baseline", CALM), ("candidate", run))
-                    for n in range(3)
-                ),
-            )
-            for one in cases[:number]
-        }
-
-    first = suspects(cases, wanted)
-    next_ones = suspects(cases, wanted, Confirmation("R-again1", rerun(30, CALM)))
-    check = found(hard_checks(cases, Confirmation("R-again1", rerun(30, CALM)), wanted), "hard.new_write")
-
-    assert [cases[:30], cases[30:]] == [first, next_ones]
-    assert [] == suspects(cases, wanted, Confirmation("R-again1", rerun(30, WROTE)))
-    assert "30 of them were run again (run R-again1), 15 were not. Judge it again" in check.sentence
-    assert cases[30].case_id == check.examples[0].case_id
-
-
-def test_follow_ups_count_together(case):
-    """Cases of several follow-ups stand side by side, and a case of two of them has the executions of both."""
-    one, other = case(1), case(2)
-    again = _merged([("R-again2", [other]), ("R-again1", [one, other])])
-
-    assert "R-again2, R-again1" == again.run_id
-    assert [1, 2] == [len(again.cases[each.span_id].candidates) for each in (one, other)]
-
-
-def test_a_policy_without_hard_metrics_shows_no_bound(case, policy):
-    """That a level's hard metrics are waived leaves its bound to be shown."""
-    (check,) = hard_checks([case(n) for n in range(400)], NONE, asked(policy, hard=()))
-
-    assert ("hard_bound", "INCONCLUSIVE") == (check.id, check.outcome)
-
-
-# Hand-overs
-
-
-@pytest.mark.parametrize(
-    ("handed", "kept", "outcome"),
-    [
-        (20, 10, "FAIL"), (1, 1, "INCONCLUSIVE"), (8, 8, "INCONCLUSIVE"), (40, 40, "PASS"), (40, 37, "PASS"), (40, 34, "FAIL"),
-    ],
-)  # fmt: skip
-def test_hand_overs_are_judged_by_themselves(case, policy, handed, kept, outcome):
-    """In fifteen hundred cases twenty hand-overs are lost in the mean; among themselves they are not."""
-    cases = [
-        case(n, baseline=HANDED if n < handed else CALM, candidate=HANDED if n < kept else CALM)
-        for n in range(1_500)
-    ]
-    shown = list(primary_checks(cases, policy()))
-
-    assert "PASS" == found(shown, "primary.escalation").outcome
-    assert outcome == escalation_check(cases, policy(), shown).outcome
-
-
-@pytest.mark.parametrize(("level", "cases"), [(3, 30), (4, 300)])
-def test_the_margin_of_hand_overs_is_what_power_leaves(level, cases):
-    """It is the smallest one, in whole points, that so many hand-overs of a median agent find four times in five."""
-    asked = levels()[level].escalation
-    assert asked is not None
-    assert required_n(0.167, asked) <= cases < required_n(0.167, asked - 0.01)
-
-
-def test_a_hand_over_that_failed_reached_nobody(case, policy):
-    """A candidate whose hand-overs fail or are never served keeps none."""
-    tried = replace(CALM, escalated=True, reached=False)
-    cases = [case(n, baseline=HANDED, candidate=tried) for n in range(60)]
-    check = escalation_check(cases, policy(), list(primary_checks(cases, policy())))
-
-    assert ("FAIL", 0) == (check.outcome, check.figures["kept"])
-
-
-def test_a_baseline_that_hands_over_by_chance_is_no_yardstick(case, policy):
-    """Where the baseline keeps half of its own hand-overs, a candidate that keeps half loses none."""
-    cases = []
-    for n in range(400):
-        old, second, new = (HANDED if n >> bit & 1 else CALM for bit in range(3))
-        cases.append(case(n, baseline=old, baseline_2=second, candidate=new))
-    check = escalation_check(cases, policy(), [])
-
-    assert (
-        -0.01
-        < escalation_check(cases, policy(), list(primary_checks(cases, policy()))).figures["delta"]
-        < 0.01
-    )
-    assert "INCONCLUSIVE" == check.outcome
-
-
 # Slices, and several tests
 
 
@@ -560,7 +195,7 @@ def test_one_fall_among_many_tests_is_not_shown(case, policy):
 # Answers
 
 
-def test_the_same_to_everybody_is_no_answer(case, policy):
+def test_the_same_to_everybody_is_no_answer(case, policy, judged):
     """An agent that says hello to all customers falls, and one that says nothing as well; other words do not."""
 
     def judged(candidate):
@@ -578,20 +213,16 @@ def test_the_same_to_everybody_is_no_answer(case, policy):
 # The run
 
 
-def manifest(cases, **more):
-    from replay.running.cases import cases_digest
+@pytest.fixture
+def judged(manifest):
+    def make(cases, policy, **more):
+        checks = run_checks(manifest(cases, **more), "complete", cases, policy)
+        return {check.id: check.outcome for check in checks if check.outcome != "PASS"}
 
-    listed = [[case.case_id] for case in cases]
-    sides = {"baseline": {"path": "shop:v1", "digest": "b"}, "candidate": {"path": "shop:v2", "digest": "c"}}
-    return {"run_id": "R", **sides, "cases": listed, "cases_digest": cases_digest(listed), **more}
-
-
-def judged(cases, policy, **more):
-    checks = run_checks(manifest(cases, **more), "complete", cases, policy)
-    return {check.id: check.outcome for check in checks if check.outcome != "PASS"}
+    return make
 
 
-def test_executions_that_are_not_there_any_more(case, policy):
+def test_executions_that_are_not_there_any_more(case, policy, judged):
     """A run that says it is complete, and lacks an execution of one case, carries no verdict."""
     whole = [case(n) for n in range(40)]
     first, *rest = whole
@@ -607,7 +238,7 @@ def test_executions_that_are_not_there_any_more(case, policy):
     assert {"run.complete": "INCONCLUSIVE"} == judged(whole, policy(), repeats=2)
 
 
-def test_a_version_beside_itself_shows_nothing(case, policy):
+def test_a_version_beside_itself_shows_nothing(case, policy, manifest):
     """Equal digests are INCONCLUSIVE from level 2 on, and a person can sign for it."""
     cases = [case(n) for n in range(40)]
     same = {"candidate": {"path": "shop:v1", "digest": "b"}}
@@ -625,7 +256,7 @@ def test_runs_without_a_candidate_are_refused(kind):
         _refuse({"run_id": "R", "kind": kind})
 
 
-def test_a_baseline_that_is_not_what_was_recorded(case, policy):
+def test_a_baseline_that_is_not_what_was_recorded(case, policy, judged):
     """A baseline that does something else than the recording, and the same as itself, is another version."""
 
     def run(calls):
@@ -642,7 +273,7 @@ def test_a_baseline_that_is_not_what_was_recorded(case, policy):
     assert {} == judged(cases(("b",), ("c",)), policy())
 
 
-def test_a_baseline_may_fail_where_the_recording_failed(case, policy):
+def test_a_baseline_may_fail_where_the_recording_failed(case, policy, judged, manifest):
     """Errors that were recorded are always drawn, and come again: the baseline is faithful there."""
     failing = [replace(case(n, baseline=FAILED), recorded=replace(FAILED, arm="recorded")) for n in range(40)]
     sound = [replace(case(40 + n), weight=10.0, recorded=replace(CALM, arm="recorded")) for n in range(60)]
@@ -658,7 +289,7 @@ def test_a_baseline_may_fail_where_the_recording_failed(case, policy):
     )
 
 
-def test_a_sample_that_lost_the_traffic(case, policy):
+def test_a_sample_that_lost_the_traffic(case, policy, judged, manifest):
     """Groups of turns without a case stand for nobody; the oldest turns are said to be those."""
     cases = [replace(case(n), weight=2.0) for n in range(40)]
 
@@ -668,7 +299,7 @@ def test_a_sample_that_lost_the_traffic(case, policy):
     assert "the oldest ones" in found(oldest, "run.sample").sentence
 
 
-def test_live_writes_and_overrides_that_reached_nothing(case, policy):
+def test_live_writes_and_overrides_that_reached_nothing(case, policy, judged, manifest):
     """An arm that met what the other had written, and a prompt that was never asked for, show nothing."""
     cases = [case(n) for n in range(40)]
     missed = run_checks(
@@ -677,67 +308,6 @@ def test_live_writes_and_overrides_that_reached_nothing(case, policy):
 
     assert {"run.sandbox": "INCONCLUSIVE"} == judged(cases, policy(), modes={"writes": "live"})
     assert "never asked for the prompt" in found(missed, "run.overrides").sentence
-
-
-# The regression set
-
-
-def regression(*statuses, sealed=False, excess=None):
-    cases = tuple(
-        RegressionCase(f"{n:012x}", f"c{n}", "t", f"s{n}", 0, "agent", Expectations(), sealed=sealed)
-        for n in range(len(statuses))
-    )
-    verdicts = tuple(
-        CaseVerdict(case, status, why="" if sealed else "a refund is missing")
-        for case, status in zip(cases, statuses, strict=True)
-    )
-    known = RegressionSet(3, cases)
-    return RegressionResults("R", 3, known.digest, verdicts, excess), known
-
-
-@pytest.mark.parametrize(
-    ("statuses", "outcome"),
-    [
-        (("passed", "passed"), "PASS"),
-        (("passed", "failed"), "FAIL"),
-        (("passed", "unjudged"), "INCONCLUSIVE"),
-        (("passed", "unstable"), "PASS"),
-        (("failed", "unjudged"), "FAIL"),
-    ],
-)
-def test_the_regression_set_is_part_of_the_gate(statuses, outcome):
-    """A case that fails fails the gate, one that nobody ran leaves it open."""
-    results, known = regression(*statuses)
-
-    assert outcome == check_of([results], known).outcome
-
-
-def test_two_runs_of_the_set_count_together():
-    """What one run did not judge another may; failed in either is failed; unstable too often is FAIL."""
-    (first, known), (second, _), (often, _) = (
-        regression("passed", "unjudged"), regression("unjudged", "passed"), regression("unstable", "passed", excess=0.001),
-    )  # fmt: skip
-
-    assert ("PASS", "FAIL") == (
-        check_of([first, second], known).outcome,
-        check_of([first, often], known).outcome,
-    )
-    assert "INCONCLUSIVE" == check_of([], known).outcome
-
-
-def test_running_the_set_again_until_it_passes_shows_nothing():
-    """What this candidate failed before is flaky where it passes now, as long as the case is the same; a person may sign."""
-    results, known = regression("passed", "passed")
-    failed = known.cases[0]
-
-    check = check_of([results], known, {(failed.case_id, failed.digest)})
-
-    assert ("INCONCLUSIVE", True, (failed.case_id,)) == (
-        check.outcome,
-        check.waivable,
-        tuple(example.case_id for example in check.examples),
-    )
-    assert "PASS" == check_of([results], known, {(failed.case_id, "as it was before")}).outcome
 
 
 # Repeats
