@@ -502,24 +502,23 @@ async def test_a_replay_answers_asynchronous_helpers(recording, claude_later):
 def test_where_requests_go_and_that_something_is_added_is_recorded(recording, address):
     """Host and port are attributes; headers and queries that are added make a digest, and credentials among them none."""
 
-    def asked(client, **options):
-        client.chat.completions.create(model="small", messages=ASKED, **options)
+    def asked(headers=None, **options):
+        base = f"{address}/v1"
+        with openai.OpenAI(api_key="k", base_url=base, default_headers=headers) as client:
+            auditlog.wrap(client).chat.completions.create(model="small", messages=ASKED, **options)
         return json.loads(recording.rows[-1]["attributes"])
 
-    def client(**options):
-        return auditlog.wrap(openai.OpenAI(api_key="k", base_url=f"{address}/v1", **options))
-
-    plain = asked(client())
+    plain = asked()
     assert ("127.0.0.1", int(address.rpartition(":")[2])) == (plain["server.address"], plain["server.port"])
     digests = [
         found.get("auditlog.request.added_digest")
         for found in (
             plain,
-            asked(client(), extra_headers={"authorization": "Bearer other"}),
-            asked(client(), extra_headers={"x-beta": "on"}),
-            asked(client(), extra_headers={"x-beta": "off"}),
-            asked(client(), extra_query={"v": "2"}),
-            asked(client(default_headers={"x-beta": "on"})),
+            asked(extra_headers={"authorization": "Bearer other"}),
+            asked(extra_headers={"x-beta": "on"}),
+            asked(extra_headers={"x-beta": "off"}),
+            asked(extra_query={"v": "2"}),
+            asked({"x-beta": "on"}),
         )
     ]
     assert [None, None] == digests[:2]
@@ -531,10 +530,12 @@ def test_two_deployments_behind_one_gateway_are_told_apart(recording, address):
     """What a client's requests are below its host is recorded where that is not as usual."""
 
     def path(below):
-        client = openai.OpenAI(api_key="k", base_url=f"{address}{below}", max_retries=0)
-        auditlog.wrap(client)
-        with contextlib.suppress(openai.APIStatusError):
-            client.chat.completions.create(model="small", messages=ASKED)
+        base = f"{address}{below}"
+        with (
+            openai.OpenAI(api_key="k", base_url=base, max_retries=0) as client,
+            contextlib.suppress(openai.APIStatusError),
+        ):
+            auditlog.wrap(client).chat.completions.create(model="small", messages=ASKED)
         return json.loads(recording.rows[-1]["attributes"]).get("auditlog.server.path")
 
     assert [None, "/deployments/a/v1/", "/deployments/b/v1/"] == [

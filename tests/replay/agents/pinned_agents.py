@@ -144,12 +144,13 @@ def asks_model_otherwise(question: str) -> list[Any]:
 
 def ask(url: str, *, streams: bool = False, **asked: Any) -> Any:
     """Ask a served model through its client."""
-    client = auditlog.wrap(openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0))
     messages = [{"role": "user", "content": asked.pop("content")}]
-    answer = client.chat.completions.create(model="small", messages=messages, stream=streams, **asked)
-    if streams:
-        return [chunk.choices[0].delta.content for chunk in answer if chunk.choices]
-    return answer.choices[0].message.content
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as plain:
+        client = auditlog.wrap(plain)
+        answer = client.chat.completions.create(model="small", messages=messages, stream=streams, **asked)
+        if streams:
+            return [chunk.choices[0].delta.content for chunk in answer if chunk.choices]
+        return answer.choices[0].message.content
 
 
 @auditlog.agent("bot")
@@ -175,6 +176,7 @@ def served_otherwise(question: str, url: str) -> list[Any]:
 @auditlog.agent("bot")
 def unwrapped(question: str, url: str) -> Any:
     """Ask a served model through a client that nobody wrapped."""
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
     messages: Any = [{"role": "user", "content": question}]
-    return client.chat.completions.create(model="small", messages=messages).choices[0].message.content
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        answer = client.chat.completions.create(model="small", messages=messages)
+        return answer.choices[0].message.content

@@ -102,7 +102,7 @@ def test_what_is_no_source_is_said(recorded_desk):
     store = recorded_desk([TALK])
     with pytest.raises(NotFoundError, match="neither a run nor a conversation 'd9'"):
         source_of(store, "d9", turn=None, at=1)
-    with pytest.raises(RunError, match="d0 has 1 turns, and no turn 2"):
+    with pytest.raises(RunError, match="d0 has 1 turn, and no turn 2"):
         source_of(store, "d0", turn=2, at=1)
     with pytest.raises(RunError, match="There is no call 6 to go on after in d0: turn 1 holds 5"):
         source_of(store, "d0", turn=1, at=6)

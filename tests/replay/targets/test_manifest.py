@@ -118,7 +118,7 @@ def test_a_manifest_that_is_not_there_names_the_nearest(tmp_path):
     """A file that is misspelt is found."""
     (tmp_path / "candidate.toml").write_text("", encoding="utf-8")
     with pytest.raises(
-        TargetError, match=r"There is no manifest candidat.toml .* The nearest is candidate.toml"
+        TargetError, match=r"There is no manifest candidat.toml .* The nearest is 'candidate.toml'"
     ):
         read_manifest(tmp_path / "candidat.toml")
 
