@@ -27,7 +27,6 @@ _LIVE_AND_CODE = 1 << 30
 """Memory beside the engine's own: live rows, code, a batch of the result."""
 _START_CPU_SECONDS = 30
 _BATCH_ROWS = 8192
-_BATCH_BYTES = 1 << 20
 
 
 def main() -> None:

@@ -14,8 +14,6 @@ from typing import Any, Literal
 
 from auditlog import resources
 
-Exposure = Literal[1, 2, 3, 4]
-
 
 @dataclass(frozen=True, slots=True)
 class Level:

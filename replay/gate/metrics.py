@@ -76,7 +76,6 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     )
 }
 AGREEMENT = frozenset(("write_set", "escalation", "trajectory"))
-HARD_BUILT_IN = ("new_write", "changed_money")
 
 
 def known_metrics(scorers: Sequence[str]) -> dict[str, tuple[Role, ...]]:

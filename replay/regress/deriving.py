@@ -23,7 +23,7 @@ from replay.diff.grounding import Sources, claims_in
 from replay.diff.model import Step
 from replay.diff.steps import is_escalation, is_write, steps_of
 from replay.diff.text import text_diff
-from replay.regress.expectations import NOTHING, CallPattern, Expectations
+from replay.regress.expectations import CallPattern, Expectations
 from replay.scorers.speech_acts import acts, acts_in
 
 REVIEW = "review"
@@ -108,11 +108,6 @@ def was_changed(turn: Turn) -> bool:
 def declines(text: str) -> bool:
     """Whether an answer declines something, by its words."""
     return _REFUSAL.search(text.replace("’", "'")) is not None
-
-
-def nothing_to_expect(expected: Expectations) -> bool:
-    """Whether there is nothing that a candidate could fail."""
-    return expected == NOTHING
 
 
 def _pattern(step: Step) -> CallPattern:

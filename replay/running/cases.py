@@ -29,8 +29,6 @@ from replay.matching.recorded import side_lost
 if TYPE_CHECKING:
     from auditlog.store import Store
 
-ARMS = ("baseline", "candidate", "baseline_2")
-
 
 @dataclass(frozen=True, slots=True)
 class Case:

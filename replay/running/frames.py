@@ -87,7 +87,6 @@ class Pipes(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
         self._reading: asyncio.ReadTransport | None = None
         self._writing: asyncio.WriteTransport | None = None
-        self._napping = False
         self.naps = False
         """Many answers are awaited, one right after the other."""
 

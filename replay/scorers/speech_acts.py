@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -163,11 +163,3 @@ def _compiled(pattern: str) -> Any:
     options.case_sensitive = False
     options.log_errors = False
     return re2.compile(pattern, options)
-
-
-def labelled(data: Any) -> Iterator[tuple[str, str, str, bool]]:
-    """Give the data's own examples: act, language, text, and whether it is one."""
-    for entry in data["acts"]:
-        for item in entry["patterns"]:
-            yield from ((entry["act"], item["language"], text, True) for text in item["examples"])
-            yield from ((entry["act"], item["language"], text, False) for text in item["counter_examples"])

@@ -29,8 +29,6 @@ SIGNS = {"same": "=", "arguments": "≠", "missing": "-", "extra": "+", "reorder
 ROLE = {"same": "muted", "arguments": "warn", "missing": "remove", "extra": "add", "reordered": "warn"}
 GLYPHS = {"tool": "●", "retriever": "≡", "handoff": "▲", "answer": "¶"}
 CHANGES_SHOWN = 12
-DIVERGENCE = "divergence"
-"""The key of the block that holds the first divergence is `step/<index>`; this role marks its rule."""
 
 
 @dataclass(frozen=True, slots=True)

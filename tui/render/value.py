@@ -9,7 +9,6 @@ from auditlog.values import Json
 from tui.render.line import Line, Piece, line, wrapped
 
 _INDENT = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-_READ_AT_MOST = 4096
 
 
 def compact(value: Json, width: int = 2000) -> str:

@@ -58,7 +58,6 @@ class Index:
         """
         self._connection = connection
         self._lock = threading.RLock()
-        self._has_live = False
         listed = {(segment.path, segment.sha256) for segment in segments}
         with self._reading(check=False):
             held = set(connection.execute("SELECT path, sha256 FROM segments"))
@@ -109,7 +108,6 @@ class Index:
             "CREATE TEMP TABLE live_said (name INTEGER, conversation INTEGER, PRIMARY KEY (name, conversation))"
         )
         run("CREATE TEMP TABLE live_names (id INTEGER PRIMARY KEY, field TEXT, value TEXT, folded TEXT)")
-        self._has_live = bool(pieces)
         if pieces:
             self._add_live(pieces)
         for view, table in (

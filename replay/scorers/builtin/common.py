@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -74,8 +73,3 @@ def from_findings(subject: Subject, kinds: Sequence[str], label: str, reference:
     evidence = [span for finding in found for span in cited(subject, diff, finding.step)]
     said = "; ".join(finding.detail for finding in found[:3])
     return bad(label, evidence, said)
-
-
-def with_evidence(score: Score, evidence: Iterable[str]) -> Score:
-    """Give the same score with other evidence."""
-    return dataclasses.replace(score, evidence=tuple(evidence))
