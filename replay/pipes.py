@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 
+HEAD = struct.Struct("<II")
+"""What stands before a message between a run and its workers: the lengths of its JSON and of the bytes behind that."""
 _AT_ONCE = 1 << 20
 
 

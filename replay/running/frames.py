@@ -19,15 +19,13 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
-from replay.pipes import read_exactly, write_all
+from replay.pipes import HEAD, read_exactly, write_all
 
-HEAD = struct.Struct("<II")
 MAX_MESSAGE_BYTES = 1 << 30
 
 NAP_SECONDS = 0.02

@@ -2,7 +2,8 @@
 
 The rules:
 
-1. The locks are taken before the agent is imported, so that its import happens behind them, too.
+1. The locks are taken before the agent is imported, so that its import happens behind them, too. In an environment that is
+   not ours the kernel's are taken before this module is imported (`first`).
 2. One case at a time: whatever is refused, on whatever thread, belongs to that case.
 3. A case's status is the worst of what happened: a violation, then a stop, then an error, and only then `complete`.
 4. What the agent does to this process's recorder (`configure`, `shutdown`) does nothing here.
@@ -36,7 +37,7 @@ from replay.matching.recorded import from_json
 from replay.matching.restore import NotRestorable, restored
 from replay.pinned.case import PinnedCase, prepare
 from replay.pinned.direct_reads import direct_reads
-from replay.running import frames, protocol
+from replay.running import first, frames, protocol
 from replay.running.calls import CaseCalls
 from replay.running.executed import Executed, executed, payloads_of
 from replay.running.loops import Loops
@@ -73,10 +74,12 @@ def main() -> None:
     """Talk to the run until it hangs up."""
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
     kernel.die_with_parent(parent)
-    first = frames.read_message(reading)
-    if first is None:
+    if first.begun is not None:
+        message = first.begun.message
+    elif (said := frames.read_message(reading)) is not None:
+        message = said.message
+    else:
         return
-    message = first.message
     if message.get("protocol") != protocol.VERSION:
         why = (
             f"The worker's own files speak version {protocol.VERSION} of the talk, and the run version "
@@ -150,13 +153,17 @@ def main() -> None:
 
 
 def _take_locks(setup: Setup) -> tuple[tuple[str, ...], AllowedHosts, Guard | None]:
-    hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
-    hosts.pin()
+    kernels = None
+    if first.begun is not None:
+        hosts, kernels = first.begun.hosts, first.begun.held
+    else:
+        hosts = AllowedHosts(Host(name, port) for name, port in setup.hosts)
+        hosts.pin()
     if setup.memory_bytes is not None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
-    held, guard = take_locks(setup.locks, setup.scratch, hosts, process)
+    held, guard = take_locks(setup.locks, setup.scratch, hosts, process, kernels)
     _hold_the_recorder()
     masks.use(bytes.fromhex(setup.mask_key) or None)
     prepare(setup.pinning, hosts.hosts)

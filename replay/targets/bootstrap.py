@@ -5,14 +5,15 @@ The rules:
 1. `auditlog` and `replay` are always ours, whatever version the commit pins: the locks and the talk with the run are theirs.
 2. What else the worker needs comes from the environment where it has it, and is lent where not; nothing else is lent, so
    that an agent cannot import what its own lock does not name.
-3. No code of the environment runs before the locks are taken: Python starts without `site`, and its `.pth` files and
-   `sitecustomize` are read by `main` of the worker, behind the locks.
+3. No code of the environment runs before the locks are taken: what the worker needs of it is imported behind those of the
+   kernel, and Python starts without `site`, whose `.pth` files and `sitecustomize` are read by `main` of the worker, behind all.
 
 Started as `python -P -S bootstrap.py ROOT SITE LENT READ WRITE PARENT`; it imports nothing but Python's own.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -67,8 +68,10 @@ class _From(importlib.abc.MetaPathFinder):
 def main() -> None:
     """Put the paths in order, and become the worker."""
     root, site, lent, *rest = sys.argv[1:]
-    sys.path.append(site)
     sys.meta_path.insert(0, _From([root], OURS))
+    reading, _, parent = (int(argument) for argument in rest)
+    importlib.import_module("replay.running.first").begin(reading, parent)
+    sys.path.append(site)
     if lent:
         sys.meta_path.append(_From(lent.split(os.pathsep), LENT, LENT_PROJECTS))
     sys.argv = ["replay.running.worker", *rest]

@@ -16,6 +16,7 @@ from replay.errors import TargetError
 from replay.running.pool import Launch, Worker
 from replay.running.protocol import Setup
 from replay.sandbox.modes import Modes
+from replay.targets import bootstrap
 from replay.targets.bootstrap import LENT, OURS
 from replay.targets.environments import environment, interpreter
 from replay.targets.locks import find_lock
@@ -35,6 +36,19 @@ def test_the_worker_needs_no_more_than_it_is_lent():
     tops = {name.partition(".")[0] for name in json.loads(done.stdout)}
     foreign = {name for name in tops - sys.stdlib_module_names if not name.startswith(("_", "sitecustomize"))}
     assert set() == foreign - {*LENT, *OURS}
+
+
+def test_what_takes_the_kernels_locks_needs_nothing_of_other_people():
+    """What is imported before the first lock is ours or Python's, so that an environment cannot bring its own."""
+    code = "import sys, json, replay.running.first; print(json.dumps(sorted(sys.modules)))"
+    home = str(Path(bootstrap.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {home!r}); {code}"],
+        capture_output=True,
+        check=True,
+    )
+    tops = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert {*OURS} == {name for name in tops - sys.stdlib_module_names if not name.startswith("_")}
 
 
 def test_a_worker_of_another_version_runs_nothing():

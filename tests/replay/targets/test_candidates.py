@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+import typing_extensions
 
 import auditlog
 import replay
@@ -171,6 +173,25 @@ def test_an_environment_runs_nothing_before_the_locks_and_lends_nothing_else(
     scratch.commit("Import more", {"bot.py": "import pyarrow\n" + agent_source})
     with pytest.raises(TargetError, match="imports pyarrow, which is not in its environment"):
         plan(recorded, scratch, "git:main")
+
+
+@pytest.mark.slow
+def test_what_a_worker_needs_of_an_environment_is_imported_behind_the_kernels_locks(
+    recorded, scratch, agent_source, wheel, tmp_path
+):
+    """A commit's own copy of what the worker imports itself writes nothing, before the agent or after."""
+    canary = tmp_path / "canary"
+    touch = f"try:\n    open({str(canary)!r}, 'w').close()\nexcept OSError:\n    pass\n"
+    source = Path(typing_extensions.__file__).read_text(encoding="utf-8")
+    path = wheel("typing_extensions", "99.0", source + touch, home=scratch.path)
+    lock = f"politeness==1.0\n./{path.name}\n"
+    wheel("politeness", "1.0", "VERSION = '1.0'\ndef greet(): return 'Hello'\n")
+    scratch.commit("Begin", {"bot.py": agent_source, "requirements.txt": lock})
+    planned = plan(recorded, scratch, "git:main")
+    if not any(lock.startswith("landlock") for lock in planned.locks):
+        pytest.skip("this kernel has no Landlock")
+    assert HEAD.format("Hello", "1.0") == answers(recorded, planned)[1]
+    assert not canary.exists()
 
 
 def test_an_environment_that_cannot_be_made_says_why_and_leaves_nothing(
