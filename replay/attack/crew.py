@@ -15,33 +15,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 
-from auditlog.errors import StoreError
-from auditlog.journal import entry_of
-from auditlog.recorder import Sink
 from auditlog.values import Turn
 from replay.attack.bouts import Bout, job_of
-from replay.errors import RunError
+from replay.running.appending import Appender
+from replay.running.interrupts import first_error
 from replay.running.limits import NOTHING_SPENT, Budget, Spend, used_up
 from replay.running.pool import Worker
 from replay.running.protocol import Result
 from replay.running.rates import Leases
 from replay.running.records import Place, retried, unrun_case
+from replay.running.retries import pause_before, started
 from replay.running.run_plan import RunPlan
 from replay.targets.planned import PlannedTarget
-
-START_ATTEMPTS = 3
-BACKOFF_SECONDS = 1.0
-MOST_BACKOFF_SECONDS = 60.0
-
-UNWRITABLE = (
-    "The campaign cannot be written into the store's journal: is the disk full, or the store read-only? What was "
-    "written is kept; `auditlog attack run --resume last` goes on from there."
-)
 
 
 class BudgetSpentError(Exception):
@@ -56,17 +45,17 @@ class Crew:
     """The workers of one campaign; for one event loop."""
 
     def __init__(
-        self, plan: RunPlan, writer: Sink, turns: Mapping[str, Turn], *, spent: Spend = NOTHING_SPENT
+        self, plan: RunPlan, appender: Appender, turns: Mapping[str, Turn], *, spent: Spend = NOTHING_SPENT
     ) -> None:
         """Hire nobody yet.
 
         Args:
             plan: what is attacked, and with what allowed.
-            writer: the store's.
+            appender: takes what comes of it.
             turns: the recorded turns of the hosts, by the agent's span id.
             spent: what earlier processes of the campaign took.
         """
-        self._plan, self._writer, self._turns = plan, writer, turns
+        self._plan, self._appender, self._turns = plan, appender, turns
         self._spend = spent
         self._began = time.monotonic()
         self._workers: dict[tuple[PlannedTarget, int], Worker] = {}
@@ -107,10 +96,9 @@ class Crew:
                     for place in range(min(self._plan.workers, len(queue))):
                         group.create_task(self._serve(target, place, queue, done))
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            raise first_error(errors) from None
         finally:
-            if not self._writer.flush():
-                raise StoreError(UNWRITABLE)
+            self._appender.flush()
         if any(waiting.values()) and (budget := self.budget) is not None:
             raise BudgetSpentError(budget)
 
@@ -140,17 +128,16 @@ class Crew:
                     or self.budget is not None
                 ):
                     break
-                self._append(retried(answer.payloads, attempt, answer.infrastructure))
-                pause = min(BACKOFF_SECONDS * 2 ** (attempt - 1), MOST_BACKOFF_SECONDS)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that not all come back at once
-            self._append(answer.payloads)
+                self._appender.append(retried(answer.payloads, attempt, answer.infrastructure))
+                await asyncio.sleep(pause_before(attempt))
+            self._appender.append(answer.payloads)
             self.ran += 1
             done()
 
     def _took(self, result: Result) -> None:
         self.charge(result.spend)
         if self._leases is not None:
-            self._leases.settle(result.spend.calls, result.spend.tokens)
+            self._leases.settle(result.spend)
 
     async def _worker(self, target: PlannedTarget, place: int) -> Worker:
         """Give the worker of a place; a new one where it has none, or one that can take no other bout."""
@@ -160,35 +147,13 @@ class Crew:
             return known
         if known is not None:
             await known.kill()
-        for left in reversed(range(START_ATTEMPTS)):
-            worker = Worker(self._plan.launch(target), self._environment, self._lease)
-            # Known before it runs, so that whoever is interrupted here ends it.
-            self._workers[target, place] = worker
-            try:
-                await worker.start()
-            except RunError:
-                await worker.kill()
-                if not left:
-                    raise
-            else:
-                return worker
-        raise AssertionError
+        launch = self._plan.launch(target)
+        worker = await started(lambda: Worker(launch, self._environment, self._lease))
+        self._workers[target, place] = worker
+        return worker
 
     async def _lease(self) -> float:
         if not self._plan.limits.paces:
             return 0.0
         self._leases = self._leases or Leases(self._plan.limits)
         return await self._leases.take()
-
-    def _append(self, payloads: Sequence[bytes]) -> None:
-        for payload in payloads:
-            entry = entry_of(payload)
-            opens = entry["span"] if entry["type"] == "start" else None
-            closes = entry["span"] if entry["type"] == "end" else None
-            if not self._writer.append(payload, opens=opens, closes=closes):
-                raise StoreError(UNWRITABLE)
-
-
-def _first(group: BaseExceptionGroup) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -17,17 +17,16 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from auditlog.errors import NotFoundError, StoreError
+from auditlog.errors import NotFoundError
 from auditlog.importers.spans import ImportedSpan, derived_id
-from auditlog.redaction.writer import redacting
 from auditlog.values import Json, Span, Turn
-from replay.attack.crew import UNWRITABLE
 from replay.attack.keeping import Campaign, KeptFinding
 from replay.attack.oracles import leaked_address, leaked_words
 from replay.errors import RunError
 from replay.regress.expectations import NOTHING, CallPattern, Expectations, to_json
 from replay.regress.keeping import Promoted, add
 from replay.regress.scorers import EXPECTED, SCORERS
+from replay.running.appending import keep
 from replay.running.cases import Case
 from replay.running.records import SOURCE_SPAN, SOURCE_TRACE, run_span
 from replay.scorers.model import Score, Subject
@@ -166,18 +165,11 @@ def _written(store: Store, finding: KeptFinding, turn: Turn) -> Turn:
     ids = {span.span_id: derived_id(16, name, span.span_id) for span in turn.spans}
     trace = derived_id(32, name)
     if not store.query("SELECT 1 FROM all_spans WHERE span_id = ?", [ids[turn.turn_id]]).num_rows:
-        writer = redacting(store.layout, store.writer())
-        try:
-            payloads = [_span(span, ids, trace, name, finding).payload() for span in turn.spans]
-            source = {SOURCE_TRACE: finding.host["trace_id"], SOURCE_SPAN: finding.host["span_id"]}
-            # Says whose turn it is of: whoever erases that finds this conversation by it.
-            payloads.append(run_span(FOLDED, finding.run_id, {"finding": finding.finding_id}, source, name))
-            kept = sum(map(writer.append, payloads))
-            if not (writer.flush() and kept == len(payloads)):
-                raise StoreError(UNWRITABLE)
-        finally:
-            writer.close()
-        store.refresh()
+        payloads = [_span(span, ids, trace, name, finding).payload() for span in turn.spans]
+        source = {SOURCE_TRACE: finding.host["trace_id"], SOURCE_SPAN: finding.host["span_id"]}
+        # Says whose turn it is of: whoever erases that finds this conversation by it.
+        payloads.append(run_span(FOLDED, finding.run_id, {"finding": finding.finding_id}, source, name))
+        keep(store, payloads, "The attack")
     found = store.spans("conversation_id = ? AND replay_run_id IS NULL", [name])
     return next(t for c in conversations_of(found).values() for t in c.turns)
 

@@ -15,20 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from auditlog.errors import NotFoundError, StoreError
-from auditlog.recorder import Sink
-from auditlog.redaction.writer import redacting
+from auditlog.errors import NotFoundError
 from auditlog.values import Turn
 from replay.attack.arena import Arena
 from replay.attack.bouts import done_bouts
 from replay.attack.campaign import CampaignProgress, CampaignResult, Search
-from replay.attack.crew import UNWRITABLE, Crew
+from replay.attack.crew import Crew
 from replay.attack.hosts import hosts_of
 from replay.attack.keeping import manifest_of, records_of
 from replay.attack.llm import ModelAttacker
@@ -38,6 +35,8 @@ from replay.attack.settings import Settings, settings_from_json
 from replay.errors import RunError
 from replay.results.trials import recorded_turns
 from replay.risks.tried import CAMPAIGN, CAMPAIGN_END, contents
+from replay.running.appending import Appender, appending
+from replay.running.interrupts import interruptible
 from replay.running.limits import NOTHING_SPENT, Limits, Spend
 from replay.running.pool import sweep
 from replay.running.records import run_span
@@ -49,6 +48,9 @@ from replay.targets.environments import Say
 
 if TYPE_CHECKING:
     from auditlog.store import Store
+
+
+_GOES_ON = "What was written is kept; `auditlog attack run --resume last` goes on from there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +178,20 @@ class _Campaign:
     def go(self) -> Ended:
         sweep()
         store, plan = self._store, self._plan
-        writer = redacting(store.layout, store.writer())
-        try:
-            _append(writer, [run_span(CAMPAIGN, plan.run_id, self._manifest())])
-            crew = Crew(plan, writer, self._turns, spent=self._spent())
-            result = asyncio.run(self._search(crew, writer))
+        with appending(store, "The campaign", _GOES_ON) as appender:
+            appender.append([run_span(CAMPAIGN, plan.run_id, self._manifest())])
+            appender.flush()
+            crew = Crew(plan, appender, self._turns, spent=self._spent())
+            result = asyncio.run(self._search(crew, appender))
             if result is not None:
-                _append(writer, list(records_of(plan, result)))
-        finally:
-            writer.close()
+                appender.append(list(records_of(plan, result)))
         store.refresh()
         failures = sum((model.failures for model in self._models), Counter[str]())
         return Ended(
             result, crew.ran, sum(model.asked for model in self._models), dict(failures.most_common())
         )
 
-    async def _search(self, crew: Crew, writer: Sink) -> CampaignResult | None:
+    async def _search(self, crew: Crew, appender: Appender) -> CampaignResult | None:
         """Search; None where a signal ended it."""
         plan, settings = self._plan, self._settings
         done = done_bouts(self._store, plan.run_id) if plan.resumed else {}
@@ -199,8 +199,9 @@ class _Campaign:
         def round_over() -> None:
             for model in self._models:
                 for payload, tokens in model.notebook.records(plan.run_id):
-                    _append(writer, [payload])
+                    appender.append([payload])
                     crew.charge(Spend(0.0, tokens, 1, 1))
+            appender.flush()
 
         search = Search(
             Arena(self._store, plan, crew, done=done),
@@ -211,16 +212,8 @@ class _Campaign:
             told=self._told,
             round_over=round_over,
         )
-        searching = asyncio.ensure_future(search.go())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, searching.cancel)
-            except (RuntimeError, ValueError):
-                # Not the main thread: whoever runs us there has signals of their own.
-                break
         try:
-            return await searching
+            return await interruptible(search.go())
         except asyncio.CancelledError:
             return None
         finally:
@@ -254,9 +247,3 @@ def _turns(store: Store, plan: RunPlan) -> Mapping[str, Turn]:
     wanted = {case.span_id for case in plan.cases}
     found = recorded_turns(store, {case.conversation_id for case in plan.cases})
     return {turn.turn_id: turn for turns in found.values() for turn in turns if turn.turn_id in wanted}
-
-
-def _append(writer: Sink, payloads: Sequence[bytes]) -> None:
-    kept = sum(writer.append(payload) for payload in payloads)
-    if not (writer.flush() and kept == len(payloads)):
-        raise StoreError(UNWRITABLE)

@@ -20,14 +20,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from auditlog.errors import AuditlogError, NotFoundError, StoreError
-from auditlog.redaction.writer import redacting
+from auditlog.errors import AuditlogError, NotFoundError
 from auditlog.values import Json, Turn, utc
 from auditlog.wording import many
 from replay.canonical import digest_of
 from replay.errors import RunError
 from replay.regress.deriving import derived, was_changed
 from replay.regress.expectations import Expectations, from_json, to_json
+from replay.running.appending import keep
 from replay.running.cases import unreplayable
 from replay.running.records import SOURCE_TRACE, own_records, run_span
 
@@ -320,15 +320,7 @@ def _write(store: Store, event: Event, case: RegressionCase) -> int:
         "case": _written(case),
     }
     payload = run_span(CHANGE, SET, content, {SOURCE_TRACE: case.trace_id}, _place_of(case.case_id))
-    writer = redacting(store.layout, store.writer())
-    try:
-        if not writer.append(payload) or not writer.flush():
-            raise StoreError(
-                "The regression set cannot be written: is the disk full, or the store read-only?"
-            )
-    finally:
-        writer.close()
-    store.refresh()
+    keep(store, [payload], "The change of the regression set")
     return number
 
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from auditlog.errors import NotFoundError, StoreError
-from auditlog.redaction.writer import redacting
+from auditlog.errors import NotFoundError
 from replay.regress.judging import (
     RESULT,
     RegressionResults,
@@ -24,6 +23,7 @@ from replay.regress.judging import (
 )
 from replay.regress.keeping import load_set
 from replay.regress.scorers import SCORERS
+from replay.running.appending import keep
 from replay.running.planning import plan
 from replay.running.records import run_span
 from replay.running.run_plan import RunPlan
@@ -95,11 +95,5 @@ def judged(store: Store, run_id: str) -> RegressionResults:
     )
     results = results_of(store, manifest["run_id"])
     payload = run_span(RESULT, results.run_id, content_of(results, tallies_of(store, results.run_id)))
-    writer = redacting(store.layout, store.writer())
-    try:
-        if not writer.append(payload) or not writer.flush():
-            raise StoreError("The results cannot be written: is the disk full, or the store read-only?")
-    finally:
-        writer.close()
-    store.refresh()
+    keep(store, [payload], "The results")
     return results

@@ -15,10 +15,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from auditlog.errors import StoreError
 from auditlog.values import Conversation
 from replay.results.compare import Comparison, ConversationPair, compare_pairs
 from replay.results.report import CaseResult, Report, RunSummary
+from replay.running.appending import keep
 from replay.running.case_lists import case_records, without_cases
 from replay.running.records import MANIFEST, RUN_END, run_span
 
@@ -61,20 +61,12 @@ def save_comparison(store: Store, comparison: Comparison, *, baseline: str, cand
         "unpaired_candidate": list(comparison.unpaired_candidate),
     }
     end = {"cases": len(comparison.pairs), "classes": dict(comparison.classes)}
-    writer = store.writer()
-    try:
-        records = (
-            *case_records(manifest),
-            run_span(MANIFEST, run_id, without_cases(manifest)),
-            run_span(RUN_END, run_id, end),
-        )
-        written = all(writer.append(record) for record in records)
-        if not (written and writer.flush()):
-            msg = f"The comparison cannot be written into {store.path}: is the disk full, or the store read-only?"
-            raise StoreError(msg)
-    finally:
-        writer.close()
-    store.refresh()
+    records = (
+        *case_records(manifest),
+        run_span(MANIFEST, run_id, without_cases(manifest)),
+        run_span(RUN_END, run_id, end),
+    )
+    keep(store, records, "The comparison")
     return run_id
 
 

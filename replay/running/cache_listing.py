@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditlog.errors import StoreError
 from auditlog.values import utc
 from replay.pinned.model_cache import KEY, PRUNED, PRUNED_RUN, caching_runs
+from replay.running.appending import keep
 from replay.running.records import own_records, run_span
 from replay.running.runs import manifests
 
@@ -71,15 +71,7 @@ def prune(store: Store, *, before_ns: int | None = None, model: str | None = Non
         StoreError: it cannot be written.
     """
     content = {"before_ns": time.time_ns() if before_ns is None else before_ns, "model": model}
-    writer = store.writer()
-    try:
-        if not writer.append(run_span(PRUNED, PRUNED_RUN, content)) or not writer.flush():
-            raise StoreError(
-                "The cache cannot be pruned: the store's journal cannot be written. Is the disk full, or the store read-only?"
-            )
-    finally:
-        writer.close()
-    store.refresh()
+    keep(store, [run_span(PRUNED, PRUNED_RUN, content)], "Which answers are given no more")
 
 
 def _unpruned(store: Store) -> tuple[str, list[Any]]:

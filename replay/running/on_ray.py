@@ -77,8 +77,8 @@ class _RemoteLeases:
     async def take(self) -> float:
         return await self._ready().take()
 
-    async def settle(self, calls: int, tokens: int, untold: int) -> None:
-        self._ready().settle(calls, tokens, untold)
+    async def settle(self, spend: Spend) -> None:
+        self._ready().settle(spend)
 
 
 class Cluster:
@@ -132,7 +132,7 @@ class Cluster:
     def settle(self, spend: Spend) -> None:
         """Put right what leased calls took."""
         if self.leases is not None and spend.calls:
-            self.leases.settle.remote(spend.calls, spend.tokens, spend.untold)
+            self.leases.settle.remote(spend)
 
     def close(self) -> None:
         """Leave the cluster; one that was made for this run ends."""

@@ -9,7 +9,7 @@ The rules:
    replaced, and so is one that dies, is spent, or talks nonsense.
 4. Cases that are given together are answered one by one, in their order. The first without an answer was under way when
    something happened to the worker; those after it have not begun.
-5. A worker that cannot start stops the run: the next one would not start either.
+5. A target that cannot be imported stops the run: the next worker could not import it either.
 """
 
 from __future__ import annotations

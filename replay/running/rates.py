@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from replay.running.limits import Limits
+from replay.running.limits import Limits, Spend
 
 _FIRST_GUESS = 500.0
 """Tokens of a call, before one is known."""
@@ -97,14 +97,9 @@ class Leases:
                 self._reserved, self._open = self._reserved + guess, self._open + 1
         return self._clock() - began
 
-    def settle(self, calls: int, tokens: int, untold: int = 0) -> None:
-        """Put right what leased calls took.
-
-        Args:
-            calls: how many of them are over.
-            tokens: what they took together, as far as they said.
-            untold: how many of them did not say what they took.
-        """
+    def settle(self, spend: Spend) -> None:
+        """Put right what leased calls took that are over."""
+        calls, tokens, untold = spend.calls, spend.tokens, spend.untold
         if self._tokens is None or not calls:
             return
         # What calls that are over had been taken to take: their part of what all that are not settled had been.

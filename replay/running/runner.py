@@ -21,24 +21,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from auditlog.errors import StoreError
-from auditlog.journal import JournalWriter, entry_of
-from auditlog.recorder import Sink
-from auditlog.redaction.writer import redacting
 from auditlog.values import Json
 from replay.diff.model import CaseStatus
-from replay.errors import RunError
 from replay.pinned.not_pinned import Tally, counted, ending
 from replay.results.report import RunSummary
+from replay.running.appending import Appender, appending
 from replay.running.case_lists import are_kept, case_records, without_cases
 from replay.running.garbage import only_of_the_run
+from replay.running.interrupts import first_error, interruptible
 from replay.running.jobs import Task, executions, tasks_of
 from replay.running.judge import Judge
 from replay.running.limits import NOTHING_SPENT, Budget, Spend, used_up
@@ -47,6 +42,7 @@ from replay.running.progress import Progress
 from replay.running.protocol import Result
 from replay.running.rates import Leases
 from replay.running.records import MANIFEST, RUN_END, RUN_STOP, retried, run_span, unrun_case
+from replay.running.retries import pause_before, started
 from replay.running.run_lock import forget, held
 from replay.running.run_plan import PlannedTarget, RunPlan
 from replay.running.runs import Execution as Done
@@ -58,20 +54,14 @@ from replay.running.tasks import Tasks
 if TYPE_CHECKING:
     from auditlog.store import Store
     from replay.running.on_ray import Cluster, RayWorker
-    from replay.running.pool import Launch
 
 
-START_ATTEMPTS = 3
-"""How often a worker is started before its run gives up."""
 SHARD = 50
 """Cases that an actor of a Ray cluster is given together."""
 MOST_AT_ONCE = 256
 """Cases that a worker is given together."""
 MOST_LOSSES = 1
 """How often an execution is handed out again whose worker, with nothing else to do, was ended from outside."""
-BACKOFF_SECONDS = 1.0
-"""Before the first time that an execution is tried again; about twice as much before each that follows."""
-MOST_BACKOFF_SECONDS = 60.0
 
 
 def run(
@@ -136,37 +126,32 @@ def _run_in(
     """Run what is left of a plan; give what its last record says, or None where it is not complete."""
     from replay.results.loading import judge_rest
 
-    writer = redacting(store.layout, store.writer())
-    try:
+    with appending(store, "The results") as appender:
         if not plan.resumed or not are_kept(store, plan.run_id):
             for payload in case_records(manifest):
-                _append(writer, payload)
-        _append(writer, run_span(MANIFEST, plan.run_id, without_cases(manifest)))
-        under_way = _Run(store, plan, writer, progress, cluster)
+                appender.append([payload])
+        appender.append([run_span(MANIFEST, plan.run_id, without_cases(manifest))])
+        under_way = _Run(store, plan, appender, progress, cluster)
         ended = asyncio.run(under_way.go())
-        _flush(writer)
+        appender.flush()
         if ended != "complete":
             if ended != "interrupted":
                 stop = {"budget": ended, "pid": manifest["pid"], "born": manifest["born"]}
-                _append(writer, run_span(RUN_STOP, plan.run_id, stop))
-                _flush(writer)
+                appender.append([run_span(RUN_STOP, plan.run_id, stop)])
             return None
         judge = under_way.judge
         if len(judge.judged) == len(plan.cases):
             classes = judge.classes
         else:
             store.refresh()
-            classes = judge_rest(store, manifest, lambda payload: _append_one(writer, payload))
+            classes = judge_rest(store, manifest, lambda payload: appender.append([payload]))
         found = ending(store, manifest, under_way.tally)
         end: dict[str, Json] = {"cases": len(plan.cases), "classes": dict(classes), "not_pinned": found}
         refuse_changed_files((plan.candidate, plan.baseline))
         if missing := len(plan.cases) - sum(classes.values()):
             end["missing"] = missing
-        _append(writer, run_span(RUN_END, plan.run_id, end))
-        _flush(writer)
+        appender.append([run_span(RUN_END, plan.run_id, end)])
         return end
-    finally:
-        writer.close()
 
 
 class _Run:
@@ -176,14 +161,14 @@ class _Run:
         self,
         store: Store,
         plan: RunPlan,
-        writer: Sink,
+        appender: Appender,
         progress: Callable[[Progress], None] | None,
         cluster: Cluster | None,
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._plan = plan
-        self._writer = writer
+        self._appender = appender
         self._progress = progress
         self._shard = 0 if cluster is None else SHARD
         self._began = time.monotonic()
@@ -195,15 +180,13 @@ class _Run:
         rules = plan.matching
         self.judge = Judge(plan, rules.compared if rules.rules else None)
         # What a redactor changes is compared as it was written.
-        self._judges = isinstance(writer, JournalWriter)
+        self._judges = not appender.redacts
         self.tally = Tally(counted(store, plan.run_id) if plan.resumed else None)
         self._environment = dict(os.environ)
         self._attempts: Counter[Done] = Counter()
         self._lost: Counter[Done] = Counter()
         self._alone: set[Done] = set()
         """Executions whose worker was ended from outside; each is handed out by itself."""
-        self._open: set[object] = set()
-        """Calls that were told of while their case runs, and have not ended."""
         self._queues: dict[PlannedTarget, Tasks] = {}
         self._leases: Leases | None = None
         self._budget: Budget | None = None
@@ -211,20 +194,12 @@ class _Run:
 
     async def go(self) -> Literal["complete", "interrupted"] | Budget:
         """Run what is left; say how it ended."""
-        working = asyncio.ensure_future(self._work())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, working.cancel)
-            except (RuntimeError, ValueError):
-                # Not the main thread: whoever runs us there has signals of their own.
-                break
         try:
-            await working
+            await interruptible(self._work())
         except asyncio.CancelledError:
             return "interrupted"
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise first_error(group) from None
         if self._count >= self._total:
             return "complete"
         return self._budget or "interrupted"
@@ -285,7 +260,7 @@ class _Run:
             while tasks := await queue.take(min(at_once, self._shard or staff.at_once), staff.serving):
                 if worker is None:
                     async with staff.starting:
-                        worker = await self._started(target)
+                        worker = await started(lambda: self._worker(target))
                 left = await self._run_all(worker, tasks, queue, staff)
                 await queue.give_back(0, left)
                 if not worker.alive or worker.used_up:
@@ -310,7 +285,7 @@ class _Run:
                     ):
                         if answer.told:
                             self._spend = self._spend.plus(answer.told.spend)
-                            self._append(answer.told.given_up(result))
+                            self._appender.append(answer.told.given_up(result))
                             self._settle(answer.told.spend)
                             self._look_at_budgets()
                         continue
@@ -351,16 +326,15 @@ class _Run:
             return False
         self._attempts[key] += 1
         self._spend = self._spend.plus(spend)
-        self._append(retried(result.payloads, self._attempts[key], result.infrastructure))
+        self._appender.append(retried(result.payloads, self._attempts[key], result.infrastructure))
         self._look_at_budgets()
-        pause = min(BACKOFF_SECONDS * 2 ** (self._attempts[key] - 1), MOST_BACKOFF_SECONDS)
-        self._bring_back(task, pause * random.uniform(0.5, 1.5), queue)  # noqa: S311 - so that not all come back at once
+        self._bring_back(task, pause_before(self._attempts[key]), queue)
         return True
 
     def _settle(self, spend: Spend) -> None:
         """Put right what leased calls took."""
         if self._leases is not None:
-            self._leases.settle(spend.calls, spend.tokens, spend.untold)
+            self._leases.settle(spend)
         if self._cluster is not None:
             self._cluster.settle(spend)
 
@@ -369,27 +343,11 @@ class _Run:
         self._aside.add(waiting)
         waiting.add_done_callback(self._aside.discard)
 
-    async def _started(self, target: PlannedTarget) -> Worker | RayWorker:
-        """Start a worker; one that something kills on the way is started again."""
-        for left in reversed(range(START_ATTEMPTS)):
-            worker = self._worker(self._plan.launch(target))
-            try:
-                await worker.start()
-            except RunError:
-                await worker.kill()
-                if not left:
-                    raise
-            except BaseException:
-                await worker.kill()
-                raise
-            else:
-                return worker
-        raise AssertionError
-
-    def _worker(self, launch: Launch) -> Worker | RayWorker:
+    def _worker(self, target: PlannedTarget) -> Worker | RayWorker:
+        launch = self._plan.launch(target)
         if self._cluster is not None:
             return self._cluster.worker(launch, self._environment)
-        return Worker(launch, self._environment, self._lease, self._append)
+        return Worker(launch, self._environment, self._lease, self._appender.append)
 
     async def _lease(self) -> float:
         return 0.0 if self._leases is None else await self._leases.take()
@@ -405,7 +363,7 @@ class _Run:
             self._count += 1
             self._statuses[result.status] += 1
             self._spend = self._spend.plus(result.spend)
-        self._append(payloads)
+        self._appender.append(payloads)
         if kept:
             self._look_at_budgets()
             self._tell()
@@ -416,22 +374,6 @@ class _Run:
         return bool(self._done) and any(
             Done(arm, 0, source) in self._done for arm in ("candidate", "baseline", "baseline_2")
         )
-
-    def _append(self, payloads: Sequence[bytes]) -> None:
-        writer = self._writer
-        if (
-            payloads
-            and isinstance(writer, JournalWriter)
-            and not self._open
-            and all(map(_is_whole, payloads))
-        ):
-            if not writer.extend(payloads):
-                raise StoreError(_UNWRITABLE)
-            return
-        for payload in payloads:
-            entry = _append(writer, payload)
-            # What began while its case ran is ended by whatever record of it comes next.
-            (self._open.add if entry["type"] == "start" else self._open.discard)(entry["span"])
 
     def _look_at_budgets(self) -> None:
         """Stop when a budget is used up."""
@@ -460,38 +402,3 @@ class _Run:
 def _unrun(task: Task, status: CaseStatus, why: str) -> Result:
     payload = unrun_case(task.place, task.agent_name, task.arguments, status, why)
     return Result(status, why, (payload,))
-
-
-def _append_one(writer: Sink, payload: bytes) -> None:
-    _append(writer, payload)
-
-
-def _append(writer: Sink, payload: bytes) -> Mapping[str, Json]:
-    entry = entry_of(payload)
-    opens, closes = (entry["span"], None) if entry["type"] == "start" else (None, entry["span"])
-    if not writer.append(payload, opens=opens, closes=closes):
-        raise StoreError(_UNWRITABLE)
-    return entry
-
-
-def _is_whole(payload: bytes) -> bool:
-    """Whether a record opens and closes nothing: a quoted name stands in an entry only where it is one."""
-    return payload.find(b'"type":"span"', 4, 4 + int.from_bytes(payload[:4], "little")) > 0
-
-
-def _flush(writer: Sink) -> None:
-    if not writer.flush():
-        raise StoreError(_UNWRITABLE)
-
-
-_UNWRITABLE = (
-    "The results cannot be written into the store's journal: is the disk full, or the store read-only? "
-    "What was written is kept; the same command goes on from there."
-)
-
-
-def _first(group: BaseExceptionGroup) -> BaseException:
-    """Give the error that ended the tasks: the first that is not another group."""
-    for error in group.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
-    return RunError("The run ended without saying why.")

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from auditlog.errors import NotFoundError, StoreError
+from auditlog.errors import NotFoundError
 from replay.errors import ScorerError
 from replay.results.trials import case_trials
+from replay.running.appending import keep
 from replay.running.runs import load_manifest
 from replay.scorers.judge.calibration import Calibration, calibrate, payload_of, read_labels, sheet
 from replay.scorers.keeping import Cell, load_run_scores
@@ -39,14 +40,7 @@ def calibrate_run(store: Store, run_id: str, name: str, labels: str) -> Calibrat
     manifest = load_manifest(store, run_id)
     key, scores = _scores(store, manifest["run_id"], name)
     found = calibrate(manifest["run_id"], key, scores, read_labels(labels))
-    writer = store.writer()
-    try:
-        if not writer.append(payload_of(found)) or not writer.flush():
-            msg = "The calibration cannot be written into the store's journal: is the disk full, or the store read-only?"
-            raise StoreError(msg)
-    finally:
-        writer.close()
-    store.refresh()
+    keep(store, [payload_of(found)], "The calibration")
     return found
 
 

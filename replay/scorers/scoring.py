@@ -21,11 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditlog.errors import StoreError
-from auditlog.redaction.writer import redacting
 from replay.canonical import digest_of
 from replay.errors import ScorerError
 from replay.results.trials import case_trials
+from replay.running.appending import Appender, appending
 from replay.running.cases import Case
 from replay.running.runs import load_manifest
 from replay.sandbox.hosts import parse_host
@@ -37,7 +36,6 @@ from replay.scorers.specs import ScorerSpec
 from replay.scorers.subjects import Expectations, subjects_of
 
 if TYPE_CHECKING:
-    from auditlog.recorder import Sink
     from auditlog.store import Store
 
 __all__ = [
@@ -133,14 +131,9 @@ def score_run(
     refuse_twins(groups)
     scoring = _Scoring(store, manifest, groups, expectations, deadline, again, isolated, progress)
     count = workers or os.cpu_count() or 1
-    writer = redacting(store.layout, store.writer())
-    try:
-        scoring.cases(writer, count)
-        scoring.sets(writer)
-        if not writer.flush():
-            raise StoreError(_UNWRITABLE)
-    finally:
-        writer.close()
+    with appending(store, "The scores") as appender:
+        scoring.cases(appender, count)
+        scoring.sets(appender)
     store.refresh()
     tallies = [tally for group in groups for tally in group.tallies]
     place = {
@@ -215,7 +208,7 @@ class _Scoring:
         usual = HOST_DEADLINE_SECONDS if group.setup.hosts else DEADLINE_SECONDS
         return self._given_deadline or usual
 
-    def cases(self, writer: Sink, count: int) -> None:
+    def cases(self, appender: Appender, count: int) -> None:
         """Ask the scorers of executions."""
         if not any(t.info is not None and t.info.kind == "case" for g in self._groups for t in g.tallies):
             return
@@ -225,14 +218,14 @@ class _Scoring:
         sampled = sum(Case(*case).sampled for case in self._manifest["cases"]) if arms == 2 else 0
         total = (len(self._manifest["cases"]) * arms + sampled) * int(self._manifest.get("repeats") or 1)
         for subject, said in results:
-            if said and not writer.append(payload_of(self._manifest["run_id"], subject, said)):
-                raise StoreError(_UNWRITABLE)
+            if said:
+                appender.append([payload_of(self._manifest["run_id"], subject, said)])
             self.done += 1
             if self._progress is not None:
                 failed = sum(tally.failed for group in self._groups for tally in group.tallies)
                 self._progress(ScoringProgress(self.done, max(total, self.done), failed))
 
-    def sets(self, writer: Sink) -> None:
+    def sets(self, appender: Appender) -> None:
         """Ask the scorers of sets; those are asked anew each time, since the set may have grown."""
         for group in self._groups:
             for index, tally in enumerate(group.tallies):
@@ -243,9 +236,8 @@ class _Scoring:
                     if score is None:
                         continue
                     _count(tally, score)
-                    payload = set_payload_of(self._manifest["run_id"], arm, [Said(tally.info, score)])
-                    if not writer.append(payload):
-                        raise StoreError(_UNWRITABLE)
+                    said = [Said(tally.info, score)]
+                    appender.append([set_payload_of(self._manifest["run_id"], arm, said)])
 
     def _of_arm(self, group: Group, index: int, arm: str) -> Score | None:
         subjects = (subject for subject in self._subjects() if subject.arm == arm)
@@ -404,9 +396,3 @@ def _count(tally: ScorerTally, score: Score) -> None:
     else:
         tally.scored += 1
         tally.below += score.value < 1
-
-
-_UNWRITABLE = (
-    "The scores cannot be written into the store's journal: is the disk full, or the store read-only? "
-    "What was written is kept; the same command goes on from there."
-)

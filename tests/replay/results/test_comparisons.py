@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import replay
+from auditlog import layout
+from auditlog.redaction import for_store
 from replay.results.compare import compare_conversations
 
 
@@ -35,3 +37,16 @@ def test_a_kept_comparison_reads_back_as_it_was(script, store):
     assert (run.baseline, run.candidate, run.where) == ("tag.arm:base", "tag.arm:cand", "task_id")
     assert [run_id] == [summary.run_id for summary in replay.load_runs(store)]
     assert store.count() == before
+
+
+def test_what_was_compared_is_redacted_where_recordings_are(script, store):
+    """A customer whom a filter names stands in the comparison's record as in the recorded conversations."""
+    token = for_store(layout.find(store.path), redact=True).token("email", "anna@example.com")
+    for name in ("base", "cand"):
+        script.turn(name, attributes={"auditlog.tag.task_id": "t1"})
+    store.refresh()
+    made = compare_conversations([store.conversation("base")], [store.conversation("cand")])
+    run_id = replay.save_comparison(store, made, baseline="user:anna@example.com", candidate="tag.arm:cand")
+    (kept,) = [run for run in replay.load_runs(store) if run.run_id == run_id]
+    assert f"user:{token}" == kept.baseline
+    assert b"anna" not in b"".join(file.read_bytes() for file in (store.path / "journal").iterdir())

@@ -68,7 +68,7 @@ def test_a_recorded_model_costs_nothing(paid):
 
 def test_an_infrastructures_error_is_tried_again_and_one_execution_counts(paid, monkeypatch):
     """A rate limit is tried again, the failed attempt is in the store and counts as spent, and nowhere else."""
-    monkeypatch.setattr("replay.running.runner.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("replay.running.retries.BACKOFF_SECONDS", 0.01)
     summary = replay.run(paid, plan(paid, "limited"))
     report = replay.load_report(paid, summary.run_id)
     assert {("complete", "Answer")} == {
@@ -84,7 +84,7 @@ def test_an_infrastructures_error_is_tried_again_and_one_execution_counts(paid, 
 
 def test_what_was_tried_again_is_counted_alike_by_who_resumes(paid, monkeypatch):
     """What was not pinned in a failed attempt is counted neither while the run runs nor by a process that goes on with it."""
-    monkeypatch.setattr("replay.running.runner.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("replay.running.retries.BACKOFF_SECONDS", 0.01)
     summary = replay.run(paid, plan(paid, "limited_later"))
     told = [one["count"] for one in ends(paid)[summary.run_id]["not_pinned"] if one["kind"] == "model"]
     found = {key: count for key, count in counted(paid, summary.run_id).items() if key[0] == "model"}
@@ -144,7 +144,7 @@ def test_leases_are_shared_and_settled():
         loop = asyncio.get_running_loop()
         began = loop.time()
         await asyncio.gather(*(leases.take() for _ in range(3)))
-        leases.settle(3, 3000)
+        leases.settle(Spend(calls=3, tokens=3000))
         at_once = loop.time() - began
         await leases.take()
         return at_once, loop.time() - began

@@ -13,7 +13,7 @@ import pytest
 import replay
 from auditlog.store import Store
 from replay.errors import RunError, TargetError
-from replay.running.limits import Limits
+from replay.running.limits import Limits, Spend
 from replay.running.on_ray import MOST_LOSSES, RayWorker
 from replay.running.pool import Answer, Worker
 from replay.running.rates import Leases
@@ -179,11 +179,11 @@ def test_failed_calls_do_not_make_the_others_seem_small():
         now = [0.0]
         leases = Leases(Limits(tokens_per_minute=60_000), lambda: now[0])
         await leases.take()
-        leases.settle(1, 900)
+        leases.settle(Spend(calls=1, tokens=900))
         for _ in range(3):
             now[0] += 60
             await leases.take()
-            leases.settle(1, 0, 1)
+            leases.settle(Spend(calls=1, untold=1))
         return leases._guess, leases._reserved, leases._open
 
     assert (900, 0, 0) == asyncio.run(scene())

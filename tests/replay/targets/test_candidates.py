@@ -235,10 +235,9 @@ def test_a_commit_that_is_gone_is_one_sentence(recorded, scratch, agent_source):
     scratch.commit("Try", {"bot.py": source.replace("it is", "it might be")})
     planned = plan(recorded, scratch, "git:other")
     from replay.running.records import MANIFEST, run_span
-    from replay.running.runner import _append
 
     writer = recorded.writer()
-    _append(writer, run_span(MANIFEST, planned.run_id, {**planned.manifest(), "pid": 0}))
+    writer.append(run_span(MANIFEST, planned.run_id, {**planned.manifest(), "pid": 0}))
     writer.close()
     recorded.refresh()
     first = scratch.git("rev-parse", "HEAD")
