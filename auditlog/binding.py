@@ -3,7 +3,8 @@
 The rules:
 
 1. `self` and `cls` are left out; defaults are filled in, so that leaving one out and naming it are the same call.
-2. They stand in the order of the signature; `*args` under their own name as a list, `**kwargs` among the others.
+2. They stand in the order of the signature; `*args` under their own name as a list, `**kwargs` among the others. Of those, the
+   ones that have a name which means something else here stand under the name of `**kwargs`: no two calls look the same.
 3. Arguments that do not fit the signature are kept as they came: the body then raises its own TypeError.
 4. The signature is read once; a call copies the defaults and writes what it was given over them, unless it was given all
    of them in order.
@@ -37,6 +38,10 @@ def binder(function: Callable[..., Any]) -> Bind:
     defaults = {p.name: p.default for p in parameters if p.kind in _NAMED}
     required = tuple(name for name, default in defaults.items() if default is inspect.Parameter.empty)
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    more = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
+    taken = {p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)} if more else set()
+    if taken:
+        taken.add(more)
     named, fixed, count = tuple(defaults), len(names) == len(defaults), len(names) + skip
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +52,9 @@ def binder(function: Callable[..., Any]) -> Bind:
             return dict(zip(names, args[skip:]))  # noqa: B905 - a keyword would cost as much as the binding
         if skip:
             args = args[1:]
+        if taken and not taken.isdisjoint(kwargs):
+            apart = {name: value for name, value in kwargs.items() if name in taken}
+            kwargs = {**{name: value for name, value in kwargs.items() if name not in taken}, more: apart}
         bound = defaults.copy()
         bound.update(kwargs)
         bound.update(zip(names, args, strict=False))

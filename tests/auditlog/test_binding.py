@@ -48,10 +48,34 @@ def test_arguments_are_bound_as_python_binds_them(function, args, kwargs):
         found["rest"] = list(found["rest"])
         if not found["rest"]:
             del found["rest"]
+    apart = {name: others.pop(name) for name in [*others] if name in found}
+    if apart:
+        found["others"] = apart
     assert {**others, **found} == bound
     assert [name for name in inspect.signature(function).parameters if name in bound and name != "rest"] == [
         name for name in bound if name in inspect.signature(function).parameters and name != "rest"
     ]
+
+
+def wrapper(*args, **kwargs):
+    """Take whatever there is."""
+
+
+@pytest.mark.parametrize(
+    ("function", "one", "other"),
+    [
+        (positional, ((1,), {}), ((1,), {"a": 999})),
+        (positional, ((1, 2), {}), ((1,), {"b": 2})),
+        (positional, ((1,), {"a": 2}), ((1,), {"others": {"a": 2}})),
+        (wrapper, ((1,), {}), ((), {"args": [1]})),
+        (wrapper, ((1,), {}), ((1,), {"args": [999]})),
+        (wrapper, ((1,), {"args": 2, "kwargs": 3}), ((1,), {"args": 2, "kwargs": 4})),
+    ],
+)
+def test_calls_that_differ_are_bound_to_arguments_that_differ(function, one, other):
+    """What `**kwargs` takes under a name that another parameter has is kept, and not taken for that."""
+    bind = binder(function)
+    assert bind(*one) != bind(*other)
 
 
 def test_self_is_left_out():
