@@ -206,6 +206,14 @@ class Lists:
         """Say where the sealed rows of conversations lie; None where only reading everything tells."""
         return self._asked(lambda index: index.places(names), lambda: None)
 
+    def contents(self) -> Contents:
+        """Give what reads the rows at places."""
+        from auditlog.store.content import Contents
+
+        if self._contents is None:
+            self._contents = Contents(self._layout.root, self._reader.key)
+        return self._contents
+
     def starting_with(self, beginning: str, limit: int) -> list[str]:
         """List ids that begin so; those of replays only where no other does."""
         return self._asked(
@@ -318,15 +326,11 @@ class Lists:
 
     def _content(self, names: Collection[str]) -> pa.Table | None:
         """Read the content of conversations that people search, sealed ones only; None where the index cannot tell it."""
-        from auditlog.store.content import Contents
-
         ordered = sorted(names)
         places = self.places(ordered)
         if places is None:
             return None
-        if self._contents is None:
-            self._contents = Contents(self._layout.root, self._reader.key)
-        return self._contents.rows(places, None, ordered, READ, ordinary=True)
+        return self.contents().rows(places, None, ordered, READ, ordinary=True)
 
     def _scanned_summaries(self, where: Where, limit: int | None, offset: int) -> list[ConversationSummary]:
         condition, params = where.sql()

@@ -5,23 +5,23 @@ The rules:
 1. Readers see what is sealed and what is live as one; `refresh` takes a new picture, and nothing changes in between.
 2. Replays are left out unless a run is asked for.
 3. Lists read no content; content is read for the conversations that are asked for, many at a time, and checked.
-4. An id may be cut short where that is unambiguous; a miss names the nearest.
+4. An id may be cut short where that is unambiguous; a miss names the nearest (see `naming`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from auditlog import layout as layouts
-from auditlog.errors import AuditlogError, FilterError, NotFoundError, StoreError
+from auditlog.errors import AuditlogError, FilterError, StoreError
 from auditlog.journal import JournalWriter
 from auditlog.ledger.ledger import Segment
 from auditlog.store import sql
 from auditlog.store.lists import Lists, Where, among
+from auditlog.store.naming import whole_id
 from auditlog.store.reader import Reader
 from auditlog.values import Conversation, ConversationSummary, Span, Turn
 
@@ -31,16 +31,11 @@ if TYPE_CHECKING:
     from auditlog.filters.language import Term
     from auditlog.sealing.content_key import ContentKey
     from auditlog.sealing.seal import SealReport
-    from auditlog.store.content import Contents
     from auditlog.store.index.reading import Place
     from auditlog.store.text.search import TextSearch
 
 _BATCH = 512
-_ID = re.compile(r"[0-9a-f]{8,32}")
-"""What may be the id of a span or a trace, or enough of its beginning."""
 _TRIES = 5
-_MOST_NAMED = 5
-_MOST_COMPARED = 100_000
 
 
 class Store:
@@ -52,7 +47,6 @@ class Store:
         self._settings = layouts.read_settings(layout)
         self._reader = Reader(layout)
         self._lists = Lists(layout, self._settings.id, self._reader)
-        self._contents: Contents | None = None
         self.shows_structure = False
         """Whether conversations come without content where its key is not here; otherwise they do not come."""
 
@@ -297,7 +291,7 @@ class Store:
         """
         found = self._read([conversation_id])
         if not found:
-            found = self._read([self._complete(conversation_id)])
+            found = self._read([self._whole(conversation_id)])
         return next(iter(found.values()))
 
     def conversation_id(self, beginning: str) -> str:
@@ -309,7 +303,7 @@ class Store:
         found = self._reader.table(
             "SELECT conversation_id FROM all_spans WHERE conversation_id = ? LIMIT 1", [beginning]
         )
-        return beginning if found.num_rows else self._complete(beginning)
+        return beginning if found.num_rows else self._whole(beginning)
 
     def ids(self, where: str = "") -> list[str]:
         """Give the ids of the conversations that match a filter, oldest first.
@@ -433,45 +427,15 @@ class Store:
         """Give the spans of conversations whose places are known, by start."""
         from auditlog.sealing.evidence import EVIDENCE_COLUMNS
         from auditlog.store.build import READ_COLUMNS
-        from auditlog.store.content import Contents
 
-        if self._contents is None:
-            self._contents = Contents(self.path, self._reader.key)
         columns = (*READ_COLUMNS, *EVIDENCE_COLUMNS)
-        found = self._contents.rows(
+        found = self._lists.contents().rows(
             places, self._reader.live_rows, ids, columns, run=run, arm=arm, ordinary=ordinary
         )
         return self._checked(found)
 
-    def _complete(self, beginning: str) -> str:
-        """Give the one id that begins so, or raise NotFoundError with what is near."""
-        from auditlog.ledger.pruned import pruned
-
-        gone = pruned(self._layout, beginning)
-        if gone is not None:
-            raise NotFoundError(gone.sentence(beginning))
-        matches = self._lists.starting_with(beginning, _MOST_NAMED + 1) if beginning else []
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            more = ", …" if len(matches) > _MOST_NAMED else ""
-            named = ", ".join(repr(name) for name in matches[:_MOST_NAMED])
-            msg = f"{beginning!r} is the beginning of several conversation ids: {named}{more}. Write more of it."
-            raise NotFoundError(msg)
-        if (of_span := self._holding(beginning)) is not None:
-            return of_span
-        raise NotFoundError(_missing(beginning, self._lists.names_around(beginning, _MOST_COMPARED)))
-
-    def _holding(self, beginning: str) -> str | None:
-        """Give the conversation of the span, turn or trace whose id begins so; None where there is none, or several."""
-        if not _ID.fullmatch(beginning):
-            return None
-        found = self._reader.table(
-            "SELECT DISTINCT conversation_id AS id FROM all_spans WHERE starts_with(span_id, $1) OR starts_with(trace_id, $1) "
-            "OR starts_with(turn_id, $1) LIMIT 2",
-            [beginning],
-        )
-        return found.column("id")[0].as_py() if found.num_rows == 1 else None
+    def _whole(self, beginning: str) -> str:
+        return whole_id(beginning, self._layout, self._lists, self._reader)
 
 
 def _where(where: str, since: datetime | None, until: datetime | None) -> Where:
@@ -487,14 +451,3 @@ def _where(where: str, since: datetime | None, until: datetime | None) -> Where:
 def _nanoseconds(moment: datetime) -> int:
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * 1_000_000_000 + moment.microsecond * 1000
-
-
-def _missing(wanted: str, ids: Sequence[str]) -> str:
-    """Say what is missing, and name the nearest of sorted ids: of those that are equally near, the first."""
-    from rapidfuzz import process
-
-    if not ids:
-        return f"There is no conversation {wanted!r}: the store is empty. Record or import some first."
-    near = process.extractOne(wanted, ids, score_cutoff=60)
-    hint = f" The nearest is {near[0]!r}." if near else ""
-    return f"There is no conversation {wanted!r}.{hint} `auditlog ls` lists what there is."
