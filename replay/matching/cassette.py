@@ -8,7 +8,8 @@ The rules:
    those of the same caller (`callers`), then those not yet used, in the order of the recording.
 3. A read is served again when all its recordings are used, and what one caller was served is not used up for another: the
    answer to a read depends on who asks, how often they asked, and the writes so far, and not on how concurrent calls interleave.
-4. A write, a hand-off and a model call are served once each, whoever asks.
+4. A write, a hand-off and a model call are served once each, whoever asks. What was made inside a call that was served is used up
+   with it; and a call inside of which a write was made is not served once that write was, by itself.
 5. A recorded call whose result was not kept as it was answers nothing, and says so.
 6. A miss explains itself (`misses`), and never serves.
 
@@ -77,6 +78,7 @@ class Cassette:
             normalised = rules.key(call.kind, call.name, call.arguments)
             if normalised is not None:
                 self._by_normalised_key[normalised].append(position)
+        self._inside = _inside(self._recorded)
         self._used: set[int] = set()
         self._used_by: set[tuple[str, int]] = set()
         self._writes_served = 0
@@ -91,6 +93,7 @@ class Cassette:
         effect: Effect | None = None,
         digest: str = "",
         caller: Caller = TOP,
+        entered: bool = False,
     ) -> Hit | Miss:
         """Find the recorded call that answers, and use it.
 
@@ -101,6 +104,7 @@ class Cassette:
             effect: the tool's declared effect.
             digest: the tool's definition digest.
             caller: who makes the call, as `Callers` tells it.
+            entered: its body runs all the same, and makes its own calls.
         """
         if lost_something(arguments):
             nearest = explained(kind, name, arguments, self._recorded, NO_RULES, used_up=False).nearest
@@ -116,10 +120,12 @@ class Cassette:
             if choice is None:
                 choice = self._choose(normalised, caller, reusable=reusable)
             if choice is not None:
+                ended = 0 if choice.position in self._used else self._recorded[choice.position].writes
+                self._writes_served += max(ended, is_write(kind, effect))
                 self._used.add(choice.position)
                 self._used_by.add((caller.exact, choice.position))
-                if is_write(kind, effect):
-                    self._writes_served += 1
+                if not entered:
+                    self._used.update(self._inside[choice.position])
         if choice is None:
             used_up = bool(exact or normalised)
             return explained(kind, name, arguments, self._recorded, self._rules, used_up=used_up)
@@ -156,8 +162,28 @@ class Cassette:
             order = -position if used else position
             return not call.stands_in(self._writes_served), call.caller.distance(caller), used, order
 
-        allowed = [position for position in equal if reusable or not is_used(position)]
+        def is_over(position: int) -> bool:
+            writes = (
+                i
+                for i in self._inside[position]
+                if is_write(self._recorded[i].kind, self._recorded[i].effect)
+            )
+            return position in self._used or any(i in self._used for i in writes)
+
+        allowed = [position for position in equal if reusable or not is_over(position)]
         if len(allowed) < 2:
             return _Choice(allowed[0], is_used(allowed[0])) if allowed else None
         best = min(allowed, key=standing)
         return _Choice(best, is_used(best))
+
+
+def _inside(recorded: Sequence[Recorded]) -> list[list[int]]:
+    """Give for each recorded call those that were made inside of it, at any depth."""
+    positions = {call.span_id: position for position, call in enumerate(recorded)}
+    found: list[list[int]] = [[] for _ in recorded]
+    for position, call in enumerate(recorded):
+        around = positions.get(call.around)
+        while around is not None:
+            found[around].append(position)
+            around = positions.get(recorded[around].around)
+    return found

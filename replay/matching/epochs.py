@@ -5,7 +5,8 @@ The rules:
 1. A write stands before a call that began after it, and after one that began before it.
 2. Where the branches in which the two stand ran at the same time, either order could have been: such a call belongs to every
    epoch from the one without the concurrent writes to the one with all of them.
-3. Only outermost writes count, because a replay serves the outer call without entering it.
+3. Only outermost calls count, those inside of which something was written among them, because a replay serves the outer call
+   without entering it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def epochs_of(spans: Sequence[Span], agent: Span, writes: Sequence[Span]) -> Map
     Args:
         spans: the turn's, in the order in which they began.
         agent: the turn's agent span.
-        writes: the outermost writes among them, in the same order.
+        writes: the outermost among them that wrote, in the same order.
     """
     if not writes:
         return {span.span_id: Epochs(0, 0) for span in spans}

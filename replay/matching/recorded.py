@@ -10,8 +10,9 @@ The rules:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from auditlog.values import Effect, Fault, Json, Span, Turn
@@ -61,6 +62,10 @@ class Recorded:
     last_epoch: int | None = None
     """The same with the writes that ran at the same time; None where there were none."""
     caller: Caller = TOP
+    around: str = ""
+    """The span id of the recorded call that made it; empty where none did."""
+    writes: int = 0
+    """How many write-epochs end with it: one for a write, and as many as were made inside of it."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     handoffs: tuple[Handoff, ...] = ()
 
@@ -123,18 +128,42 @@ def recorded_calls(turn: Turn, *, models: bool = False) -> tuple[Recorded, ...]:
         models: model calls, too.
     """
     spans = sorted(turn.spans, key=lambda span: span.start_ns)
-    calls, writes, inside = [], [], set()
+    calls: list[Span] = []
+    called: set[str] = set()
+    around: dict[str, str] = {}
+    outermost: dict[str, str] = {}
+    writing: set[str] = set()
     for span in spans:
-        nested = span.parent_span_id in inside
-        if nested or span.kind in ("tool", "retriever"):
-            inside.add(span.span_id)
+        parent = span.parent_span_id or ""
+        # The first of a span id counts, so that nothing stands inside itself.
+        around.setdefault(span.span_id, parent if parent in called else around.get(parent, ""))
+        if parent in outermost:
+            outermost[span.span_id] = outermost[parent]
+        elif span.kind in ("tool", "retriever"):
+            outermost[span.span_id] = span.span_id
         if span.kind not in _SERVED_KINDS or (span.kind == "model" and not models) or span is turn.agent:
             continue
         calls.append(span)
-        if not nested and is_write(span.kind, span.effect):
-            writes.append(span)
+        called.add(span.span_id)
+        if is_write(span.kind, span.effect):
+            # Whatever is declared of the outer call: a replay serves that one, and what was written inside is written then.
+            writing.add(outermost[span.span_id])
+    writes = [span for span in spans if span.span_id in writing]
+    counts: Counter[str] = Counter()
+    for span in writes:
+        at = span.span_id
+        while at:
+            counts[at] += 1
+            at = around[at]
     callers, epochs = callers_of(spans), epochs_of(spans, turn.agent, writes)
-    return tuple(_recorded(span, epochs[span.span_id], callers[span.span_id], spans) for span in calls)
+    return tuple(
+        replace(
+            _recorded(span, epochs[span.span_id], callers[span.span_id], spans),
+            around=around[span.span_id],
+            writes=counts[span.span_id],
+        )
+        for span in calls
+    )
 
 
 def _recorded(span: Span, epochs: Epochs, caller: Caller, spans: list[Span]) -> Recorded:
@@ -189,6 +218,8 @@ def to_json(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
             "epoch": call.epoch,
             "last_epoch": call.last_epoch,
             "caller": list(call.caller),
+            "around": call.around,
+            "writes": call.writes,
             "facts": dict(call.facts),
             "handoffs": [[handoff.name, handoff.reason, handoff.to] for handoff in call.handoffs],
         }

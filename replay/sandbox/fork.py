@@ -22,7 +22,7 @@ from replay.canonical import match_key
 from replay.errors import ReplayMiss
 from replay.matching.callers import Caller
 from replay.matching.cassette import Cassette, Miss
-from replay.matching.recorded import Recorded, is_read, is_write
+from replay.matching.recorded import Recorded, is_read
 from replay.sandbox.answers import TIER, answer_of, served
 from replay.sandbox.state import CaseState
 
@@ -56,7 +56,8 @@ def split(
 ) -> tuple[tuple[Recorded, ...], tuple[Recorded, ...]]:
     """Part what comes before a fork from what may be served after it.
 
-    A read of before the fork may be served again; a write, a hand-off and a model call are used up.
+    A read of before the fork may be served again, and was read then; a write, a hand-off and a model call are used up, and so
+    are those that were made inside of what comes before.
 
     Args:
         recorded: the case's recorded calls.
@@ -64,15 +65,21 @@ def split(
     """
     names = set(first)
     before = tuple(call for call in recorded if call.span_id in names)
-    writes = sum(is_write(call.kind, call.effect) for call in before)
+    writes = sum(call.writes for call in before)
+    over = set(names)
+    for call in recorded:
+        if call.around in over:
+            over.add(call.span_id)
     after = tuple(
         replace(
             call,
-            epoch=max(0, call.epoch - writes),
-            last_epoch=None if call.last_epoch is None else max(0, call.last_epoch - writes),
+            # Below zero for what was read before a write of before the fork: no epoch after it is that one.
+            epoch=call.epoch - writes,
+            last_epoch=None if call.last_epoch is None else call.last_epoch - writes,
+            writes=0 if call.span_id in over else call.writes,
         )
         for call in recorded
-        if call.span_id not in names or is_read(call.kind, call.effect)
+        if call.span_id not in over or is_read(call.kind, call.effect)
     )
     return before, after
 

@@ -153,7 +153,7 @@ class CaseInterceptor:
             return answer
         if is_write(operation.kind, effect) and self._modes.write_runs(operation.name, operation.kind):
             # What is recorded of it is used up, so that the reads after it are those after a write.
-            if isinstance(self._take(call, effect, caller), Miss):
+            if isinstance(self._take(call, effect, caller, entered=True), Miss):
                 self._cassette.count_write()
             return _run(call)
         if is_read(operation.kind, effect):
@@ -207,7 +207,9 @@ class CaseInterceptor:
                 return answer
         return _missed(case, call, found, effect)
 
-    def _take(self, call: Call, effect: Effect | None, caller: Caller) -> Hit | Miss:
+    def _take(
+        self, call: Call, effect: Effect | None, caller: Caller, *, entered: bool = False
+    ) -> Hit | Miss:
         operation = call.operation
         return self._cassette.take(
             operation.kind,
@@ -216,6 +218,7 @@ class CaseInterceptor:
             effect=effect,
             digest=operation.digest,
             caller=caller,
+            entered=entered,
         )
 
     def _error_of(self, call: Call) -> Recorded | None:
