@@ -21,7 +21,6 @@ from auditlog.cli.options import open_store, record_access, store_option
 
 if TYPE_CHECKING:
     from auditlog.values import Json
-    from replay.scorers.scoring import ScoringReport
     from replay.scorers.specs import ScorerSpec
 
 
@@ -98,7 +97,8 @@ def score(
 
     Without --scorer, the built-in ones that need no options. Exits with 1 where a scorer did not load or failed.
     """
-    from auditlog.cli.output import Progress
+    from auditlog.cli.output import Progress, print_line, require_stdout
+    from replay.render.scores import scores_json, scores_lines, tally_lines
     from replay.scorers.keeping import load_run_scores
     from replay.scorers.scoring import ScoringProgress, score_run
 
@@ -123,9 +123,11 @@ def score(
             )
         record_access(opened, "replay score", ids=[report.run_id], rows=report.executions)
         kept = load_run_scores(opened, report.run_id)
-    from replay.render.scores import scores_json, scores_lines, tally_lines
-
-    _write(report, format, scores_json(kept, report), [*scores_lines(kept), *tally_lines(report)])
+    if format == "json":
+        require_stdout().write(scores_json(kept, report))
+    else:
+        for line in (*scores_lines(kept), *tally_lines(report)):
+            print_line(line)
     if report.failed:
         raise click.exceptions.Exit(Exit.NO)
 
@@ -239,14 +241,3 @@ def _value(text: str) -> Json:
 
 def _words(options: Mapping[str, Any]) -> str:
     return ", ".join(options)
-
-
-def _write(report: ScoringReport, form: str, written: str, lines: Sequence[str]) -> None:
-    from auditlog.cli.output import print_line, require_stdout
-
-    del report
-    if form == "json":
-        require_stdout().write(written)
-        return
-    for line in lines:
-        print_line(line)

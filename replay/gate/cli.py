@@ -137,8 +137,10 @@ def _judged(
     confirms: bool,
     records: bool,
 ) -> Verdict:
+    from dataclasses import replace
+
     from auditlog.cli.output import narrate
-    from replay.gate.judge import judge, with_record
+    from replay.gate.judge import judge
     from replay.gate.record import record
 
     policy = read_policy_file(policy_path)
@@ -158,7 +160,7 @@ def _judged(
     finally:
         progress.close()
     record_access(store, "gate", ids=[verdict.run_id], rows=verdict.cases)
-    return with_record(verdict, record(store, verdict)) if records else verdict
+    return replace(verdict, record=record(store, verdict)) if records else verdict
 
 
 def read_policy_file(path: str) -> Policy:

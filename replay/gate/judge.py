@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from auditlog.values import Json
 from replay.errors import RunError
 from replay.gate.check import Check, DiffGroup, Example, Verdict, concluded, with_waivers
 from replay.gate.clock import clock_checks
@@ -49,6 +50,14 @@ if TYPE_CHECKING:
     from auditlog.store import Store
 
 _MOST_GROUPS = 20
+_NOT_JUDGED = {
+    "compare": "compares recordings: nothing was run again, so there is nothing to judge a release by. Replay the candidate",
+    "verify": "is a verify: it tests the harness and has no candidate. Replay one",
+    "control": "is a control: it runs one version against itself to show its noise, and has no candidate. Replay one",
+    "fork": "is a fork: the beginnings of its turns were served, so nobody knows what the candidate makes of them. "
+    "Replay whole turns",
+}
+"""Why there is no verdict of a run, by its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +136,8 @@ def judge(
         *planned_checks(manifests_of(store, run_id)),
         *regression_checks(store, manifest, known_set),
     ]
-    shown = [*checks, *evidence]
-    checks = [
-        *shown[: len(checks)],
-        *exposure_checks(store, manifest, cases, policy, shown, today),
+    checks += [
+        *exposure_checks(store, manifest, cases, policy, [*checks, *evidence], today),
         *evidence,
     ]
     before = earlier_of(all_verdicts(store), _digest(manifest["candidate"]))
@@ -154,16 +161,7 @@ def judge(
         conversations=len({case.conversation_id for case in cases}),
         owner=policy.owner,
         facts={
-            "candidate_digest": _digest(manifest["candidate"]),
-            "baseline_digest": _digest(manifest.get("baseline")),
-            "config_digest": manifest.get("config_digest"),
-            "where": manifest.get("where") or "",
-            "since": manifest.get("since"),
-            "until": manifest.get("until"),
-            "limit": manifest.get("limit"),
-            "chosen_by": chosen_by(manifest),
-            "mode": _mode(store, run_id),
-            "repeats": int(manifest.get("repeats") or 1),
+            **_facts_of_run(store, manifest),
             "scored_by": sorted({name for case in cases for run in case.runs for name in run.scores}),
             "follow_up": again.run_id,
         },
@@ -204,27 +202,25 @@ def all_checks(
 
 
 def _refuse(manifest: Mapping[str, Any]) -> None:
-    run_id, kind = manifest["run_id"], manifest["kind"]
-    if kind == "compare":
-        raise RunError(
-            f"Run {run_id} compares recordings: nothing was run again, so there is nothing to judge a release by. "
-            "Replay the candidate with `auditlog replay run --agent … --baseline …`."
-        )
-    if kind == "verify":
-        raise RunError(
-            f"Run {run_id} is a verify: it tests the harness and has no candidate. "
-            "Replay one with `auditlog replay run --agent … --baseline …`."
-        )
-    if kind == "control":
-        raise RunError(
-            f"Run {run_id} is a control: it runs one version against itself to show its noise, and has no candidate. "
-            "Replay one with `auditlog replay run --agent … --baseline …`."
-        )
-    if kind == "fork":
-        raise RunError(
-            f"Run {run_id} is a fork: the beginnings of its turns were served, so nobody knows what the candidate makes of them. "
-            "Replay whole turns with `auditlog replay run --agent … --baseline …`."
-        )
+    if (why := _NOT_JUDGED.get(manifest["kind"])) is not None:
+        msg = f"Run {manifest['run_id']} {why} with `auditlog replay run --agent … --baseline …`."
+        raise RunError(msg)
+
+
+def _facts_of_run(store: Store, manifest: Mapping[str, Any]) -> dict[str, Json]:
+    """Give what ran, and on which cases."""
+    return {
+        "candidate_digest": _digest(manifest["candidate"]),
+        "baseline_digest": _digest(manifest.get("baseline")),
+        "config_digest": manifest.get("config_digest"),
+        "where": manifest.get("where") or "",
+        "since": manifest.get("since"),
+        "until": manifest.get("until"),
+        "limit": manifest.get("limit"),
+        "chosen_by": chosen_by(manifest),
+        "mode": _mode(store, str(manifest["run_id"])),
+        "repeats": int(manifest.get("repeats") or 1),
+    }
 
 
 def _diffs(results: Any) -> tuple[DiffGroup, ...]:
@@ -275,8 +271,3 @@ def _expired(policy: Policy, run_id: str, today: date) -> list[str]:
         for waiver in policy.waivers
         if waiver.expires < today and waiver.run in (None, run_id)
     ]
-
-
-def with_record(verdict: Verdict, said: str) -> Verdict:
-    """Give the verdict with what became of its record."""
-    return replace(verdict, record=said)

@@ -9,7 +9,6 @@ The rules:
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from replay.gate.check import Verdict, storable
 
 def json(verdict: Verdict) -> str:
     """Write a verdict as JSON that ends in a newline."""
+    # What is no finite number it writes as null.
     return orjson.dumps(_plain(document(verdict)), option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
@@ -101,8 +101,6 @@ def _plain(value: Any) -> Any:
             return {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple():
             return [_plain(item) for item in value]
-        case float() if not math.isfinite(value):
-            return None
         case str():
             # A lone surrogate of a recording is no JSON.
             return value.encode("utf-8", "backslashreplace").decode()
