@@ -36,7 +36,7 @@ from replay.running.records import (
     Place,
 )
 from replay.running.run_plan import PlannedTarget, RunPlan
-from replay.running.runs import Execution as Done
+from replay.running.runs import ExecutionKey
 from replay.sandbox.fork import first_calls
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class Execution(NamedTuple):
     repeat: int = 0
 
     @property
-    def key(self) -> Done:
+    def key(self) -> ExecutionKey:
         """What the store knows it by."""
-        return Done(self.arm, self.repeat, self.case.span_id)
+        return ExecutionKey(self.arm, self.repeat, self.case.span_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def executions(plan: RunPlan) -> Iterator[Execution]:
         yield from _arms(plan, case, position)
 
 
-def tasks_of(store: Store, plan: RunPlan, done: Collection[Done]) -> Iterator[list[Task]]:
+def tasks_of(store: Store, plan: RunPlan, done: Collection[ExecutionKey]) -> Iterator[list[Task]]:
     """Read the recorded turns and give what is left to run, some conversations at a time.
 
     Args:

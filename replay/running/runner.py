@@ -45,8 +45,7 @@ from replay.running.records import MANIFEST, RUN_END, RUN_STOP, retried, run_spa
 from replay.running.retries import pause_before, started
 from replay.running.run_lock import forget, held
 from replay.running.run_plan import PlannedTarget, RunPlan
-from replay.running.runs import Execution as Done
-from replay.running.runs import active, done_executions, ends, refuse_begun, spent
+from replay.running.runs import ExecutionKey, active, done_executions, ends, refuse_begun, spent
 from replay.running.sameness import refuse_changed_files
 from replay.running.staff import Staff
 from replay.running.tasks import Tasks
@@ -183,9 +182,9 @@ class _Run:
         self._judges = not appender.redacts
         self.tally = Tally(counted(store, plan.run_id) if plan.resumed else None)
         self._environment = dict(os.environ)
-        self._attempts: Counter[Done] = Counter()
-        self._lost: Counter[Done] = Counter()
-        self._alone: set[Done] = set()
+        self._attempts: Counter[ExecutionKey] = Counter()
+        self._lost: Counter[ExecutionKey] = Counter()
+        self._alone: set[ExecutionKey] = set()
         """Executions whose worker was ended from outside; each is handed out by itself."""
         self._queues: dict[PlannedTarget, Tasks] = {}
         self._leases: Leases | None = None
@@ -372,7 +371,7 @@ class _Run:
         """Whether an earlier process has run the case in another arm."""
         source = task.execution.case.span_id
         return bool(self._done) and any(
-            Done(arm, 0, source) in self._done for arm in ("candidate", "baseline", "baseline_2")
+            ExecutionKey(arm, 0, source) in self._done for arm in ("candidate", "baseline", "baseline_2")
         )
 
     def _look_at_budgets(self) -> None:

@@ -45,8 +45,8 @@ active: set[str] = set()
 """The ids of the runs that this very process runs."""
 
 
-class Execution(NamedTuple):
-    """One case in one arm."""
+class ExecutionKey(NamedTuple):
+    """What the store knows an execution by."""
 
     arm: str
     repeat: int
@@ -230,14 +230,14 @@ def find_unfinished(store: Store, config_digest: str, run_id: str | None = None)
     return None
 
 
-def done_executions(store: Store, run_id: str) -> set[Execution]:
+def done_executions(store: Store, run_id: str) -> set[ExecutionKey]:
     """Give what of a run is done."""
     found = store.query(
         "SELECT DISTINCT replay_arm, coalesce(replay_repeat, 0), replay_source_span_id FROM all_spans "
         "WHERE replay_run_id = ? AND replay_status IS NOT NULL AND kind = 'agent'",
         [run_id],
     )
-    return {Execution(*row.values()) for row in found.to_pylist()}
+    return {ExecutionKey(*row.values()) for row in found.to_pylist()}
 
 
 def is_under_way(manifest: Mapping[str, Any], layout: Layout) -> bool:
