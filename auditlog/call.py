@@ -21,7 +21,6 @@ from auditlog import clock, context, interception
 from auditlog.binding import binder
 from auditlog.encoding.encode import MARK, Encoded, encode, json_text
 from auditlog.encoding.error_facts import error_facts
-from auditlog.encoding.object_fields import dict_of
 from auditlog.facts import request_attributes, response_attributes
 from auditlog.heads import end_head, start_head, start_tail
 from auditlog.interception import Call, Interceptor, Raised, Served
@@ -218,11 +217,7 @@ class ActiveCall(context.Frame):
         self._end("ok", result=self._chunks, stream=True)
 
     def fail(self, error: BaseException) -> None:
-        """Write the END record of a call that raised; facts that the error carries go with it."""
-        # A stranger's error may answer anything to any name, and may take its time: its fields are looked at.
-        facts = dict_of(error).get("auditlog_facts")
-        if type(facts) is dict:
-            self.facts.update(facts)
+        """Write the END record of a call that raised."""
         self._end("error", error=error, stream=bool(self._chunks))
 
     def _end(

@@ -191,13 +191,15 @@ class EvasiveError(Exception):
         raise KeyError(name)
 
 
-class MuddledError(Exception):
-    """Holds facts that are none."""
+class BoldError(Exception):
+    """Says of itself what only a replay says."""
 
-    auditlog_facts = "none"
+    def __init__(self):
+        """Hold facts."""
+        self.auditlog_facts = {"auditlog.replay.match_tier": "exact"}
 
 
-@pytest.mark.parametrize("kind", [EvasiveError, MuddledError])
+@pytest.mark.parametrize("kind", [EvasiveError, BoldError])
 def test_an_error_with_odd_attributes_is_raised_as_it_is(recording, kind):
     """The agent gets its own error, and the call is recorded as failed."""
 
@@ -207,4 +209,18 @@ def test_an_error_with_odd_attributes_is_raised_as_it_is(recording, kind):
 
     with pytest.raises(kind):
         fail()
-    assert "error" == recording.named("fail")["status"]
+    row = recording.named("fail")
+    assert ("error", None) == (row["status"], row["replay_match_tier"])
+
+
+def test_what_a_replay_says_of_a_call_nobody_else_says(recording):
+    """A body that ran for real cannot call itself served, nor a recorded call itself a replay's."""
+
+    @auditlog.tool
+    def claim():
+        auditlog.annotate(replay_match_tier="exact", replay_run_id="r1", replay_status="complete")
+
+    claim()
+    row = recording.named("claim")
+    assert (None, None, None) == (row["replay_match_tier"], row["replay_run_id"], row["replay_status"])
+    assert "exact" == json.loads(row["attributes"])["auditlog.fact.replay_match_tier"]
