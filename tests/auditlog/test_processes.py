@@ -140,6 +140,8 @@ def test_a_pre_forking_server_loses_and_doubles_nothing(tmp_path):
             worker = os.fork()
             if worker == 0:
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+                # Whoever runs this may have it ignored, as `nohup` does.
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
                 for n in range(20):
                     bot(f"{number}-{n}")
                 os.write(tell, b"x")
