@@ -118,7 +118,9 @@ def test_what_an_attempt_took_that_was_lost_counts_at_once(told_store, tmp_path,
 
     settle = Leases.settle
     monkeypatch.setattr("replay.running.runner.Worker", Killed)
-    monkeypatch.setattr(Leases, "settle", lambda leases, *took: (settled.append(took), settle(leases, *took)))
+    monkeypatch.setattr(
+        Leases, "settle", lambda leases, spend: (settled.append(spend), settle(leases, spend))
+    )
     monkeypatch.setenv("TOLD_SLOW", "1")
     limits = Limits(max_tokens=7, tokens_per_minute=60_000)
     plan = replay.plan(
@@ -132,4 +134,4 @@ def test_what_an_attempt_took_that_was_lost_counts_at_once(told_store, tmp_path,
         limits=limits,
     )
     assert "budget" == replay.run(told_store, plan).status
-    assert [(1, 7, 0)] == settled
+    assert [(7, 1, 0)] == [(spend.tokens, spend.calls, spend.untold) for spend in settled]
