@@ -27,7 +27,7 @@ from replay.cli.serving_options import EVERY_RUN, Engine, Served
 if TYPE_CHECKING:
     from auditlog.store import Store
     from replay.results.report import RunSummary
-    from replay.running.planning import RunPlan
+    from replay.running.run_plan import RunPlan
 
 _ON_RESUME = ("limits", "engine", "ray_address", "allow_builds", "say", "path", "workers")
 """What of a plan may be another from here on."""

@@ -112,11 +112,6 @@ class Pairs:
         return self._tagged[tag]
 
 
-def measure(metric: str, cases: Sequence[CaseFacts]) -> Measured:
-    """Measure a metric over cases."""
-    return Pairs(cases).measured(metric)
-
-
 class EveryTime(NamedTuple):
     """How often each of k repeats succeeds."""
 

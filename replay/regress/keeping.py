@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -408,12 +408,3 @@ def _known(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _set_digest(digests: Mapping[str, str]) -> str:
     return digest_of(dict(sorted(digests.items())))
-
-
-def hidden(case: RegressionCase) -> RegressionCase:
-    """Give a sealed case without its content: what may be shown to whoever works on the agent."""
-    if not case.sealed:
-        return case
-    return replace(
-        case, conversation_id="", trace_id="", span_id="", turn_index=0, expected=Expectations(), reason=""
-    )

@@ -13,7 +13,7 @@ The rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -206,8 +206,3 @@ def _payload(entry: dict[str, Any], parts: Mapping[str, bytes], lineage: bytes) 
     own = own.strip()
     attributes = lineage if own == _NOTHING else own[:-1] + b"," + lineage[1:]
     return encode_record(entry, {**parts, "attributes": attributes})
-
-
-def unfinished(calls: Iterable[Call]) -> list[Call]:
-    """Give the calls that never ended."""
-    return [call for call in calls if not call.ended]

@@ -152,12 +152,6 @@ NOTHING_SPENT = Spend()
 
 Budget = Literal["max_usd", "max_tokens", "max_seconds"]
 
-_TOLD: Mapping[Budget, str] = {
-    "max_usd": "--max-usd {0.max_usd:g}",
-    "max_tokens": "--max-tokens {0.max_tokens}",
-    "max_seconds": "--max-time {0.max_seconds:g}",
-}
-
 
 def used_up(limits: Limits, spend: Spend, seconds: float) -> Budget | None:
     """Give the budget that is used up; None where there is something left of each.
@@ -173,8 +167,3 @@ def used_up(limits: Limits, spend: Spend, seconds: float) -> Budget | None:
         if limit is not None and amount >= limit:
             return name
     return None
-
-
-def told(limits: Limits, budget: Budget) -> str:
-    """Name a budget as one writes it on the command line."""
-    return _TOLD[budget].format(limits)

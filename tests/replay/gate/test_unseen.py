@@ -13,7 +13,7 @@ from replay.gate.facts import Facts, with_answers_compared
 from replay.gate.grounding import grounded_check
 from replay.gate.integrity import run_checks
 from replay.gate.judge import _refuse
-from replay.gate.measured import every_time, measure
+from replay.gate.measured import Pairs, every_time
 from replay.gate.metrics import pair_of, unscored
 from replay.gate.quality import primary_checks
 from replay.gate.scoring import demoted_checks
@@ -107,10 +107,8 @@ def test_two_unknowns_do_not_agree(case):
 
     for metric in ("outcome", "write_set", "escalation", "trajectory", "answers"):
         assert pair_of(metric, both).silent, metric
-    assert (0, 100) == measure("escalation", [both] * 100)[0:0] or (
-        (measured := measure("escalation", [both] * 100)).n,
-        measured.silent,
-    )
+    measured = Pairs([both] * 100).measured("escalation")
+    assert (0, 100) == (measured.n, measured.silent)
 
 
 def test_cases_that_stopped_on_both_sides_narrow_nothing(case, policy):
