@@ -247,15 +247,20 @@ def _class(tree: Tree) -> type:
     name = str(tree["type"])
     if name.startswith("__main__."):
         return _once_main(name.partition(".")[2])
-    module, _, qualified = name.rpartition(".")
-    while module and module not in sys.modules:
-        module, _, outer = module.rpartition(".")
-        qualified = f"{outer}.{qualified}"
-    found = _attribute(sys.modules.get(module), qualified)
+    found = loaded(name)
     if not isinstance(found, type):
         msg = f"a {name} was recorded, and this process has no such class loaded"
         raise NotRestorable(msg)
     return found
+
+
+def loaded(name: str) -> Any:
+    """Give what the modules that are loaded hold under a dotted name; None where they hold nothing."""
+    module, _, qualified = name.rpartition(".")
+    while module and module not in sys.modules:
+        module, _, outer = module.rpartition(".")
+        qualified = f"{outer}.{qualified}"
+    return _attribute(sys.modules.get(module), qualified)
 
 
 def _once_main(qualified: str) -> type:

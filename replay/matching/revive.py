@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import builtins
 import copy
-import sys
 from typing import Any
 
 from auditlog.values import Fault, Json
 from replay.errors import ReplayedError
+from replay.matching.restore import loaded
 
 
 class Answer(dict[str, Any]):
@@ -75,18 +75,7 @@ def error_of(fault: Fault) -> Exception:
 
 
 def _error_type(name: str) -> type[Exception] | None:
-    if "." not in name:
-        found: Any = getattr(builtins, name, None)
-    else:
-        module, _, qualified = name.rpartition(".")
-        found = None
-        while module and found is None:
-            found = sys.modules.get(module)
-            if found is None:
-                module, _, outer = module.rpartition(".")
-                qualified = f"{outer}.{qualified}"
-        for part in qualified.split("."):
-            found = getattr(found, "__dict__", {}).get(part)
+    found = loaded(name) if "." in name else getattr(builtins, name, None)
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
