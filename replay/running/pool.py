@@ -27,7 +27,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from replay.errors import RunError, TargetError
 from replay.running import frames, protocol
@@ -143,6 +143,11 @@ class Worker:
             TargetError: the target does not import.
             RunError: the process did not start.
         """
+        # It has no name: under one a module could put a link to what this process may read, and the worker not.
+        with tempfile.TemporaryFile() as errors:
+            return await self._start(errors)
+
+    async def _start(self, errors: IO[bytes]) -> Ready:
         self._scratch = scratch = await asyncio.to_thread(
             tempfile.mkdtemp, prefix=_scratch_prefix(os.getpid())
         )
@@ -150,22 +155,20 @@ class Worker:
         ours_in, theirs_out = os.pipe()
         frames.widen(ours_in)
         frames.widen(ours_out)
-        log = Path(scratch) / "worker.log"
         try:
-            with log.open("wb") as errors:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._launch.command(),
-                    str(theirs_in),
-                    str(theirs_out),
-                    str(os.getpid()),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=errors,
-                    pass_fds=(theirs_in, theirs_out),
-                    cwd=self._launch.place.cwd,
-                    env=self._launch.environment(self._environment, scratch),
-                    start_new_session=True,
-                )
+            self._process = await asyncio.create_subprocess_exec(
+                *self._launch.command(),
+                str(theirs_in),
+                str(theirs_out),
+                str(os.getpid()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=(theirs_in, theirs_out),
+                cwd=self._launch.place.cwd,
+                env=self._launch.environment(self._environment, scratch),
+                start_new_session=True,
+            )
         except OSError as error:
             place = self._launch.place
             gone = next((path for path in (place.cwd, place.python) if path and not os.path.exists(path)), "")  # noqa: ASYNC240, PTH110
@@ -187,7 +190,7 @@ class Worker:
             raise TargetError(msg) from None
         if not heard:
             raise RunError(
-                f"A worker for {self._launch.setup.target} did not start: {await self._last_words(log)}"
+                f"A worker for {self._launch.setup.target} did not start: {await self._last_words(errors)}"
             )
         ready = self._understood(heard[0].message)
         if self._launch.target is not None:
@@ -316,11 +319,12 @@ class Worker:
                 return await self._process.wait()
         return None
 
-    async def _last_words(self, log: Path) -> str:
+    async def _last_words(self, errors: IO[bytes]) -> str:
         code = await self._ended()
         # Before a worker is ready it has seen nothing of any customer.
-        said = await asyncio.to_thread(log.read_text, "utf-8", "replace")
-        last = said.strip().splitlines()[-1:] or [""]
+        errors.seek(0)
+        said = await asyncio.to_thread(errors.read)
+        last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
         return f"it {_end(code)}. {last[0]}".strip()
 
 

@@ -22,8 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from replay.errors import ScorerError
 from replay.sandbox.environment import scrubbed
@@ -34,7 +33,6 @@ from replay.scorers.worker import ScoringSetup, setup_json
 START_SECONDS = 120.0
 MAX_ANSWER_BYTES = 1 << 22
 _STARTS = 3
-_LOG = "worker.log"
 
 
 class _Gone(Exception):  # noqa: N818 - no error: the worker ended, and that is a result
@@ -55,6 +53,7 @@ class ScoringWorker:
         self._deadline = deadline
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch = ""
+        self._errors: IO[bytes] | None = None
         self._reading = self._writing = -1
 
     def __enter__(self) -> Self:
@@ -137,30 +136,35 @@ class ScoringWorker:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
 
     def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
-            said = Path(self._scratch, _LOG).read_text("utf-8", "replace").strip().splitlines()
-            return f": {said[-1]}" if said else ""
-        return ""
+        if self._errors is None:
+            return ""
+        self._errors.seek(0)
+        said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return f": {said[-1]}" if said else ""
 
     def _launch(self) -> None:
         self._scratch = tempfile.mkdtemp(prefix="auditlog-scoring-")
         theirs_in, self._writing = os.pipe()
         self._reading, theirs_out = os.pipe()
         command = [sys.executable, "-P", "-m", "replay.scorers.worker"]
+        # It has no name: under one a scorer could put a link to what this process may read, and the worker not.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
         try:
-            with Path(self._scratch, _LOG).open("wb") as errors:
-                self._process = subprocess.Popen(
-                    [*command, str(theirs_in), str(theirs_out), str(os.getpid())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
-                    pass_fds=(theirs_in, theirs_out),
-                    cwd=self._setup.paths[0] if self._setup.paths else None,
-                    env=scrubbed(os.environ, self._scratch, self._setup.env),
-                    start_new_session=True,
-                )
+            self._process = subprocess.Popen(
+                [*command, str(theirs_in), str(theirs_out), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=(theirs_in, theirs_out),
+                cwd=self._setup.paths[0] if self._setup.paths else None,
+                env=scrubbed(os.environ, self._scratch, self._setup.env),
+                start_new_session=True,
+            )
         finally:
             os.close(theirs_in)
             os.close(theirs_out)

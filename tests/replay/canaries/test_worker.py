@@ -127,7 +127,7 @@ def test_a_worker_holds_no_credential_and_another_home(make_bench, monkeypatch):
     """A variable that nobody named is not in the worker, and its home is its scratch directory."""
     monkeypatch.setenv("CANARY_TOKEN", "s3cret")
     result = make_bench("credential").run({"path": ""})
-    assert agent_end(result).json("output").startswith("none ['worker.log'")
+    assert agent_end(result).json("output").startswith("none []")
 
 
 def test_the_environment_of_the_run_itself_is_not_read(make_bench):
