@@ -88,9 +88,13 @@ def terminal_width(stream: IO[Any] | None = None) -> int:
 
 def styled(text: str, **style: Any) -> str:
     """Colour clean text for stdout, where that is wanted."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
-        return text
-    return click.style(text, **style)
+    return click.style(text, **style) if has_colour() else text
+
+
+def has_colour() -> bool:
+    """Say whether what goes to stdout has colours (rule 4)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return is_terminal(sys.stdout) and not plain
 
 
 _UNSAFE_IN_JSON = re.compile(r"[^\x20-\x7e]")

@@ -10,13 +10,11 @@ The rules:
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditlog.cli.formats import Column, count, moment, table_lines
-from auditlog.cli.output import destination, is_terminal, narrate, require_stdout, terminal_width
+from auditlog.cli.output import destination, has_colour, narrate, require_stdout, terminal_width
 from auditlog.errors import NotFoundError
 from auditlog.wording import nearest_hint
 from replay.diff import CaseClass
@@ -85,14 +83,14 @@ def write_summary(
     from replay.render.text import text
 
     width = terminal_width()
-    written = text(report, width=width, colour=_colour(), per_group=0)
+    written = text(report, width=width, colour=has_colour(), per_group=0)
     different = [_case_row(case) for case in report.cases if differs(case)]
     if cases and different:
         written += "\n" + "".join(f"{line}\n" for line in table_lines(different, _CASE_COLUMNS, width))
     if cases and report.not_pinned:
         from replay.render.text import not_pinned_text
 
-        written += "\n" + not_pinned_text(report, width=width, colour=_colour())
+        written += "\n" + not_pinned_text(report, width=width, colour=has_colour())
     if scores is not None and scores.scorers:
         from replay.render.scores import scores_lines
 
@@ -142,7 +140,7 @@ def write_report(
             written = text(
                 report,
                 width=width,
-                colour=output is None and _colour(),
+                colour=output is None and has_colour(),
                 everything=everything,
                 per_group=examples,
             )
@@ -168,7 +166,7 @@ def write_case(
     if form == "text":
         from replay.render.text import case_text
 
-        width, colour = (FILE_WIDTH, False) if output else (terminal_width(), _colour())
+        width, colour = (FILE_WIDTH, False) if output else (terminal_width(), has_colour())
         said = {} if scores is None else scores.by_case()
         written = (
             case_text(case, width=width, colour=colour, scores=said.get(case.case_id, ()))
@@ -218,8 +216,3 @@ def _write(written: str, output: str | None) -> None:
         return
     with destination(output) as file:
         file.write(written.encode())
-
-
-def _colour() -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return is_terminal(sys.stdout) and not plain

@@ -249,22 +249,13 @@ def rendered(verdict: Verdict, form: str, *, terminal: bool = False) -> str:
 
             return html(verdict)
         case _:
-            from auditlog.cli.output import terminal_width
+            from auditlog.cli.output import has_colour, terminal_width
             from replay.gate.outputs.terminal import text
             from replay.render.wording import FILE_WIDTH
 
             return text(
-                verdict, width=terminal_width() if terminal else FILE_WIDTH, colour=terminal and _colour()
+                verdict, width=terminal_width() if terminal else FILE_WIDTH, colour=terminal and has_colour()
             )
-
-
-def _colour() -> bool:
-    import os
-    import sys
-
-    from auditlog.cli.output import is_terminal
-
-    return is_terminal(sys.stdout) and not (os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb")
 
 
 def _init(run_id: str | None, path: str) -> None:

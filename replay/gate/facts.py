@@ -145,6 +145,11 @@ class CaseFacts:
     """When the recorded turn was; 0 where nobody knows."""
     runs: tuple[Facts, ...] = ()
 
+    @property
+    def where(self) -> str:
+        """Its conversation and turn, for people."""
+        return f"{self.conversation_id} turn {self.turn_index + 1}"
+
     def of(self, *arms: str) -> tuple[Facts, ...]:
         """Give the executions of these arms."""
         return tuple(run for run in self.runs if run.arm in arms)

@@ -103,7 +103,7 @@ def _completeness(cases: Sequence[CaseFacts], missing: Losses, policy: Policy) -
     examples = tuple(
         Example(
             case.case_id,
-            f"{case.conversation_id} turn {case.turn_index + 1}",
+            case.where,
             case.lost or "lossy or incomplete",
         )
         for case in lacking[:10]

@@ -129,6 +129,7 @@ def _examples(cases: Sequence[CaseFacts]) -> Iterator[Example]:
         for run in case.candidates:
             value = run.scores.get(GROUNDED)
             if value is not None and value < 1:
-                where = f"{case.conversation_id} turn {case.turn_index + 1}"
-                yield Example(case.case_id, where, run.evidence.get(GROUNDED, "a claim without a source"))
+                yield Example(
+                    case.case_id, case.where, run.evidence.get(GROUNDED, "a claim without a source")
+                )
                 break

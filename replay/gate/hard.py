@@ -166,7 +166,7 @@ def _rerun(metric: str, cases: Sequence[CaseFacts], again: Confirmation, alpha: 
     for case in cases:
         if not (said := violations(metric, case)):
             continue
-        example = Example(case.case_id, _where(case), said[0])
+        example = Example(case.case_id, case.where, said[0])
         rerun = again.cases.get(case.span_id)
         if rerun is None or len(rerun.candidates) < AGAIN:
             untried.append(example)
@@ -400,7 +400,3 @@ def _bound(counts: Mapping[str, Watched], policy: Policy) -> Check:
         f"{said}; asked for: {bound(asked)}, which takes {needed:,} independent conversations: {missing:,} more.",
         figures={**figures, "missing": missing},
     )  # fmt: skip
-
-
-def _where(case: CaseFacts) -> str:
-    return f"{case.conversation_id} turn {case.turn_index + 1}"

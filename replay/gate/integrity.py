@@ -108,7 +108,7 @@ def _complete(manifest: Mapping[str, Any], status: str, cases: Sequence[CaseFact
             f"The run says that it is complete, and {number(len(lacking), 'case')} of {len(cases):,} lack an execution: their "
             "results were taken away since, or never written. `auditlog verify` says whether the store was changed; run it anew.",
             figures=figures,
-            examples=tuple(Example(case.case_id, _where(case), "an execution is missing") for case in lacking[:10]),
+            examples=tuple(Example(case.case_id, case.where, "an execution is missing") for case in lacking[:10]),
         )  # fmt: skip
     return _check(
         "complete", title, "PASS", f"All {number(len(cases), 'case')} ran in both arms.", figures=figures
@@ -215,7 +215,7 @@ def _recordings(cases: Sequence[CaseFacts]) -> Check:
         return _check(
             "recordings", "recordings there", "PASS", "Every case's recording is there, and can be replayed."
         )
-    examples = tuple(Example(case.case_id, _where(case), case.lost) for case in lost[:10])
+    examples = tuple(Example(case.case_id, case.where, case.lost) for case in lost[:10])
     gone = [case for case in lost if not case.candidates or not any(run.cut for run in case.candidates)]
     counted = f"{len(lost):,} of {number(len(cases), 'case')} ({share(_weighted(lost, cases))})"
     return _check(
@@ -337,7 +337,7 @@ def _sandbox(manifest: Mapping[str, Any], cases: Sequence[CaseFacts]) -> Check:
             "sandbox", "sandbox tight", "INCONCLUSIVE",
             f"In {number(len(left), 'case')} something tried to leave the sandbox; what they did proves nothing. "
             "`auditlog replay diff` says what was refused.",
-            figures=figures, examples=tuple(Example(c.case_id, _where(c), "tried to leave the sandbox") for c in left[:10]),
+            figures=figures, examples=tuple(Example(c.case_id, c.where, "tried to leave the sandbox") for c in left[:10]),
         )  # fmt: skip
     if made_up:
         return _check(
@@ -366,7 +366,3 @@ _MARKS = {
     "live": "a read or a write ran for real, and was answered as the world is now",
     "other_epoch": "a read was answered as recorded with more or fewer writes before it",
 }
-
-
-def _where(case: CaseFacts) -> str:
-    return f"{case.conversation_id} turn {case.turn_index + 1}"
