@@ -13,7 +13,7 @@ The rules:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 Bind = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
@@ -39,9 +39,7 @@ def binder(function: Callable[..., Any]) -> Bind:
     required = tuple(name for name, default in defaults.items() if default is inspect.Parameter.empty)
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
     more = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
-    taken = {p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)} if more else set()
-    if taken:
-        taken.add(more)
+    taken = taken_names(parameters)
     named, fixed, count = tuple(defaults), len(names) == len(defaults), len(names) + skip
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +64,13 @@ def binder(function: Callable[..., Any]) -> Bind:
         return bound
 
     return bind
+
+
+def taken_names(parameters: Collection[inspect.Parameter]) -> frozenset[str]:
+    """Give the names that `**kwargs` may be given and that mean something else here (rule 2), its own among them."""
+    more = {p.name for p in parameters if p.kind is p.VAR_KEYWORD}
+    taken = {p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)}
+    return frozenset(taken | more) if taken and more else frozenset()
 
 
 def _is_method(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> bool:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from auditlog.binding import taken_names
 from auditlog.operation import Operation
 from auditlog.values import Json
 from auditlog.wording import nearest, nearest_hint
@@ -243,6 +244,10 @@ def _laid_out(
             case parameter.POSITIONAL_OR_KEYWORD | parameter.KEYWORD_ONLY if parameter.name in rest:
                 kwargs[parameter.name] = rest.pop(parameter.name)
             case parameter.VAR_KEYWORD:
+                apart = rest.get(parameter.name)
+                if parameter.name in taken_names(parameters) and isinstance(apart, dict):
+                    del rest[parameter.name]
+                    kwargs |= apart
                 kwargs |= rest
                 rest = {}
             case _:
