@@ -108,11 +108,7 @@ def test_another_version_than_the_asked_one_excuses_nothing(tmp_path, beside):
     fell = Tried(Cell("LLM02", "user", "en"), 3, 1, reproduced=True)
     with Store.create(tmp_path / "audit") as store:
         writer = store.writer()
-        begun = {
-            "candidate_digest": "this",
-            "baseline": "mine:weak",
-            "plan": {"baseline": {"digest": "weak"}},
-        }
+        begun = {"candidate_digest": "this", **beside}
         cells = ((CELL, recorded(found, "this")) for found in (HELD, fell))
         for name, content in ((CAMPAIGN, begun), *cells, (CAMPAIGN_END, {})):
             assert writer.append(run_span(name, "beside-weak", content))
